@@ -12,7 +12,10 @@ export interface CandidateEdges {
 }
 
 /** CSR from unordered pairs [e × 2] in any order, and the place of each pair in it: `place[e]`. */
-export function edgesFromPairs(nodeCount: number, pairs: ArrayLike<number>): { edges: CandidateEdges; place: Uint32Array } {
+export function edgesFromPairs(
+  nodeCount: number,
+  pairs: ArrayLike<number>,
+): { edges: CandidateEdges; place: Uint32Array } {
   const edgeCount = pairs.length / 2;
   const offsets = new Uint32Array(nodeCount + 1);
   for (let e = 0; e < edgeCount; e++) offsets[pairs[2 * e] + 1]++;

@@ -41,7 +41,9 @@ export class SharedRows implements SharedRowsHandle {
       }
     } catch (cause) {
       const gib = ((rowCount * dim * 4) / 2 ** 30).toFixed(1);
-      throw new NaanError('BAD_SHAPE', `shared memory for ${rowCount} rows × ${dim} (${gib} GiB) was refused`, { cause });
+      throw new NaanError('BAD_SHAPE', `shared memory for ${rowCount} rows × ${dim} (${gib} GiB) was refused`, {
+        cause,
+      });
     }
     return new SharedRows({ rowCount, dim, windows });
   }

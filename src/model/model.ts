@@ -38,7 +38,9 @@ export interface NaanModel {
 }
 
 /** Names and shapes a model of this configuration must have, in file order. */
-export function expectedTensors(config: Pick<ModelConfig, 'dim' | 'heads' | 'head'>): [name: string, shape: number[]][] {
+export function expectedTensors(
+  config: Pick<ModelConfig, 'dim' | 'heads' | 'head'>,
+): [name: string, shape: number[]][] {
   const { dim: d, heads } = config;
   const expected: [string, number[]][] = [];
   for (let m = 0; m < heads; m++) {
@@ -55,7 +57,8 @@ export function expectedTensors(config: Pick<ModelConfig, 'dim' | 'heads' | 'hea
 export function checkModel(model: NaanModel, where: string): NaanModel {
   for (const [name, shape] of expectedTensors(model.config)) {
     const tensor = model.tensors.get(name);
-    if (!tensor) throw new NaanError('BAD_MODEL', `${where}: tensor '${name}' is missing, expected [${shape.join(' × ')}]`);
+    if (!tensor)
+      throw new NaanError('BAD_MODEL', `${where}: tensor '${name}' is missing, expected [${shape.join(' × ')}]`);
     if (tensor.shape.join() !== shape.join()) {
       throw new NaanError(
         'BAD_MODEL',

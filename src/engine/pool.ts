@@ -1,0 +1,104 @@
+/**
+ * A fixed number of worker threads, and running many shard tasks on them. The only file that knows Piscina.
+ */
+import { Piscina } from 'piscina';
+import { asNaanError, NaanError } from '../errors.js';
+
+export interface PoolOptions {
+  /** Compiled worker module; its default export takes one task. */
+  readonly worker: URL;
+  readonly threads: number;
+  /** Given to each thread once, by structured clone; shared buffers stay shared. */
+  readonly workerData?: unknown;
+}
+
+/** What the main thread does with tasks as they come and go. */
+export interface TaskListener<Task, Result> {
+  readonly onDone?: (task: Task, result: Result) => void;
+  /** Counts after every change. */
+  readonly onCounts?: (counts: TaskCounts) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TaskCounts {
+  readonly queued: number;
+  readonly running: number;
+  readonly done: number;
+  readonly retried: number;
+}
+
+export class Pool {
+  private readonly piscina: Piscina;
+  readonly threads: number;
+
+  constructor(options: PoolOptions) {
+    this.threads = options.threads;
+    this.piscina = new Piscina({
+      filename: options.worker.href,
+      minThreads: options.threads,
+      maxThreads: options.threads,
+      concurrentTasksPerWorker: 1,
+      workerData: options.workerData,
+    });
+  }
+
+  /**
+   * Runs every task; at most two a thread are in flight, the rest wait here. A task that fails is run once more; a
+   * second failure, bad input or an abort stops the rest. Resolves when all are done; rejects after those in flight
+   * have ended, so that no worker touches shared memory any more. `describe` names a task in the error.
+   */
+  async runAll<Task, Result>(
+    tasks: readonly Task[],
+    describe: (task: Task) => string,
+    { onDone, onCounts, signal }: TaskListener<Task, Result> = {},
+  ): Promise<void> {
+    let next = 0;
+    let running = 0;
+    let done = 0;
+    let retried = 0;
+    let failure: unknown;
+    const report = () => onCounts?.({ queued: tasks.length - next, running, done, retried });
+
+    const runOne = async (task: Task): Promise<void> => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const result = (await this.piscina.run(task)) as Result;
+          onDone?.(task, result);
+          return;
+        } catch (error) {
+          const known = asNaanError(error);
+          if (known && known.code !== 'SHARD_FAILED') throw known;
+          if (attempt === 2 || signal?.aborted) {
+            const cause = error instanceof Error ? error.message : String(error);
+            throw new NaanError('SHARD_FAILED', `${describe(task)} failed twice: ${cause}`, { cause: error });
+          }
+          retried++;
+          report();
+        }
+      }
+    };
+
+    const lane = async (): Promise<void> => {
+      while (next < tasks.length && failure === undefined && !signal?.aborted) {
+        const task = tasks[next++];
+        running++;
+        report();
+        try {
+          await runOne(task);
+          done++;
+        } catch (error) {
+          failure ??= error;
+        }
+        running--;
+        report();
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(tasks.length, 2 * this.threads) }, lane));
+    if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
+    if (failure !== undefined) throw failure;
+  }
+
+  async close(): Promise<void> {
+    await this.piscina.destroy();
+  }
+}

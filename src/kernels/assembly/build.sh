@@ -1,0 +1,11 @@
+#!/bin/sh
+# Compiles the kernels twice: plain SIMD, and relaxed SIMD (fused multiply-add) for engines that have it.
+set -e
+here=src/kernels/assembly
+out=dist/src/kernels
+mkdir -p "$out"
+newest=$(ls -t "$here"/* | head -n 1)
+if [ "$out/kernels-relaxed.wasm" -nt "$newest" ]; then exit 0; fi
+flags="--optimizeLevel 3 --runtime stub --noAssert --importMemory --initialMemory 1 --maximumMemory 65536 --use abort= --enable simd"
+npx asc "$here/index.ts" $flags --outFile "$out/kernels-simd.wasm"
+npx asc "$here/index.ts" $flags --enable relaxed-simd --outFile "$out/kernels-relaxed.wasm"

@@ -1,0 +1,3 @@
+export { attend } from './attend';
+export { pairScores } from './pair-scores';
+export { rowDots, rowNorms } from './rows';

@@ -1,0 +1,42 @@
+/** Small reductions over rows. */
+import { horizontalSum, madd } from './simd';
+
+/** Squared Euclidean norm of each row: rows f32 [n × d], any d → out f32 [n]. */
+export function rowNorms(count: i32, dim: i32, rows: usize, out: usize): void {
+  const rowBytes = (<usize>dim) << 2;
+  const wholeBytes = rowBytes & ~15;
+  for (let i = 0; i < count; i++) {
+    const row = rows + <usize>i * rowBytes;
+    let sum = f32x4.splat(0);
+    for (let c: usize = 0; c < wholeBytes; c += 16) {
+      const x = v128.load(row + c);
+      sum = madd(x, x, sum);
+    }
+    let norm = horizontalSum(sum);
+    for (let c = wholeBytes; c < rowBytes; c += 4) norm += load<f32>(row + c) * load<f32>(row + c);
+    store<f32>(out + ((<usize>i) << 2), norm);
+  }
+}
+
+/**
+ * Dot products of each row with one vector, d a multiple of 4: rows f32 [n × stride] (already at the first column), vector f32 [d] →
+ * out f32 [n × outStride].
+ */
+export function rowDots(
+  count: i32,
+  dim: i32,
+  rows: usize,
+  stride: i32,
+  vector: usize,
+  out: usize,
+  outStride: i32,
+): void {
+  const rowBytes = (<usize>stride) << 2;
+  const columnBytes = (<usize>dim) << 2;
+  for (let i = 0; i < count; i++) {
+    const row = rows + <usize>i * rowBytes;
+    let sum = f32x4.splat(0);
+    for (let c: usize = 0; c < columnBytes; c += 16) sum = madd(v128.load(row + c), v128.load(vector + c), sum);
+    store<f32>(out + ((<usize>i * outStride) << 2), horizontalSum(sum));
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Dense products by ONNX Runtime on the calling thread. Operands are views on ordinary (not shared) memory, such as an
+ * arena's, used in place. A row of the result does not depend on the rows beside it.
+ */
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { constant, node, onnxModel } from './onnx-graph.js';
+
+const oneThread: InferenceSession.SessionOptions = {
+  executionProviders: ['cpu'],
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  enableMemPattern: false,
+};
+
+/** y = x Wᵀ + b with fixed W [N × K] and b [N]: packed once, then run on any number of rows. */
+export class Linear {
+  private constructor(
+    private readonly session: InferenceSession,
+    readonly inputs: number,
+    readonly outputs: number,
+  ) {}
+
+  static async create(weight: Float32Array, bias: Float32Array): Promise<Linear> {
+    const outputs = bias.length;
+    const inputs = weight.length / outputs;
+    const model = onnxModel({
+      nodes: [node('Gemm', ['x', 'W', 'b'], ['y'], { transB: 1 })],
+      constants: [constant('W', [outputs, inputs], weight), constant('b', [outputs], bias)],
+      inputs: [['x', ['rows', inputs]]],
+      outputs: [['y', ['rows', outputs]]],
+    });
+    return new Linear(await InferenceSession.create(model, oneThread), inputs, outputs);
+  }
+
+  /** x [≥ rows × K] → y [≥ rows × N]. */
+  async run(rows: number, x: Float32Array, y: Float32Array): Promise<void> {
+    await this.session.run(
+      { x: new Tensor('float32', x.subarray(0, rows * this.inputs), [rows, this.inputs]) },
+      { y: new Tensor('float32', y.subarray(0, rows * this.outputs), [rows, this.outputs]) },
+    );
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+/** C = A Bᵀ of two matrices that change from call to call. */
+export class InnerProducts {
+  private constructor(
+    private readonly session: InferenceSession,
+    readonly dim: number,
+  ) {}
+
+  static async create(dim: number): Promise<InnerProducts> {
+    const model = onnxModel({
+      nodes: [node('Gemm', ['a', 'b'], ['c'], { transB: 1 })],
+      inputs: [
+        ['a', ['m', dim]],
+        ['b', ['n', dim]],
+      ],
+      outputs: [['c', ['m', 'n']]],
+    });
+    return new InnerProducts(await InferenceSession.create(model, oneThread), dim);
+  }
+
+  /** a [m × d], b [n × d] → c [m × n]. */
+  async run(m: number, n: number, a: Float32Array, b: Float32Array, c: Float32Array): Promise<void> {
+    await this.session.run(
+      {
+        a: new Tensor('float32', a.subarray(0, m * this.dim), [m, this.dim]),
+        b: new Tensor('float32', b.subarray(0, n * this.dim), [n, this.dim]),
+      },
+      { c: new Tensor('float32', c.subarray(0, m * n), [m, n]) },
+    );
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * The kernels, in WebAssembly SIMD or as scalar twins, behind one interface. Views passed in must come from the arena
+ * that the kernels were made for (the scalar twins take any).
+ */
+import { readFileSync } from 'node:fs';
+import { NaanError } from '../errors.js';
+import type { Arena } from './arena.js';
+import * as scalar from './scalar.js';
+
+/** One attention head over short lists of local rows; see assembly/attend.ts. B nodes, w list width, R rows, d columns. */
+export interface AttendInput {
+  readonly count: number;
+  readonly width: number;
+  readonly dim: number;
+  /** [B × w] local rows, then −1. */
+  readonly lists: Int32Array;
+  /** [R × rowStride], read from `column`. */
+  readonly rows: Float32Array;
+  readonly rowStride: number;
+  readonly column: number;
+  /** s [B × scalarStride] and t [R × scalarStride], read at `head`. */
+  readonly centre: Float32Array;
+  readonly neighbour: Float32Array;
+  readonly scalarStride: number;
+  readonly head: number;
+  readonly attentionBias: number;
+  readonly alpha: number;
+  /** g [d]. */
+  readonly outputBias: Float32Array;
+  readonly scale: number;
+  readonly accumulate: boolean;
+  /** [B × d]. */
+  readonly out: Float32Array;
+  /** [w] scratch. */
+  readonly weights: Float32Array;
+}
+
+/** Logit gaps of candidate edges; see assembly/pair-scores.ts. */
+export interface PairScoresInput {
+  readonly edgeCount: number;
+  readonly dim: number;
+  /** [E × 2] left row, right row. */
+  readonly pairs: Int32Array;
+  readonly left: Float32Array;
+  readonly right: Float32Array;
+  /** w and w · slope [d]. */
+  readonly positive: Float32Array;
+  readonly negative: Float32Array;
+  readonly bias: number;
+  /** [E] out. */
+  readonly gaps: Float32Array;
+}
+
+/** Dot product of each row with one vector; see assembly/rows.ts. */
+export interface RowDotsInput {
+  readonly count: number;
+  readonly dim: number;
+  /** [n × stride], read from `column`. */
+  readonly rows: Float32Array;
+  readonly stride: number;
+  readonly column: number;
+  readonly vector: Float32Array;
+  /** [n × outStride], written at `outColumn`. */
+  readonly out: Float32Array;
+  readonly outStride: number;
+  readonly outColumn: number;
+}
+
+export interface Kernels {
+  readonly simd: SimdLevel;
+  attend(input: AttendInput): void;
+  pairScores(input: PairScoresInput): void;
+  rowDots(input: RowDotsInput): void;
+  /** Squared norm of each row: rows [n × d] → out [n]. */
+  rowNorms(count: number, dim: number, rows: Float32Array, out: Float32Array): void;
+}
+
+export type SimdLevel = 'relaxed' | 'simd' | 'scalar';
+
+type WasmExports = Record<Exclude<keyof Kernels, 'simd'>, (...args: number[]) => void>;
+
+export function bestSimdLevel(): SimdLevel {
+  if (WebAssembly.validate(moduleBytes('relaxed'))) return 'relaxed';
+  return WebAssembly.validate(moduleBytes('simd')) ? 'simd' : 'scalar';
+}
+
+/** Kernels over an arena. `level` forces one; the best this engine runs is the default. */
+export function loadKernels(arena: Arena, level: SimdLevel = bestSimdLevel()): Kernels {
+  if (level === 'scalar') return { simd: 'scalar', ...scalar };
+  const bytes = moduleBytes(level);
+  if (!WebAssembly.validate(bytes)) {
+    throw new NaanError('BACKEND_UNAVAILABLE', `SIMD level '${level}' does not run on Node ${process.version}`);
+  }
+  const module = new WebAssembly.Module(bytes);
+  const { exports } = new WebAssembly.Instance(module, { env: { memory: arena.memory } });
+  return wrap(level, exports as unknown as WasmExports);
+}
+
+function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
+  return {
+    simd,
+    attend(i) {
+      wasm.attend(
+        i.count,
+        i.width,
+        i.dim,
+        i.lists.byteOffset,
+        i.rows.byteOffset + i.column * 4,
+        i.rowStride,
+        i.centre.byteOffset + i.head * 4,
+        i.neighbour.byteOffset + i.head * 4,
+        i.scalarStride,
+        i.attentionBias,
+        i.alpha,
+        i.outputBias.byteOffset,
+        i.scale,
+        Number(i.accumulate),
+        i.out.byteOffset,
+        i.weights.byteOffset,
+      );
+    },
+    pairScores(i) {
+      wasm.pairScores(
+        i.edgeCount,
+        i.dim,
+        i.pairs.byteOffset,
+        i.left.byteOffset,
+        i.right.byteOffset,
+        i.positive.byteOffset,
+        i.negative.byteOffset,
+        i.bias,
+        i.gaps.byteOffset,
+      );
+    },
+    rowDots(i) {
+      wasm.rowDots(
+        i.count,
+        i.dim,
+        i.rows.byteOffset + i.column * 4,
+        i.stride,
+        i.vector.byteOffset,
+        i.out.byteOffset + i.outColumn * 4,
+        i.outStride,
+      );
+    },
+    rowNorms(count, dim, rows, out) {
+      wasm.rowNorms(count, dim, rows.byteOffset, out.byteOffset);
+    },
+  };
+}
+
+function moduleBytes(level: 'relaxed' | 'simd'): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(readFileSync(new URL(`./kernels-${level}.wasm`, import.meta.url)));
+}

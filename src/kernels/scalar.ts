@@ -1,0 +1,59 @@
+/** Scalar twins of the SIMD kernels: the same results up to the order of additions, in plain loops over float64. */
+import type { AttendInput, PairScoresInput, RowDotsInput } from './kernels.js';
+
+export function attend(input: AttendInput): void {
+  const { width, dim, lists, rows, weights, out } = input;
+  for (let i = 0; i < input.count; i++) {
+    const s = input.centre[i * input.scalarStride + input.head] + input.attentionBias;
+    let length = 0;
+    let largest = -Infinity;
+    for (; length < width && lists[i * width + length] >= 0; length++) {
+      const e = s + input.neighbour[lists[i * width + length] * input.scalarStride + input.head];
+      weights[length] = e > 0 ? e : input.alpha * e;
+      largest = Math.max(largest, weights[length]);
+    }
+    let sum = 0;
+    for (let j = 0; j < length; j++) {
+      weights[j] = Math.exp(weights[j] - largest);
+      sum += weights[j];
+    }
+    for (let c = 0; c < dim; c++) {
+      let value = 0;
+      for (let j = 0; j < length; j++) {
+        value += weights[j] * rows[lists[i * width + j] * input.rowStride + input.column + c];
+      }
+      const activated = Math.max(value / sum + input.outputBias[c], 0) * input.scale;
+      out[i * dim + c] = input.accumulate ? out[i * dim + c] + activated : activated;
+    }
+  }
+}
+
+export function pairScores(input: PairScoresInput): void {
+  const { dim, pairs, left, right, positive, negative } = input;
+  for (let e = 0; e < input.edgeCount; e++) {
+    const a = pairs[2 * e] * dim;
+    const b = pairs[2 * e + 1] * dim;
+    let gap = input.bias;
+    for (let c = 0; c < dim; c++) {
+      const x = left[a + c] + right[b + c];
+      gap += x > 0 ? positive[c] * x : negative[c] * x;
+    }
+    input.gaps[e] = gap;
+  }
+}
+
+export function rowDots(input: RowDotsInput): void {
+  for (let i = 0; i < input.count; i++) {
+    let sum = 0;
+    for (let c = 0; c < input.dim; c++) sum += input.rows[i * input.stride + input.column + c] * input.vector[c];
+    input.out[i * input.outStride + input.outColumn] = sum;
+  }
+}
+
+export function rowNorms(count: number, dim: number, rows: Float32Array, out: Float32Array): void {
+  for (let i = 0; i < count; i++) {
+    let sum = 0;
+    for (let c = 0; c < dim; c++) sum += rows[i * dim + c] ** 2;
+    out[i] = sum;
+  }
+}
