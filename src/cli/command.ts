@@ -1,0 +1,21 @@
+import type { Logger } from 'pino';
+import type { CommandName, CommandValues } from '../options/table.js';
+import type { ProgressListener } from '../progress.js';
+
+/** What a command gets besides its options. */
+export interface Context {
+  /** Aborted by the first Ctrl-C or SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+  readonly log: Logger;
+  /** Where each option came from. */
+  readonly origins: Readonly<Record<string, string>>;
+}
+
+/** What a command prints on stdout: `json` with --json, otherwise `text`, lines without a final newline. */
+export interface Printed {
+  readonly json: object;
+  readonly text: string;
+}
+
+export type Run<C extends CommandName> = (values: CommandValues[C], context: Context) => Promise<Printed>;

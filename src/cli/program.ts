@@ -1,0 +1,106 @@
+/** The command line as commander sees it: built from the table, so that help and parsing cannot disagree with it. */
+import { Command, CommanderError, Option as CommanderOption } from 'commander';
+import { flagName, keyName } from '../options/names.js';
+import type { Option, Options } from '../options/option.js';
+import { type CommandName, commands, commonOptions, defaultOf, optionsOf } from '../options/table.js';
+import { version } from '../version.js';
+
+const overview = `
+Options can also stand in a YAML file (--config) or in the environment (NAAN_MAX_SIZE=300);
+flags win over the environment, the environment over the file.
+
+A complete run:
+  naan generate --out faces
+  naan import-model model.ckpt --out model.safetensors
+  naan label --features faces/unlabeled/split1_feats.npz --knn faces/unlabeled/split1_knn.npy \\
+             --model model.safetensors --out labels
+  naan evaluate --labels labels/split1_labels.txt --truth faces/unlabeled/split1_labels.txt`;
+
+/** What the user asked for: a command with the flags that were given, or nothing but this exit code. */
+export type Asked =
+  | { readonly command: CommandName; readonly flags: Record<string, unknown> }
+  | { readonly exitCode: 0 | 2 };
+
+/** Parses arguments (without node and script). Help and version go to stdout, a usage error to stderr in one line. */
+export function parse(args: readonly string[]): Asked {
+  let asked: Asked = { exitCode: 2 };
+  const program = new Command('naan')
+    .description('Pseudo-labels for very large unlabelled face sets.')
+    .version(version, '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .addHelpText('after', overview)
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+    .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
+    .exitOverride();
+
+  for (const name of Object.keys(commands) as CommandName[]) {
+    addCommand(program, name, (flags) => {
+      asked = { command: name, flags };
+    });
+  }
+  try {
+    if (args.length === 0) program.outputHelp({ error: true });
+    else program.parse(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return { exitCode: error.exitCode === 0 ? 0 : 2 };
+  }
+  return asked;
+}
+
+function addCommand(program: Command, name: CommandName, onAsked: (flags: Record<string, unknown>) => void): void {
+  const { summary, description, examples } = commands[name];
+  const positional = Object.entries<Option>(commands[name].options).filter(([, option]) => option.positional);
+  const command = program
+    .command(name)
+    .summary(summary)
+    .description(description)
+    .allowExcessArguments(false)
+    .addHelpText('after', examplesText(examples))
+    .optionsGroup('Options:');
+  for (const [argument, { help }] of positional) command.argument(`<${argument}>`, help);
+  addOptions(command, commands[name].options);
+  command.optionsGroup('Options of every command:');
+  addOptions(command, commonOptions);
+  command.helpOption('-h, --help', 'print this help');
+  command.configureHelp({ optionDescription: (option) => describe(option, optionsOf(name)) });
+  command.action((...given: unknown[]) => {
+    const flags = command.opts();
+    positional.forEach(([argument], index) => {
+      flags[argument] = given[index];
+    });
+    onAsked(flags);
+  });
+}
+
+function addOptions(command: Command, options: Options): void {
+  for (const [name, option] of Object.entries(options)) {
+    if (option.positional) continue;
+    const value = option.placeholder ? ` ${option.placeholder}` : '';
+    command.addOption(new CommanderOption(flagName(name) + value));
+    // A switch that the config file turned on must be possible to turn off.
+    if (!option.placeholder) command.addOption(new CommanderOption(`--no-${keyName(name)}`).hideHelp());
+  }
+}
+
+function describe(option: CommanderOption, options: Options): string {
+  const described = options[option.attributeName()];
+  if (!described) return option.description;
+  const value = described.required ? 'required' : `default: ${defaultOf(described)}`;
+  return `${described.help} [${described.unit}; ${value}]`;
+}
+
+function examplesText(examples: readonly (readonly [command: string, comment: string])[]): string {
+  const lines = examples.map(([line, comment]) => (comment ? `  # ${comment}\n  ${line}` : `  ${line}`));
+  return `\nExamples:\n${lines.join('\n')}\n\nA switch is turned off by --no-<name>. naan --help shows the other ways to give options.`;
+}
+
+/** commander puts its suggestion on a line of its own. */
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replace(/^error: /, 'naan: ')
+    .replace(/\n\(Did you mean (.*)\)$/, ' (did you mean $1)')
+    .replaceAll('\n', ' ');
+}

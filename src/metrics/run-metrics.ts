@@ -1,0 +1,26 @@
+import { Registry } from 'prom-client';
+import { addBuildInfo, addProcessMetrics } from './process.js';
+import type { RunDescription, RunObserver, ShardStates } from './run-observer.js';
+import { addShardMetrics } from './shards.js';
+import { addStageMetrics } from './stages.js';
+import { addWorkMetrics } from './work.js';
+import { addWorkerMetrics } from './workers.js';
+
+/** Prometheus metrics of one run. Work and worker metrics appear once the run has started. */
+export class RunMetrics implements RunObserver {
+  readonly registry = new Registry();
+  readonly shards: (states: ShardStates) => void;
+  readonly stageDone: (stage: string, seconds: number) => void;
+
+  constructor() {
+    addProcessMetrics(this.registry);
+    this.shards = addShardMetrics(this.registry);
+    this.stageDone = addStageMetrics(this.registry);
+  }
+
+  start({ counters, backend, simd }: RunDescription): void {
+    addBuildInfo(this.registry, backend, simd);
+    addWorkMetrics(this.registry, counters);
+    addWorkerMetrics(this.registry, counters);
+  }
+}

@@ -1,0 +1,50 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Registry } from 'prom-client';
+import { NaanError } from '../errors.js';
+
+export interface MetricsServer {
+  readonly url: string;
+  close(): void;
+}
+
+/**
+ * Serves the registry at http://127.0.0.1:PORT/metrics; port 0 takes any free one. The server alone does not keep the
+ * process alive. Throws BAD_USAGE when the port is taken or not allowed.
+ */
+export async function serveMetrics(registry: Registry, port: number): Promise<MetricsServer> {
+  const server = createServer(async (request, response) => {
+    const path = request.url?.split('?')[0];
+    if (path !== '/metrics') {
+      response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found. Metrics are at /metrics.\n');
+    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.writeHead(405, { allow: 'GET, HEAD' }).end();
+    } else {
+      const body = await registry.metrics();
+      response.writeHead(200, { 'content-type': registry.contentType, 'content-length': Buffer.byteLength(body) });
+      response.end(request.method === 'HEAD' ? undefined : body);
+    }
+  });
+  server.listen(port, '127.0.0.1').unref();
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    throw new NaanError('BAD_USAGE', `metrics cannot be served on 127.0.0.1:${port}: ${reason(cause)}`, { cause });
+  }
+  const { port: taken } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${taken}/metrics`,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE') return 'the port is in use, expected a free one (0 takes any)';
+  if (code === 'EACCES') return 'the port is not allowed, expected one above 1023 (0 takes any)';
+  return message;
+}

@@ -1,0 +1,18 @@
+import { Counter, type Registry } from 'prom-client';
+import type { Counters } from '../engine/counters.js';
+
+/** How busy each worker thread is: a rate near 1 is a worker that never waits. */
+export function addWorkerMetrics(registry: Registry, counters: Counters): void {
+  new Counter({
+    name: 'naan_worker_busy_seconds_total',
+    help: 'Seconds that a worker thread has spent on tasks.',
+    labelNames: ['worker'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (let worker = 0; worker < counters.workerCount; worker++) {
+        this.inc({ worker: String(worker) }, counters.of(worker, 'busySeconds'));
+      }
+    },
+  });
+}

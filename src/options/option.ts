@@ -1,0 +1,112 @@
+/**
+ * One option: enough to parse it, check it, show it in help and document it.
+ * Values arrive as text (flags, environment) or as YAML values; a schema takes both and is strict about either.
+ * zod is handed in so that listing options does not load it.
+ */
+import type { ZodType, z } from 'zod';
+
+export type Zod = typeof z;
+
+export interface Option<T = unknown> {
+  readonly help: string;
+  /** What is counted or named: `nodes`, `file`, `1..65535`. */
+  readonly unit: string;
+  readonly default?: T;
+  /** What happens when nobody gives a value and there is no default. */
+  readonly otherwise?: string;
+  readonly required?: true;
+  /** Given as an argument without a flag: `naan import-model CHECKPOINT`. */
+  readonly positional?: true;
+  /** How the value is written after the flag; a switch has none. */
+  readonly placeholder?: string;
+  /** Completes "expected …" in an error. */
+  readonly expected: string;
+  readonly schema: (zod: Zod) => ZodType<T>;
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+type ValueOf<O> = O extends { schema: (zod: Zod) => ZodType<infer T> } ? T : never;
+type AlwaysThere<O> = {
+  [K in keyof O]: O[K] extends { required: true } | { default: unknown } ? K : never;
+}[keyof O];
+
+/** The values of a set of options: required ones and ones with a default are always there. */
+export type Values<O> = Readonly<
+  { [K in AlwaysThere<O>]: ValueOf<O[K]> } & { [K in Exclude<keyof O, AlwaysThere<O>>]?: ValueOf<O[K]> }
+>;
+
+type Description<T> = Pick<Option<T>, 'help' | 'default' | 'otherwise' | 'required' | 'positional'>;
+type Range = { readonly min?: number; readonly max?: number; readonly unit: string };
+
+export function integer<const D extends Description<number> & Range>(described: D): Option<number> & D {
+  const expected = `an integer${inRange(described)}`;
+  return { ...described, expected, placeholder: '<n>', schema: (zod) => number(zod, described, true) };
+}
+
+export function decimal<const D extends Description<number> & Range>(described: D): Option<number> & D {
+  const expected = `a number${inRange(described)}`;
+  return { ...described, expected, placeholder: '<x>', schema: (zod) => number(zod, described, false) };
+}
+
+/** Two integers: `--k-hops 20 10`, `NAAN_K_HOPS="20 10"`, `k-hops: [20, 10]`. */
+export function integerPair<const D extends Description<readonly [number, number]> & Range>(
+  described: D,
+): Option<readonly [number, number]> & D {
+  const schema = (zod: Zod) => {
+    const split = zod.string().transform((text) => text.trim().split(/[\s,]+/));
+    const one = number(zod, described, true);
+    return zod.union([zod.array(zod.unknown()), split]).pipe(zod.tuple([one, one]));
+  };
+  return { ...described, expected: `two integers${inRange(described)}`, placeholder: '<n...>', schema };
+}
+
+/** An integer, or the word `auto`. */
+export function integerOrAuto<const D extends Description<number | 'auto'> & Range>(
+  described: D,
+): Option<number | 'auto'> & D {
+  const schema = (zod: Zod) => zod.union([zod.literal('auto'), number(zod, described, true)]);
+  return { ...described, expected: `auto or an integer${inRange(described)}`, placeholder: '<n>', schema };
+}
+
+export function choice<const C extends string, const D extends Description<C>>(
+  choices: readonly C[],
+  described: D,
+): Option<C> & D {
+  const unit = choices.join(' | ');
+  return {
+    ...described,
+    unit,
+    expected: choices.join(', '),
+    placeholder: '<name>',
+    schema: (zod) => zod.enum(choices),
+  };
+}
+
+export function path<const D extends Description<string> & { unit: 'file' | 'folder' }>(
+  described: D,
+): Option<string> & D {
+  const schema = (zod: Zod) => zod.string().min(1);
+  return { ...described, expected: `the path of a ${described.unit}`, placeholder: `<${described.unit}>`, schema };
+}
+
+/** A switch: `--save-edges` and `--no-save-edges`. */
+export function flag<const D extends Description<boolean>>(described: D): Option<boolean> & D & { default: false } {
+  const schema = (zod: Zod) => zod.union([zod.boolean(), zod.stringbool()]);
+  return { ...described, default: false, unit: 'yes | no', expected: 'yes or no', schema };
+}
+
+const numeral = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
+
+function number(zod: Zod, { min, max }: Range, whole: boolean): ZodType<number> {
+  let range = whole ? zod.int() : zod.number();
+  if (min !== undefined) range = range.min(min);
+  if (max !== undefined) range = range.max(max);
+  return zod.union([zod.number(), zod.string().regex(numeral).transform(Number)]).pipe(range);
+}
+
+function inRange({ min, max }: Range): string {
+  if (min !== undefined && max !== undefined) return ` from ${min} to ${max}`;
+  if (min !== undefined) return `, ${min} or more`;
+  return '';
+}

@@ -1,0 +1,242 @@
+/**
+ * Every option of every command: the one place that names it and gives its unit, default, help and schema.
+ * Flags, help, `NAAN_*` names, the keys of a config file and docs/options.md all follow from this table.
+ */
+import {
+  choice,
+  decimal,
+  flag,
+  integer,
+  integerOrAuto,
+  integerPair,
+  type Option,
+  type Options,
+  path,
+  type Values,
+} from './option.js';
+
+interface Command {
+  readonly summary: string;
+  /** What it reads and writes, said once, above the options. */
+  readonly description: string;
+  readonly examples: readonly (readonly [command: string, comment: string])[];
+  readonly options: Options;
+}
+
+const features = path({
+  unit: 'file',
+  required: true,
+  help: 'features: .npz (member embs), .npy, or raw float32 .bin with --dim',
+});
+
+const dim = integer({
+  unit: 'values per row',
+  min: 1,
+  otherwise: 'read from the file',
+  help: 'values per row of a raw .bin feature file',
+});
+
+const threads = integer({
+  unit: 'threads',
+  min: 1,
+  max: 1024,
+  otherwise: 'one per core',
+  help: 'worker threads; the result does not depend on it',
+});
+
+const threshold = decimal({
+  unit: 'score',
+  min: 0,
+  max: 1,
+  otherwise: "the model's calibrated threshold, or 0.8",
+  help: 'edges of this score or more join their ends',
+});
+
+/** Options that every command has. */
+export const commonOptions = {
+  json: flag({ help: 'print one JSON object on stdout instead of text' }),
+  config: path({
+    unit: 'file',
+    otherwise: 'none',
+    help: 'YAML file of options; the environment and flags win over it',
+  }),
+  quiet: flag({ help: 'no progress and no warnings on stderr' }),
+  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
+    default: 'warn',
+    help: 'least level logged on stderr; debug also shows stack traces',
+  }),
+} satisfies Options;
+
+export const commands = {
+  generate: {
+    summary: 'make a synthetic set with known identities',
+    description:
+      'Writes labeled/split0_{feats.npz,knn.npy} and unlabeled/split1_{feats.npz,knn.npy,labels.txt} to --out. ' +
+      'The two splits share no identity. The same seed gives the same bytes.',
+    examples: [['naan generate --out faces --ids 1000 --dim 512 --k 80 --seed 1', 'a set to try things on']],
+    options: {
+      out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
+      ids: integer({ unit: 'identities per split', min: 1, default: 1000, help: 'identities in each split' }),
+      dim: integer({ unit: 'values per row', min: 2, max: 65536, default: 512, help: 'dimension of the features' }),
+      k: integer({
+        unit: 'neighbours',
+        min: 1,
+        default: 80,
+        help: 'neighbours in each kNN list, the node itself not counted',
+      }),
+      seed: integer({ unit: 'number', min: 0, max: 2 ** 32 - 1, default: 1, help: 'seed of the random numbers' }),
+    },
+  },
+  knn: {
+    summary: 'find the nearest neighbours of every row',
+    description: 'Writes int32 ids [n × (k + 1)] by falling cosine, column 0 the row itself.',
+    examples: [['naan knn --features split1_feats.npz --out split1_knn.npy --k 80', 'the graph that naan label reads']],
+    options: {
+      features,
+      out: path({ unit: 'file', required: true, help: 'kNN file to write (.npy)' }),
+      k: integer({ unit: 'neighbours', min: 1, default: 80, help: 'neighbours per row, the row itself not counted' }),
+      dim,
+      threads,
+    },
+  },
+  label: {
+    summary: 'give every row a pseudo-label',
+    description:
+      'Scores the candidate edges of a kNN graph with a trained model and turns the scores into clusters. For features ' +
+      'split1_feats.npz it writes split1_labels.txt, split1_labels.npy and run.json to --out; -1 marks a row without ' +
+      'candidate edges.',
+    examples: [
+      ['naan label --features split1_feats.npz --knn split1_knn.npy --model model.safetensors --out labels', ''],
+      ['naan label --config config/naan-paper.yaml --features F --knn K --model M --out DIR', 'as published'],
+      ['NAAN_THREADS=4 naan label ... --metrics-port 9464', 'four threads, watched by Prometheus'],
+    ],
+    options: {
+      features,
+      dim,
+      knn: path({
+        unit: 'file',
+        required: true,
+        help: "kNN graph: .npy [n × (k+1)] of any integer type, or .npz with knn or learn-to-cluster's data",
+      }),
+      model: path({ unit: 'file', required: true, help: 'model, as written by naan import-model (.safetensors)' }),
+      out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
+      kHops: integerPair({
+        unit: 'neighbours of hop one and hop two',
+        min: 1,
+        otherwise: 'as the model says',
+        help: 'neighbours that attention looks at',
+      }),
+      sampleHops: integer({
+        unit: 'neighbours',
+        min: 1,
+        otherwise: 'as the model says',
+        help: 'candidate edges go to this many nearest neighbours',
+      }),
+      partition: choice(['propagation', 'threshold'], {
+        default: 'propagation',
+        help: 'how scores become clusters: a ladder of thresholds, or components at one threshold',
+      }),
+      threshold,
+      step: decimal({
+        unit: 'fraction',
+        min: 0,
+        max: 1,
+        default: 0.6,
+        help: 'propagation: each round moves the threshold this far towards 1',
+      }),
+      maxSize: integer({ unit: 'nodes', min: 1, default: 600, help: 'propagation: a larger component is cut again' }),
+      maxIterations: integer({
+        unit: 'rounds',
+        min: 1,
+        default: 1000,
+        help: 'propagation: rounds before what is left is final',
+      }),
+      start: choice(['threshold', 'all'], {
+        default: 'threshold',
+        help: 'propagation: cut the first round at --threshold, or let it use every edge (as published)',
+      }),
+      leftovers: choice(['components', 'merge'], {
+        default: 'components',
+        help: 'propagation: what is left at the end stays components, or becomes one cluster (as published)',
+      }),
+      saveEdges: flag({ help: 'also write the candidate edges and their scores (_edges.npy, _scores.npy)' }),
+      threads,
+      shards: integerOrAuto({
+        unit: 'shards',
+        min: 1,
+        default: 'auto',
+        help: 'pieces that the graph is cut into; the result does not depend on it',
+      }),
+      batch: integer({ unit: 'nodes', min: 1, otherwise: 'chosen by the back-end', help: 'nodes per matrix product' }),
+      backend: choice(['auto', 'native', 'reference'], {
+        default: 'auto',
+        help: 'what computes: ONNX Runtime and SIMD kernels (native), or slow plain loops (reference)',
+      }),
+      metricsPort: integer({
+        unit: 'port',
+        min: 0,
+        max: 65535,
+        otherwise: 'no metrics',
+        help: 'serve Prometheus metrics on 127.0.0.1 while the run lasts; 0 takes a free port',
+      }),
+    },
+  },
+  evaluate: {
+    summary: 'compare labels with the truth',
+    description: 'BCubed, pairwise, NMI and purity, of all rows and of those not alone in their cluster.',
+    examples: [
+      ['naan evaluate --labels labels/split1_labels.txt --truth split1_labels.txt', ''],
+      ['naan evaluate --labels L --truth T --json | jq .all.bcubed.f', 'one number'],
+    ],
+    options: {
+      labels: path({ unit: 'file', required: true, help: 'labels to judge: one integer a line, or .npy' }),
+      truth: path({ unit: 'file', required: true, help: 'true identities, same forms' }),
+      cleanOut: path({
+        unit: 'file',
+        otherwise: 'not written',
+        help: 'also write the labels with singletons set to -1',
+      }),
+    },
+  },
+  sweep: {
+    summary: 'try every threshold on one scoring',
+    description: 'Clusters at each threshold from the edges and scores of naan label --save-edges.',
+    examples: [['naan sweep --edges split1_edges.npy --scores split1_scores.npy --truth split1_labels.txt', '']],
+    options: {
+      edges: path({ unit: 'file', required: true, help: 'candidate edges .npy [E × 2]' }),
+      scores: path({ unit: 'file', required: true, help: 'their scores .npy [E]' }),
+      truth: path({ unit: 'file', otherwise: 'sizes only', help: 'true identities, for BCubed and pairwise' }),
+    },
+  },
+  'import-model': {
+    summary: 'convert a published checkpoint',
+    description:
+      'Reads a NAAN .ckpt as PyTorch saves it (zip or legacy format) and writes one .safetensors file. ' +
+      'Nothing in the checkpoint is executed.',
+    examples: [['naan import-model model.ckpt --out model.safetensors', '']],
+    options: {
+      checkpoint: path({ unit: 'file', required: true, positional: true, help: 'checkpoint to read (.ckpt)' }),
+      out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
+    },
+  },
+} satisfies Record<string, Command>;
+
+export type CommandName = keyof typeof commands;
+
+/** What each command gets once its options are resolved. */
+export type CommandValues = {
+  [C in CommandName]: Values<(typeof commands)[C]['options'] & typeof commonOptions>;
+};
+
+/** The options of a command in the order of its help, the common ones last. */
+export function optionsOf(command: CommandName): Options {
+  return { ...commands[command].options, ...commonOptions };
+}
+
+/** Default and unit as a reader sees them: `[nodes, default: 600]`. */
+export function defaultOf(option: Option): string {
+  if (option.required) return 'required';
+  if (option.default === undefined) return option.otherwise ?? '';
+  if (typeof option.default === 'boolean') return option.default ? 'yes' : 'no';
+  return Array.isArray(option.default) ? option.default.join(' ') : String(option.default);
+}
