@@ -1,0 +1,89 @@
+/** Whole arrays of `.npy` and `.npz` files in memory, in C order whatever their order in the file. */
+import { NaanError } from '../errors.js';
+import { findArray, type NpyArray, readElements } from './npy.js';
+import { elementText, float32Decoder, int32Decoder, isFloat } from './numbers.js';
+
+export interface NumberArray<T extends Int32Array | Float32Array | Float64Array> {
+  readonly shape: readonly number[];
+  /** In C order. */
+  readonly data: T;
+}
+
+const windowBytes = 2 ** 22;
+
+/**
+ * Reads integers of any type. `name` is the array's name in an `.npz`.
+ * Throws BAD_INPUT when the elements are floats or one is beyond int32.
+ */
+export async function readInt32Array(path: string, name = ''): Promise<NumberArray<Int32Array>> {
+  const array = await findArray(path, [name]);
+  return { shape: array.shape, data: await readInt32(array) };
+}
+
+/** Reads f2, f4 or f8 as float32. Throws BAD_INPUT when the elements are integers. */
+export async function readFloat32Array(path: string, name = ''): Promise<NumberArray<Float32Array>> {
+  const array = await findArray(path, [name]);
+  const { type } = array;
+  if (!isFloat(type)) throw wrongType(array, 'floats');
+  const data = allocate(array, Float32Array);
+  await readElements(array, windowBytes, (buffer, count, start) =>
+    float32Decoder(type, buffer)(0, count, data, start, 1),
+  );
+  return { shape: array.shape, data: inCOrder(array, data) };
+}
+
+/** Reads f8 without loss. Throws BAD_INPUT for other types. */
+export async function readFloat64Array(path: string, name = ''): Promise<NumberArray<Float64Array>> {
+  const array = await findArray(path, [name]);
+  if (array.type !== 'f8') throw wrongType(array, 'f8');
+  const data = allocate(array, Float64Array);
+  await readElements(array, windowBytes, (buffer, count, start) => data.set(new Float64Array(buffer, 0, count), start));
+  return { shape: array.shape, data: inCOrder(array, data) };
+}
+
+/** The elements of an integer array. */
+export async function readInt32(array: NpyArray): Promise<Int32Array> {
+  const { type, source } = array;
+  if (isFloat(type)) throw wrongType(array, 'integers');
+  const data = allocate(array, Int32Array);
+  await readElements(array, windowBytes, (buffer, count, start) => {
+    const decoded = int32Decoder(type, buffer)(0, count, data, start);
+    if (decoded === count) return;
+    const value = elementText(type, buffer, decoded);
+    throw new NaanError(
+      'BAD_INPUT',
+      `${source.name}: element ${start + decoded} is ${value}, expected a 32-bit integer (${-(2 ** 31)}..${2 ** 31 - 1})`,
+    );
+  });
+  return inCOrder(array, data);
+}
+
+function allocate<T>({ source, length, shape }: NpyArray, View: new (length: number) => T): T {
+  try {
+    return new View(length);
+  } catch (cause) {
+    throw new NaanError('BAD_SHAPE', `${source.name}: memory for shape (${shape}) was refused`, { cause });
+  }
+}
+
+function inCOrder<T extends Int32Array | Float32Array | Float64Array>({ fortran, shape }: NpyArray, data: T): T {
+  if (!fortran || shape.length < 2) return data;
+  const ordered = data.slice() as T;
+  const index = new Array<number>(shape.length).fill(0);
+  // Walks the elements in C order; `place` is where the current index lies in Fortran order.
+  const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((product, size) => product * size, 1));
+  for (let i = 0, place = 0; i < data.length; i++) {
+    ordered[i] = data[place];
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      place += strides[axis];
+      if (++index[axis] < shape[axis]) break;
+      place -= strides[axis] * shape[axis];
+      index[axis] = 0;
+    }
+  }
+  return ordered;
+}
+
+function wrongType({ source, type }: NpyArray, expected: string): NaanError {
+  return new NaanError('BAD_INPUT', `${source.name}: dtype ${type}, expected ${expected}`);
+}

@@ -1,0 +1,70 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { NaanError } from '../errors.js';
+import { systemReason } from './system-error.js';
+
+/** Size in bytes of a file to be read. Throws BAD_INPUT when there is no such file, or it is not a plain one. */
+export function inputSize(path: string): number {
+  try {
+    const stats = statSync(path);
+    if (!stats.isFile()) throw new NaanError('BAD_INPUT', `${path}: is not a plain file`);
+    return stats.size;
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** Opens a file for positional reads. The caller closes it. Throws BAD_INPUT. */
+export function openInput(path: string): number {
+  inputSize(path); // refuses pipes, which would block in open
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** Fills `bytes` from a file position; bytes may lie on shared or WebAssembly memory. `name` is for messages. */
+export function readFully(fd: number, bytes: Uint8Array, position: number, name: string): void {
+  for (let done = 0; done < bytes.length; ) {
+    const count = Math.min(bytes.length - done, 2 ** 30);
+    const got = readOnce(fd, bytes, done, count, position + done, name);
+    if (got === 0) {
+      throw new NaanError(
+        'BAD_INPUT',
+        `${name}: ends at byte ${position + done}, expected ${bytes.length - done} more: it is truncated, or was changed while being read`,
+      );
+    }
+    done += got;
+  }
+}
+
+/** The first bytes of a file, fewer when it is shorter. */
+export function readStart(path: string, count: number): Uint8Array {
+  const fd = openInput(path);
+  try {
+    const bytes = new Uint8Array(count);
+    let length = 0;
+    for (let got = -1; got !== 0 && length < count; length += got) {
+      got = readOnce(fd, bytes, length, count - length, length, path);
+    }
+    return bytes.subarray(0, length);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** An error of the operating system as BAD_INPUT that names the file; other errors as they are. */
+export function unreadable(name: string, error: unknown): unknown {
+  const reason = systemReason(error);
+  return reason === undefined
+    ? error
+    : new NaanError('BAD_INPUT', `${name}: cannot be read: ${reason}`, { cause: error });
+}
+
+function readOnce(fd: number, bytes: Uint8Array, start: number, count: number, position: number, name: string): number {
+  try {
+    return readSync(fd, bytes, start, count, position);
+  } catch (error) {
+    throw unreadable(name, error);
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * kNN files: `.npy` or `.npz` `knn` [n × (k + 1)] of integers, or learn-to-cluster's `data` [n × 2 × k] with ids in
+ * data[:, 0] and distances, which are not read, in data[:, 1].
+ */
+import { NaanError } from '../errors.js';
+import { allocateKnnGraph, type KnnGraph, setNeighbours } from '../graph/knn-graph.js';
+import type { ProgressListener } from '../progress.js';
+import { findArray, type NpyArray, readElements } from './npy.js';
+import { elementText, type Int32Decoder, int32Decoder, isFloat, itemBytes } from './numbers.js';
+
+export interface KnnOptions {
+  /** Rows of the features the graph belongs to. */
+  readonly nodeCount?: number | undefined;
+  /** Columns to keep: the node itself and columns − 1 neighbours. Default: all. */
+  readonly columns?: number | undefined;
+  /** Told about rows read, stage `read`. */
+  readonly onProgress?: ProgressListener | undefined;
+}
+
+const windowBytes = 2 ** 22;
+const progressIntervalMs = 250;
+
+/**
+ * Reads a kNN graph into shared memory, window by window: the file is never in memory whole.
+ * The node itself is put in column 0 of every row and −1 dropped, as `setNeighbours` does.
+ * Throws BAD_INPUT (damaged file, float ids, id out of range) or BAD_SHAPE (not n × k, or not one row a node).
+ */
+export async function readKnn(path: string, options: KnnOptions = {}): Promise<KnnGraph> {
+  const array = await findArray(path, ['knn', 'data']);
+  const listLength = checkShape(array, options.nodeCount);
+  const [nodeCount] = array.shape;
+  const graph = allocateKnnGraph(nodeCount, Math.min(options.columns ?? listLength, listLength));
+  const rowLength = array.length / nodeCount;
+  const rowsPerWindow = Math.max(1, Math.floor(windowBytes / (rowLength * itemBytes(array.type))));
+  const takeWindow = array.fortran ? columnTaker(array, graph) : rowTaker(array, graph, listLength);
+  let told = performance.now();
+  await readElements(array, rowsPerWindow * rowLength * itemBytes(array.type), (buffer, count, start) => {
+    takeWindow(buffer, count, start);
+    if (options.onProgress === undefined || performance.now() - told < progressIntervalMs) return;
+    told = performance.now();
+    options.onProgress({
+      stage: 'read',
+      done: Math.floor((start + count) / rowLength),
+      total: nodeCount,
+      unit: 'rows',
+    });
+  });
+  return graph;
+}
+
+/** Returns the ids a row has. */
+function checkShape({ source, shape, type }: NpyArray, nodeCount: number | undefined): number {
+  const pairs = shape.length === 3 && shape[1] === 2; // of ids and distances
+  if ((shape.length !== 2 && !pairs) || shape.includes(0)) {
+    throw new NaanError(
+      'BAD_SHAPE',
+      `${source.name}: shape (${shape}), expected a kNN graph [n × (k + 1)] or [n × 2 × k]`,
+    );
+  }
+  if (type === 'f2' || (isFloat(type) && !pairs)) {
+    throw new NaanError('BAD_INPUT', `${source.name}: dtype ${type}, expected a kNN graph of integers`);
+  }
+  if (nodeCount !== undefined && shape[0] !== nodeCount) {
+    throw new NaanError(
+      'BAD_SHAPE',
+      `${source.name}: the kNN graph has ${shape[0]} rows and the features ${nodeCount}, expected one row for each node`,
+    );
+  }
+  return shape[shape.length - 1];
+}
+
+type WindowTaker = (buffer: ArrayBuffer, count: number, start: number) => void;
+
+/** C order: a window holds whole rows. */
+function rowTaker(array: NpyArray, graph: KnnGraph, listLength: number): WindowTaker {
+  const rowLength = array.length / graph.nodeCount;
+  const list = new Int32Array(listLength);
+  return (buffer, count, start) => {
+    const decode = decoderOf(array, buffer);
+    for (let done = 0; done < count; done += rowLength) {
+      const node = (start + done) / rowLength;
+      const decoded = decode(done, listLength, list, 0);
+      if (decoded < listLength) throw badId(array, graph, node, decoded, buffer, done + decoded);
+      if (!copyWellFormed(graph, node, list)) setNeighbours(graph, node, list, array.source.name);
+    }
+  };
+}
+
+/** The usual row, the node itself first and no −1: copied as it is. Returns false, with the row unset, for any other. */
+function copyWellFormed({ ids, width, nodeCount }: KnnGraph, node: number, list: Int32Array): boolean {
+  if (list[0] !== node) return false;
+  const start = node * width;
+  ids[start] = node;
+  for (let c = 1; c < width; c++) {
+    const id = list[c];
+    if (id >>> 0 >= nodeCount || id === node) return false;
+    ids[start + c] = id;
+  }
+  for (let c = width; c < list.length; c++) if (list[c] >>> 0 >= nodeCount) return false;
+  return true;
+}
+
+/** Fortran order: columns follow one another, so every row grows by one id at a time, as `setNeighbours` would have it. */
+function columnTaker(array: NpyArray, graph: KnnGraph): WindowTaker {
+  const { ids, width, nodeCount } = graph;
+  const blocks = array.shape.length === 3 ? 2 : 1; // of ids and distances in turn
+  const filled = new Int32Array(nodeCount).fill(1);
+  for (let node = 0; node < nodeCount; node++) ids[node * width] = node;
+  const column = new Int32Array(Math.min(nodeCount, 2 ** 16));
+  return (buffer, count, start) => {
+    const decode = decoderOf(array, buffer);
+    for (let done = 0; done < count; ) {
+      const line = Math.floor((start + done) / nodeCount);
+      const first = start + done - line * nodeCount;
+      const length = Math.min(count - done, nodeCount - first, column.length);
+      const c = Math.floor(line / blocks);
+      const decoded = line % blocks === 0 ? decode(done, length, column, 0) : 0;
+      for (let i = 0; i < decoded; i++) {
+        const id = column[i];
+        const node = first + i;
+        if (id < -1 || id >= nodeCount) throw badId(array, graph, node, c, buffer, done + i);
+        if (id !== -1 && id !== node && filled[node] < width) ids[node * width + filled[node]++] = id;
+      }
+      if (line % blocks === 0 && decoded < length)
+        throw badId(array, graph, first + decoded, c, buffer, done + decoded);
+      done += length;
+    }
+  };
+}
+
+function decoderOf({ type }: NpyArray, buffer: ArrayBuffer): Int32Decoder {
+  if (type === 'f2') throw new RangeError('ids of f2');
+  return int32Decoder(type, buffer);
+}
+
+function badId(
+  { source, type }: NpyArray,
+  { nodeCount }: KnnGraph,
+  node: number,
+  column: number,
+  buffer: ArrayBuffer,
+  index: number,
+): NaanError {
+  return new NaanError(
+    'BAD_INPUT',
+    `${source.name}: row ${node}, column ${column}: neighbour id ${elementText(type, buffer, index)} is out of range, ` +
+      `expected 0..${nodeCount - 1} or -1 for none`,
+  );
+}

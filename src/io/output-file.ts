@@ -1,0 +1,119 @@
+/**
+ * Output files appear whole or not at all: bytes go to a temporary name beside the target, reach the disk, and take the
+ * target's name last. Whatever fails on the way, the temporary is removed.
+ */
+import { randomBytes } from 'node:crypto';
+import { realpathSync, rmSync, statSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { NaanError } from '../errors.js';
+import { systemReason } from './system-error.js';
+
+const unfinished = new Set<string>();
+
+/** Removes the temporaries of every output still being written by this thread. Synchronous: for a signal handler. */
+export function removeUnfinished(): void {
+  for (const path of unfinished) {
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // The process is going down: the other temporaries matter more than this one.
+    }
+  }
+  unfinished.clear();
+}
+
+/** A file being written, front to back. Errors of the disk are NOT_WRITABLE and name the target. */
+export class OutputFile {
+  private readonly handle: FileHandle;
+  private readonly path: string;
+  private end = 0;
+
+  constructor(handle: FileHandle, path: string) {
+    this.handle = handle;
+    this.path = path;
+  }
+
+  /** Bytes appended so far. */
+  get length(): number {
+    return this.end;
+  }
+
+  /** Appends all bytes of a view, which may lie on shared memory. */
+  async write(view: ArrayBufferView): Promise<void> {
+    const start = this.end;
+    this.end += view.byteLength;
+    await this.writeAt(view, start);
+  }
+
+  /** Overwrites bytes already written, such as a checksum known only at the end. */
+  async writeAt(view: ArrayBufferView, position: number): Promise<void> {
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    for (let done = 0; done < bytes.length; ) {
+      const count = Math.min(bytes.length - done, 2 ** 30);
+      const write = this.handle.write(bytes, done, count, position + done);
+      done += (await refusedBy(this.path, write)).bytesWritten;
+    }
+  }
+}
+
+/** Writes one file whole or not at all. `fill` appends its bytes. Throws NOT_WRITABLE with path and reason. */
+export async function writeOutput(path: string, fill: (file: OutputFile) => Promise<void>): Promise<void> {
+  const target = resolveTarget(path);
+  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+  unfinished.add(temporary);
+  try {
+    const handle = await refusedBy(path, open(temporary, 'wx'));
+    try {
+      await fill(new OutputFile(handle, path));
+      await refusedBy(path, handle.sync());
+    } finally {
+      await handle.close();
+    }
+    await refusedBy(path, rename(temporary, target));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  } finally {
+    unfinished.delete(temporary);
+  }
+}
+
+/** Creates a folder if need be and proves that a file can be made in it. Throws NOT_WRITABLE. */
+export async function ensureWritableDirectory(directory: string): Promise<void> {
+  await refusedBy(directory, mkdir(directory, { recursive: true }));
+  const probe = join(directory, `.probe.${randomBytes(6).toString('hex')}.tmp`);
+  const handle = await refusedBy(directory, open(probe, 'wx'));
+  await handle.close();
+  await rm(probe, { force: true });
+}
+
+export async function writeText(path: string, text: string): Promise<void> {
+  await writeOutput(path, (file) => file.write(Buffer.from(text)));
+}
+
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeText(path, JSON.stringify(value, null, 2) + '\n');
+}
+
+/** Follows links, so that a linked output is written where it points; a rename must never replace a device or folder. */
+function resolveTarget(path: string): string {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (!stats) return path;
+  if (!stats.isFile()) {
+    const found = stats.isDirectory() ? 'a folder' : 'a device or pipe';
+    throw new NaanError('NOT_WRITABLE', `${path}: cannot be written: it is ${found}, expected a file name`);
+  }
+  return realpathSync(path);
+}
+
+async function refusedBy<T>(path: string, operation: Promise<T>): Promise<T> {
+  try {
+    return await operation;
+  } catch (cause) {
+    const reason = systemReason(cause);
+    if (reason === undefined) throw cause;
+    throw new NaanError('NOT_WRITABLE', `${path}: cannot be written: ${reason}`, { cause });
+  }
+}
