@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { Counters } from '../../src/engine/counters.js';
+import { RunMetrics } from '../../src/metrics/run-metrics.js';
+
+test('alerts and dashboard use only metrics that exist, and the dashboard all of them', async () => {
+  const metrics = new RunMetrics();
+  metrics.start({ counters: new Counters(1), backend: 'native', simd: 'simd', threads: 1, shards: 1 });
+  const exist = new Set((await metrics.registry.getMetricsAsJSON()).map(({ name }) => name));
+  for (const path of ['config/prometheus/alerts.yml', 'config/grafana/naan-run.json']) {
+    const used = new Set(
+      readFileSync(path, 'utf8')
+        .match(/\bnaan_[a-z_]+/g)
+        ?.map((name) => name.replace(/_(sum|count|bucket)$/, '')),
+    );
+    assert.deepEqual(
+      [...used].filter((name) => !exist.has(name)),
+      [],
+      path,
+    );
+    if (path.endsWith('.json'))
+      assert.deepEqual(
+        [...exist].filter((name) => !used.has(name)),
+        [],
+      );
+  }
+});
+
+test('promtool accepts the configuration, and the alerts fire when they should', (t) => {
+  if (spawnSync('promtool', ['--version']).error)
+    return t.skip('promtool (Debian package prometheus) is not installed');
+  for (const args of [
+    ['check', 'config', 'config/prometheus/prometheus.yml'],
+    ['test', 'rules', 'config/prometheus/alerts.test.yml'],
+  ]) {
+    const { status, stdout, stderr } = spawnSync('promtool', args, { encoding: 'utf8' });
+    assert.equal(status, 0, stdout + stderr);
+  }
+});
