@@ -1,0 +1,223 @@
+/**
+ * Pseudo-labels from scored edges: a ladder of rising thresholds (Consensus-Driven Propagation, Zhan et al., ECCV 2018,
+ * §3.3), with the rounds counted as in the code published with NAAN.
+ *
+ * Round 0 takes the edges of `start`: all of them, or those of score ≥ threshold. A component of at most maxSize nodes
+ * is a cluster; the nodes of larger ones go on. Each of the rounds 1 .. maxIterations first raises the threshold,
+ *     th ← th + (1 − th) · step    (float64)
+ * and then takes the components of the edges of score ≥ th among the nodes that are left. All comparisons are
+ * inclusive, the float32 score against th in float64. What is left after the last round, or once th cannot rise any
+ * more (edges of score exactly 1 survive every th), is settled by `leftovers`.
+ *
+ * The components of a round nest in those of the round before it, so all rounds come out of one pass over the edges
+ * from the tightest rung to the loosest, O(E α(n)).
+ */
+import { NaanError } from '../errors.js';
+import type { CandidateEdges } from '../graph/candidate-edges.js';
+import { DisjointSet } from './disjoint-set.js';
+import { relabel } from './relabel.js';
+import { componentSizes, SharedDisjointSet } from './shared-disjoint-set.js';
+
+export interface PropagationOptions {
+  /** th of round 0, at most 1; negative for the smallest score there is. */
+  readonly threshold: number;
+  /** Part of the way to 1 that th rises each round, 0..1. */
+  readonly step: number;
+  /** Nodes of the largest component accepted, ≥ 1; Infinity takes the components of round 0 as they are. */
+  readonly maxSize: number;
+  /** Rounds after round 0. */
+  readonly maxIterations: number;
+  /** Edges of round 0: those of score ≥ threshold, or all of them (as published). */
+  readonly start: 'threshold' | 'all';
+  /** What oversize components become in the end: each a cluster, or all of them together one (as published). */
+  readonly leftovers: 'components' | 'merge';
+}
+
+/**
+ * Labels [nodeCount] from `edges` and their `scores` [edgeCount]: clusters numbered by first appearance, −1 for a node
+ * that no candidate edge touches. A node whose edges all fall away is a cluster of its own. The two ends of an edge
+ * are equals and the order of edges does not matter.
+ * `roundZero` [nodeCount]: the components of round 0 where the caller has united those edges already, each named by
+ * one of its nodes (`SharedDisjointSet.componentOf`).
+ * Throws BAD_SHAPE when arrays do not fit, BAD_USAGE for options out of range, BAD_INPUT for a score that is NaN.
+ */
+export function propagate(
+  edges: CandidateEdges,
+  scores: Float32Array,
+  options: PropagationOptions,
+  roundZero?: Int32Array,
+): Int32Array {
+  checkArguments(edges, scores, options, roundZero);
+  const { nodeCount, offsets, targets } = edges;
+  const { lowest, highest } = scoreRange(scores);
+  const threshold = options.threshold < 0 ? lowest : options.threshold;
+  const labels = roundZero?.slice() ?? componentsAt(edges, scores, options.start === 'all' ? -Infinity : threshold);
+
+  const sizes = componentSizes(labels);
+  const left = new Uint8Array(nodeCount);
+  let leftCount = 0;
+  for (let node = 0; node < nodeCount; node++) {
+    if (sizes[labels[node]] > options.maxSize) left[node] = 1;
+    leftCount += left[node];
+  }
+  if (leftCount > 0) {
+    const rungs = risingThresholds(threshold, highest, options);
+    divide(labels, left, edges, scores, rungs, options);
+  }
+
+  const touched = new Uint8Array(nodeCount);
+  for (let e = 0; e < targets.length; e++) touched[targets[e]] = 1;
+  for (let node = 0; node < nodeCount; node++) {
+    if (touched[node] === 0 && offsets[node] === offsets[node + 1]) labels[node] = -1;
+  }
+  relabel(labels);
+  return labels;
+}
+
+/** Thresholds of the rounds 1, 2, …, rising, until they are used up or the rest would change nothing. */
+function risingThresholds(threshold: number, highestScore: number, options: PropagationOptions): Float64Array {
+  const rungs: number[] = [];
+  let th = threshold;
+  for (let round = 1; round <= options.maxIterations; round++) {
+    const before = th;
+    th += (1 - th) * options.step;
+    rungs.push(th);
+    if (th === before || th > highestScore) break;
+  }
+  return Float64Array.from(rungs);
+}
+
+/**
+ * Rounds 1 and later: rewrites the labels of the nodes `left` over from round 0, each cluster named by one of its nodes.
+ * `reached` holds the components of the rung that the pass has come to; `kept` takes a union only when the component
+ * that it makes is still at most maxSize at the end of its rung, so it stops growing at the loosest rung that accepts it.
+ */
+function divide(
+  labels: Int32Array,
+  left: Uint8Array,
+  edges: CandidateEdges,
+  scores: Float32Array,
+  rungs: Float64Array,
+  { maxSize, leftovers }: PropagationOptions,
+): void {
+  const reached = new DisjointSet(labels.length);
+  const kept = new DisjointSet(labels.length);
+  const { firsts, seconds, starts } = bucketByRung(edges, scores, rungs, left);
+  for (let rung = rungs.length - 1; rung >= 0; rung--) {
+    // An edge that joins nothing in `reached` joins nothing in `kept` either: the path it closes was accepted with it.
+    let joined = starts[rung];
+    for (let e = starts[rung]; e < starts[rung + 1]; e++) {
+      if (!reached.unite(firsts[e], seconds[e])) continue;
+      firsts[joined] = firsts[e];
+      seconds[joined] = seconds[e];
+      joined++;
+    }
+    const tightest = rung === rungs.length - 1;
+    for (let e = starts[rung]; e < joined; e++) {
+      if (tightest || reached.sizeOf(firsts[e]) <= maxSize) kept.unite(firsts[e], seconds[e]);
+    }
+  }
+  if (rungs.length === 0) {
+    for (let node = 0; node < labels.length; node++) if (left[node] === 1) kept.unite(node, labels[node]);
+  }
+  if (leftovers === 'merge') mergeOversize(kept, labels.length, maxSize);
+  for (let node = 0; node < labels.length; node++) if (left[node] === 1) labels[node] = kept.find(node);
+}
+
+/** Makes one component of all those larger than maxSize. */
+function mergeOversize(set: DisjointSet, nodeCount: number, maxSize: number): void {
+  let first = -1;
+  for (let node = 0; node < nodeCount; node++) {
+    if (set.sizeOf(node) <= maxSize) continue;
+    if (first < 0) first = node;
+    else set.unite(first, node);
+  }
+}
+
+/**
+ * The edges of the nodes `left` that survive the first rung, sorted by the tightest rung they survive: rung r has
+ * (firsts[e], seconds[e]) for e in starts[r] .. starts[r + 1].
+ */
+function bucketByRung(
+  { nodeCount, offsets, targets }: CandidateEdges,
+  scores: Float32Array,
+  rungs: Float64Array,
+  left: Uint8Array,
+): { firsts: Int32Array; seconds: Int32Array; starts: Float64Array } {
+  const starts = new Float64Array(rungs.length + 1);
+  for (let node = 0; node < nodeCount; node++) {
+    if (left[node] === 0) continue;
+    for (let e = offsets[node]; e < offsets[node + 1]; e++) starts[rungsSurvived(scores[e], rungs)]++;
+  }
+  // Edges that survive no rung are counted in starts[0] and go nowhere.
+  starts[0] = 0;
+  for (let rung = 1; rung <= rungs.length; rung++) starts[rung] += starts[rung - 1];
+  const edgeCount = starts[rungs.length];
+  const cursor = starts.slice();
+  const firsts = new Int32Array(edgeCount);
+  const seconds = new Int32Array(edgeCount);
+  for (let node = 0; node < nodeCount; node++) {
+    if (left[node] === 0) continue;
+    for (let e = offsets[node]; e < offsets[node + 1]; e++) {
+      const survived = rungsSurvived(scores[e], rungs);
+      if (survived === 0) continue;
+      const at = cursor[survived - 1]++;
+      firsts[at] = node;
+      seconds[at] = targets[e];
+    }
+  }
+  return { firsts, seconds, starts };
+}
+
+/** How many of the rising thresholds are ≤ score. */
+function rungsSurvived(score: number, rungs: Float64Array): number {
+  let low = 0;
+  let high = rungs.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (score >= rungs[middle]) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function componentsAt(edges: CandidateEdges, scores: Float32Array, threshold: number): Int32Array {
+  const set = SharedDisjointSet.allocate(edges.nodeCount);
+  set.uniteEdges(edges, 0, edges.nodeCount, scores, threshold);
+  return set.componentOf();
+}
+
+function scoreRange(scores: Float32Array): { lowest: number; highest: number } {
+  let lowest = Infinity;
+  let highest = -Infinity;
+  for (let e = 0; e < scores.length; e++) {
+    const score = scores[e];
+    if (score < lowest) lowest = score;
+    if (score > highest) highest = score;
+    if (Number.isNaN(score))
+      throw new NaanError('BAD_INPUT', `scores: edge ${e} is NaN, expected a number from 0 to 1`);
+  }
+  return { lowest, highest };
+}
+
+function checkArguments(
+  { nodeCount, targets }: CandidateEdges,
+  scores: Float32Array,
+  { threshold, step, maxSize, maxIterations }: PropagationOptions,
+  roundZero?: Int32Array,
+): void {
+  if (scores.length !== targets.length) {
+    throw new NaanError('BAD_SHAPE', `scores: got ${scores.length}, expected one for each of ${targets.length} edges`);
+  }
+  if (roundZero !== undefined && roundZero.length !== nodeCount) {
+    throw new NaanError(
+      'BAD_SHAPE',
+      `components of round 0: got ${roundZero.length}, expected one for each of ${nodeCount} nodes`,
+    );
+  }
+  if (!(threshold <= 1)) throw new NaanError('BAD_USAGE', `threshold: got ${threshold}, expected at most 1`);
+  if (!(step >= 0 && step <= 1)) throw new NaanError('BAD_USAGE', `step: got ${step}, expected 0 to 1`);
+  if (!(maxSize >= 1)) throw new NaanError('BAD_USAGE', `max size: got ${maxSize}, expected at least 1 node`);
+  if (!(maxIterations >= 0))
+    throw new NaanError('BAD_USAGE', `max iterations: got ${maxIterations}, expected 0 or more`);
+}

@@ -1,0 +1,44 @@
+/**
+ * Renumbers labels by first appearance, in place: the first label met becomes 0, the next new one 1, and so on. Two
+ * partitions are the same exactly when their renumbered labels are. −1 ("none") stays −1.
+ * `labels` [n], any int32. Returns the number of clusters.
+ */
+export function relabel(labels: Int32Array): number {
+  let highest = -1;
+  let lowest = 0;
+  for (let i = 0; i < labels.length; i++) {
+    if (labels[i] > highest) highest = labels[i];
+    if (labels[i] < lowest) lowest = labels[i];
+  }
+  // Labels are node ids or cluster numbers nearly always, so a table does; a map serves whatever else a file holds.
+  return lowest >= -1 && highest <= 4 * labels.length + 1024
+    ? relabelByTable(labels, highest + 1)
+    : relabelByMap(labels);
+}
+
+function relabelByTable(labels: Int32Array, size: number): number {
+  const renamed = new Int32Array(size).fill(-1);
+  let count = 0;
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i];
+    if (label < 0) continue;
+    if (renamed[label] < 0) renamed[label] = count++;
+    labels[i] = renamed[label];
+  }
+  return count;
+}
+
+function relabelByMap(labels: Int32Array): number {
+  const renamed = new Map<number, number>();
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i];
+    if (label === -1) continue;
+    let name = renamed.get(label);
+    if (name === undefined) {
+      name = renamed.size;
+      renamed.set(label, name);
+    }
+    labels[i] = name;
+  }
+  return renamed.size;
+}
