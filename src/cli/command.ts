@@ -8,6 +8,8 @@ export interface Context {
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
   readonly log: Logger;
+  /** One line on stderr that the user has asked for, whatever the log level. */
+  readonly tell: (line: string) => void;
   /** Where each option came from. */
   readonly origins: Readonly<Record<string, string>>;
 }

@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { NaanError } from '../errors.js';
+import { systemReason } from '../io/system-error.js';
 import { didYouMean, environmentName, environmentPrefix, flagName, keyName } from './names.js';
 import type { Option, Options, Values, Zod } from './option.js';
 import { type CommandName, type CommandValues, commands, commonOptions, optionsOf } from './table.js';
@@ -79,8 +80,8 @@ async function fromFile(zod: Zod, command: CommandName, path: string): Promise<R
   try {
     content = parse(await readFile(path, 'utf8')) ?? {};
   } catch (error) {
-    const [reason] = (error as Error).message.split('\n');
-    throw new NaanError('BAD_USAGE', `config file ${path}: ${reason.replace(/:$/, '')}`, { cause: error });
+    const reason = systemReason(error) ?? (error as Error).message.split('\n')[0].replace(/:$/, '');
+    throw new NaanError('BAD_USAGE', `config file ${path}: ${reason}`, { cause: error });
   }
   const keys = zod.record(zod.string(), zod.unknown()).safeParse(content);
   if (!keys.success) throw new NaanError('BAD_USAGE', `config file ${path}: expected lines of 'option: value'`);

@@ -167,7 +167,7 @@ export const commands = {
         default: 'auto',
         help: 'pieces that the graph is cut into; the result does not depend on it',
       }),
-      batch: integer({ unit: 'nodes', min: 1, otherwise: 'chosen by the back-end', help: 'nodes per matrix product' }),
+      batch: integer({ unit: 'nodes', min: 1, default: 512, help: 'nodes gathered and multiplied at once' }),
       backend: choice(['auto', 'native', 'reference'], {
         default: 'auto',
         help: 'what computes: ONNX Runtime and SIMD kernels (native), or slow plain loops (reference)',
@@ -189,7 +189,11 @@ export const commands = {
       ['naan evaluate --labels L --truth T --json | jq .all.bcubed.f', 'one number'],
     ],
     options: {
-      labels: path({ unit: 'file', required: true, help: 'labels to judge: one integer a line, or .npy' }),
+      labels: path({
+        unit: 'file',
+        required: true,
+        help: 'labels to judge: one integer a line, .npy, or .npz with labels',
+      }),
       truth: path({ unit: 'file', required: true, help: 'true identities, same forms' }),
       cleanOut: path({
         unit: 'file',
