@@ -60,8 +60,8 @@ test('edge lists: only edges at or above the threshold unite, over any split of 
       let joinedByTwin = 0;
       for (const { a, b, score } of links) if ((all || score >= 0.5) && twin.unite(a, b)) joinedByTwin++;
       const set = SharedDisjointSet.allocate(nodeCount);
-      const scored: [] | [Float32Array, number] = all ? [] : [scores, 0.5];
-      const joined = set.uniteEdges(edges, cut, nodeCount, ...scored) + set.uniteEdges(edges, 0, cut, ...scored);
+      const used = all ? undefined : scores;
+      const joined = set.uniteEdges(edges, cut, nodeCount, used, 0.5) + set.uniteEdges(edges, 0, cut, used, 0.5);
       assert.deepEqual([...set.componentOf()], twin.colours);
       assert.equal(joined, joinedByTwin);
     }),
@@ -133,8 +133,7 @@ for (const [shape, build] of Object.entries(shapes)) {
         tasks.map(async (share) => {
           const task: UniteTask = { ...set.handle(), pairs, ready, threads: tasks.length, ...share };
           const worker = new Worker(new URL('./unite-worker.js', import.meta.url), { workerData: task });
-          const [message] = await once(worker, 'message');
-          await once(worker, 'exit');
+          const [[message]] = await Promise.all([once(worker, 'message'), once(worker, 'exit')]);
           return message as number;
         }),
       );
