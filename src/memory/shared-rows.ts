@@ -19,6 +19,8 @@ export class SharedRows implements SharedRowsHandle {
   readonly dim: number;
   readonly windows: readonly SharedArrayBuffer[];
   private readonly views: Float32Array[];
+  /** The windows as bytes: `copy` moves a row at half the cost of `set` on a subarray. */
+  private readonly bytes: Buffer[];
   private readonly shift: number;
   private readonly mask: number;
 
@@ -27,6 +29,7 @@ export class SharedRows implements SharedRowsHandle {
     this.dim = handle.dim;
     this.windows = handle.windows;
     this.views = handle.windows.map((buffer) => new Float32Array(buffer));
+    this.bytes = handle.windows.map((buffer) => Buffer.from(buffer));
     this.shift = windowShift(handle.dim);
     this.mask = 2 ** this.shift - 1;
   }
@@ -73,31 +76,38 @@ export class SharedRows implements SharedRowsHandle {
     }
   }
 
-  /** Copies rows ids[0..count) to `out` [count × d]; neighbouring ids are copied together. */
-  gather(ids: Int32Array, count: number, out: Float32Array): void {
-    const { dim, shift, mask, views } = this;
+  /**
+   * Copies rows ids[0..count) to `out` [count × columns], the first `columns` of each; whole rows that lie side by side
+   * are copied together.
+   */
+  gather(ids: Int32Array, count: number, out: Float32Array, columns: number = this.dim): void {
+    const target = Buffer.from(out.buffer, out.byteOffset, count * columns * 4);
     for (let i = 0; i < count; ) {
-      const first = ids[i];
-      const limit = Math.min(count - i, mask + 1 - (first & mask));
-      let rows = 1;
-      while (rows < limit && ids[i + rows] === first + rows) rows++;
-      const offset = (first & mask) * dim;
-      out.set(views[first >>> shift].subarray(offset, offset + rows * dim), i * dim);
-      i += rows;
+      const run = columns === this.dim ? this.runLength(ids, i, count) : 1;
+      const start = (ids[i] & this.mask) * this.dim * 4;
+      this.bytes[ids[i] >>> this.shift].copy(target, i * columns * 4, start, start + run * columns * 4);
+      i += run;
     }
   }
 
-  /** Copies `rows` [count × d] to rows ids[0..count). The inverse of `gather`. */
-  scatter(rows: Float32Array, ids: Int32Array, count: number): void {
-    const { dim, shift, mask, views } = this;
+  /** Copies `rows` [count × columns] to the first columns of rows ids[0..count). The inverse of `gather`. */
+  scatter(rows: Float32Array, ids: Int32Array, count: number, columns: number = this.dim): void {
+    const source = Buffer.from(rows.buffer, rows.byteOffset, count * columns * 4);
     for (let i = 0; i < count; ) {
-      const first = ids[i];
-      const limit = Math.min(count - i, mask + 1 - (first & mask));
-      let run = 1;
-      while (run < limit && ids[i + run] === first + run) run++;
-      views[first >>> shift].set(rows.subarray(i * dim, (i + run) * dim), (first & mask) * dim);
+      const run = columns === this.dim ? this.runLength(ids, i, count) : 1;
+      const start = (ids[i] & this.mask) * this.dim * 4;
+      source.copy(this.bytes[ids[i] >>> this.shift], start, i * columns * 4, (i + run) * columns * 4);
       i += run;
     }
+  }
+
+  /** How many of ids[i..count) are consecutive and in one window. */
+  private runLength(ids: Int32Array, i: number, count: number): number {
+    const first = ids[i];
+    const limit = Math.min(count - i, this.mask + 1 - (first & this.mask));
+    let run = 1;
+    while (run < limit && ids[i + run] === first + run) run++;
+    return run;
   }
 }
 
