@@ -37,11 +37,24 @@ export class NaanError extends Error {
   }
 }
 
-/** Errors lose their class when they cross a thread; what is left (name, code, message) is enough to rebuild one. */
+/** A NaanError as plain data: an Error that crosses threads loses its class and its code. */
+interface PortableError {
+  readonly naanError: ErrorCode;
+  readonly message: string;
+}
+
+/** For the end of a worker's task: makes a NaanError fit to be thrown to another thread. */
+export function rethrowPortable(error: unknown): never {
+  if (error instanceof NaanError) throw { naanError: error.code, message: error.message } satisfies PortableError;
+  throw error;
+}
+
+/** The NaanError that this is, also when it came from another thread. */
 export function asNaanError(error: unknown): NaanError | undefined {
   if (error instanceof NaanError) return error;
-  if (error instanceof Error && error.name === 'NaanError' && 'code' in error) {
-    return new NaanError(error.code as ErrorCode, error.message, { cause: error.cause });
+  if (typeof error === 'object' && error !== null && 'naanError' in error) {
+    const { naanError, message } = error as PortableError;
+    return new NaanError(naanError, message);
   }
   return undefined;
 }

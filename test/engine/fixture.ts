@@ -1,0 +1,66 @@
+/** Fixture cases as the engine takes them. */
+import { existsSync, readFileSync } from 'node:fs';
+import type { EngineOptions, ScoringInput } from '../../src/engine/scoring-run.js';
+import { ScoringRun } from '../../src/engine/scoring-run.js';
+import type { KnnGraph } from '../../src/graph/knn-graph.js';
+import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
+import { locateFeatures } from '../../src/io/features.js';
+import { readKnn } from '../../src/io/knn.js';
+import type { MatrixLocation } from '../../src/io/matrix.js';
+import { importCheckpoint } from '../../src/model/import-checkpoint.js';
+import type { NaanModel } from '../../src/model/model.js';
+
+/** Real embeddings and the published code's results on them stand beside a checkout, not in it. */
+export const realData = '../shared/data/omniglot_longtail';
+export const realResults = '../shared/fixtures/omniglot_published';
+export const withoutRealData =
+  existsSync(realData) && existsSync(realResults) ? false : `${realData} or ${realResults} is not here`;
+
+export interface Case {
+  readonly model: NaanModel;
+  readonly features: MatrixLocation;
+  readonly graph: KnnGraph;
+  readonly centres: Float32Array;
+  readonly pairs: Int32Array;
+  readonly scores: Float32Array;
+}
+
+export async function loadCase(name: 'one_head' | 'four_heads' | 'wide'): Promise<Case> {
+  const path = (file: string) => `test/fixtures/${name}/${file}`;
+  const { location: features } = await locateFeatures(path('feats.npz'));
+  return {
+    model: await importCheckpoint(path('zip.ckpt')),
+    features,
+    graph: await readKnn(path('knn.npy')),
+    centres: (await readFloat32Array(path('centers.npy'))).data,
+    pairs: (await readInt32Array(path('edges.npy'))).data,
+    scores: (await readFloat32Array(path('scores.npy'))).data,
+  };
+}
+
+export function readJson(path: string) {
+  return JSON.parse(readFileSync(path, 'utf8'));
+}
+
+/** A run on one model at its own hops, closed after `use`. */
+export async function withRun<T>(
+  model: NaanModel,
+  input: Omit<ScoringInput, 'uniteFrom'> & { uniteFrom?: number },
+  options: EngineOptions,
+  use: (run: ScoringRun) => Promise<T>,
+): Promise<T> {
+  const { k1, k2, sampleHops } = model.config;
+  const run = new ScoringRun({ ...options, model, k1, k2, sampleHops });
+  try {
+    run.load({ uniteFrom: 0.5, ...input });
+    return await use(run);
+  } finally {
+    await run.close();
+  }
+}
+
+export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let largest = actual.length === expected.length ? 0 : Infinity;
+  for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(actual[i] - expected[i]));
+  return largest;
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Backend, startBackend } from '../../src/backends/backend.js';
+import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
+import { Counters } from '../../src/engine/counters.js';
+import { cutShards, type LabelJob, type ShardStage, shardStages } from '../../src/engine/job.js';
+import { ShardRunner, tileCapacity } from '../../src/engine/shard-runner.js';
+import { startOffsets } from '../../src/graph/candidate-edges.js';
+import { SharedRows } from '../../src/memory/shared-rows.js';
+import { factor } from '../../src/model/factored.js';
+import { type Case, loadCase } from './fixture.js';
+
+/** Runs all stages on this thread; `fault` may throw before a stage of the back-end, and the task is then run again. */
+async function scoresOf(
+  input: Case,
+  fault: (stage: keyof Backend) => void,
+): Promise<{ scores: Float32Array; failures: number }> {
+  const { model, graph, features } = input;
+  const { k1, k2, sampleHops, heads, dim } = model.config;
+  const n = graph.nodeCount;
+  const batch = 16;
+  const factored = factor(model);
+  const backend = await startBackend('native', factored, tileCapacity(batch, k1, k2));
+  const faulty: Backend = {
+    ...backend,
+    embed: async (count) => {
+      fault('embed');
+      return backend.embed(count);
+    },
+    split: async (count) => {
+      fault('split');
+      return backend.split(count);
+    },
+  };
+  const runner = new ShardRunner(faulty, factored, 0);
+  const shards = cutShards(n, 2);
+  const floats = (length: number) => new Float32Array(new SharedArrayBuffer(length * 4));
+  const components = SharedDisjointSet.allocate(n);
+  let job: LabelJob = {
+    ...{ version: 0, shardCount: shards.length, features, nodeCount: n, k1, k2, sampleHops, batch },
+    ...{ neighbours: graph.ids, width: graph.width, components: components.handle(), uniteFrom: 0.5 },
+    a: SharedRows.allocate(n, heads * dim).handle(),
+    b: SharedRows.allocate(n, heads * dim).handle(),
+    ...{ s: floats(n * heads), t: floats(n * heads), tz: floats(n * heads) },
+    offsets: new Uint32Array(new SharedArrayBuffer((n + 1) * 4)),
+    counters: new Counters(1).handle(),
+    finished: new Int32Array(new SharedArrayBuffer(shardStages.length * shards.length * 4)),
+    cancel: new Int32Array(new SharedArrayBuffer(4)),
+  };
+  let failures = 0;
+  const runStage = async (stage: ShardStage) => {
+    for (const shard of shards) {
+      for (let done = false; !done; ) {
+        try {
+          await runner.run({ stage, shard, job });
+          done = true;
+        } catch (error) {
+          assert.equal((error as Error).message, 'injected');
+          failures++;
+        }
+      }
+    }
+  };
+  await runStage('countEdges');
+  const edgeCount = startOffsets(job.offsets);
+  job = { ...job, version: 1, targets: new Int32Array(edgeCount), scores: floats(edgeCount) };
+  for (const stage of shardStages.slice(1)) await runStage(stage);
+  await backend.release();
+  assert.ok(job.scores);
+  return { scores: job.scores, failures };
+}
+
+describe('ShardRunner', () => {
+  it('goes on after a failed tile in stages that replace their input, with the same result', async () => {
+    const input = await loadCase('one_head');
+    const clean = await scoresOf(input, () => {});
+    assert.equal(clean.failures, 0);
+    let calls = 0;
+    const broken = await scoresOf(input, () => {
+      if (++calls % 3 === 0) throw new Error('injected');
+    });
+    assert.ok(broken.failures > 4);
+    assert.deepEqual(broken.scores, clean.scores);
+  });
+});
