@@ -2,6 +2,7 @@
 import { NaanError } from '../errors.js';
 import { findArray, type NpyArray, readElements } from './npy.js';
 import { elementText, float32Decoder, int32Decoder, isFloat } from './numbers.js';
+import { gatherStrided } from './strided.js';
 
 export interface NumberArray<T extends Int32Array | Float32Array | Float64Array> {
   readonly shape: readonly number[];
@@ -68,20 +69,8 @@ function allocate<T>({ source, length, shape }: NpyArray, View: new (length: num
 
 function inCOrder<T extends Int32Array | Float32Array | Float64Array>({ fortran, shape }: NpyArray, data: T): T {
   if (!fortran || shape.length < 2) return data;
-  const ordered = data.slice() as T;
-  const index = new Array<number>(shape.length).fill(0);
-  // Walks the elements in C order; `place` is where the current index lies in Fortran order.
   const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((product, size) => product * size, 1));
-  for (let i = 0, place = 0; i < data.length; i++) {
-    ordered[i] = data[place];
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      place += strides[axis];
-      if (++index[axis] < shape[axis]) break;
-      place -= strides[axis] * shape[axis];
-      index[axis] = 0;
-    }
-  }
-  return ordered;
+  return gatherStrided(data, shape, strides, data.slice() as T);
 }
 
 function wrongType({ source, type }: NpyArray, expected: string): NaanError {

@@ -35,7 +35,7 @@ export async function readHead(source: ByteSource, count: number): Promise<Uint8
 }
 
 /** All bytes of a small source. Throws BAD_INPUT when it has more than `limit`. */
-export async function readAll(source: ByteSource, limit: number): Promise<Uint8Array> {
+export async function readAll(source: ByteSource, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   if (source.length > limit) {
     throw new NaanError('BAD_INPUT', `${source.name}: ${source.length} bytes, expected at most ${limit}`);
   }

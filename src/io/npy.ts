@@ -2,6 +2,7 @@
 import { NaanError } from '../errors.js';
 import { type ByteSource, readHead, readWindows, wholeFile } from './byte-source.js';
 import { readStart } from './input-file.js';
+import { quoted } from './messages.js';
 import { itemBytes, type NumberType, swapBytes } from './numbers.js';
 import { listZip } from './zip.js';
 
@@ -39,8 +40,8 @@ export async function findArray(path: string, names: readonly string[]): Promise
     const source = members.get(name);
     if (source) return await readHeader(source);
   }
-  const wanted = names.map((name) => `'${name}'`).join(' or ');
-  const found = [...members.keys()].join(', ') || 'none';
+  const wanted = names.map(quoted).join(' or ');
+  const found = [...members.keys()].slice(0, 20).map(quoted).join(', ') || 'none';
   throw new NaanError('BAD_INPUT', `${path}: has no array ${wanted}, found: ${found}`);
 }
 
@@ -48,7 +49,7 @@ export async function findArray(path: string, names: readonly string[]): Promise
 export async function listArrays(path: string): Promise<Map<string, ByteSource>> {
   const arrays = new Map<string, ByteSource>();
   for (const [name, source] of await listZip(path)) {
-    if (name.endsWith('.npy')) arrays.set(name.slice(0, -4), { ...source, name: `${path}:${name.slice(0, -4)}` });
+    if (name.endsWith('.npy')) arrays.set(name.slice(0, -4), { ...source, name: source.name.slice(0, -4) });
   }
   return arrays;
 }
@@ -71,10 +72,12 @@ export async function readHeader(source: ByteSource): Promise<NpyArray> {
   const [, , order] = /(['"])fortran_order\1\s*:\s*(True|False)/.exec(text) ?? [];
   const [, , sizes] = /(['"])shape\1\s*:\s*\(([\d\sL,]*)\)/.exec(text) ?? [];
   if (descr === undefined || order === undefined || sizes === undefined)
-    throw bad(`header not understood: ${clip(text)}`);
+    throw bad(`header not understood: ${quoted(text.trimEnd())}`);
   const [, byteOrder, kind, bytes] = /^['"]([<>=|]?)([fiu])([1248])['"]$/.exec(descr) ?? [];
   if (kind === undefined || (kind === 'f' && bytes === '1')) {
-    throw bad(`dtype ${descr === '[' ? 'of a record' : descr}, expected a number type such as '<f4' or '<i8'`);
+    throw bad(
+      `dtype ${descr === '[' ? 'of records' : quoted(descr.slice(1, -1))}, expected a number type such as '<f4' or '<i8'`,
+    );
   }
   const shape = sizes.match(/\d+/g)?.map(Number) ?? [];
   const length = shape.reduce((product, size) => product * size, 1);
@@ -111,8 +114,4 @@ export async function readElements(
     if (!littleEndian) swapBytes(window.subarray(0, count * size), type);
     visit(window.buffer, count, start);
   });
-}
-
-function clip(text: string): string {
-  return JSON.stringify(text.length > 80 ? text.slice(0, 80) + '…' : text.trimEnd());
 }

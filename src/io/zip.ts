@@ -4,6 +4,7 @@ import yauzl from 'yauzl';
 import { NaanError } from '../errors.js';
 import type { ByteSource } from './byte-source.js';
 import { openInput, unreadable } from './input-file.js';
+import { oneLine } from './messages.js';
 
 // The published types describe version 2; these are of version 3.
 declare module 'yauzl' {
@@ -37,14 +38,14 @@ export async function listZip(path: string): Promise<Map<string, ByteSource>> {
     const known = unreadable(path, error);
     if (known instanceof NaanError) throw known;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new NaanError('BAD_INPUT', `${path}: is not a whole ZIP archive: ${reason}`, { cause: error });
+    throw new NaanError('BAD_INPUT', `${path}: is not a whole ZIP archive: ${oneLine(reason)}`, { cause: error });
   } finally {
     closeSync(fd);
   }
 }
 
 function memberOf(path: string, entry: yauzl.Entry, offset: number): ByteSource {
-  const name = `${path}:${entry.fileName}`;
+  const name = `${path}:${oneLine(entry.fileName)}`;
   const { compressionMethod: method, compressedSize, uncompressedSize: length, crc32 } = entry;
   if (entry.isEncrypted()) throw new NaanError('BAD_INPUT', `${name}: is encrypted, expected a plain member`);
   if (method === 0) return { path, name, offset, length, crc32 };

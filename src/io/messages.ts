@@ -9,3 +9,12 @@ export function systemReason(error: unknown): string | undefined {
     return undefined;
   return getSystemErrorMap().get(error.errno)?.[1] ?? error.message;
 }
+
+/** Text from a file nobody trusts, for a message: on one line, not endless. */
+export function oneLine(text: string): string {
+  return JSON.stringify(text.length > 100 ? text.slice(0, 100) + '…' : text).slice(1, -1);
+}
+
+export function quoted(text: string): string {
+  return `'${oneLine(text)}'`;
+}
