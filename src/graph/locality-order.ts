@@ -1,0 +1,54 @@
+/**
+ * An order of the nodes in which neighbours stand near each other, so that a tile's halo is small and mostly in cache.
+ *
+ * Single linkage with a cap, in levels: edges are taken by rank (every node's nearest neighbour first), and two groups
+ * are joined, one list after the other, when together they do not exceed the level's cap. Small tight groups form
+ * first and stay contiguous inside the larger ones that join them. O(n · ranks · levels).
+ */
+import type { KnnGraph } from './knn-graph.js';
+
+const caps = [64, 1024, 16_384, Infinity];
+const ranks = 6;
+
+/** Node at each position [n], deterministic in the graph. */
+export function localityOrder({ nodeCount, width, ids }: KnnGraph): Int32Array {
+  const parent = new Int32Array(nodeCount);
+  const size = new Int32Array(nodeCount).fill(1);
+  /** Each group is a chain from its root: its last node, and the node after each node. */
+  const last = new Int32Array(nodeCount);
+  const next = new Int32Array(nodeCount).fill(-1);
+  for (let i = 0; i < nodeCount; i++) parent[i] = last[i] = i;
+
+  const find = (start: number): number => {
+    let node = start;
+    while (parent[node] !== node) {
+      parent[node] = parent[parent[node]];
+      node = parent[node];
+    }
+    return node;
+  };
+
+  for (const cap of caps) {
+    for (let rank = 1; rank <= Math.min(ranks, width - 1); rank++) {
+      for (let i = 0; i < nodeCount; i++) {
+        const j = ids[i * width + rank];
+        if (j < 0) continue;
+        const a = find(i);
+        const b = find(j);
+        if (a === b || size[a] + size[b] > cap) continue;
+        parent[b] = a;
+        size[a] += size[b];
+        next[last[a]] = b;
+        last[a] = last[b];
+      }
+    }
+  }
+
+  const order = new Int32Array(new SharedArrayBuffer(nodeCount * 4));
+  let position = 0;
+  for (let root = 0; root < nodeCount; root++) {
+    if (parent[root] !== root) continue;
+    for (let node = root; node >= 0; node = next[node]) order[position++] = node;
+  }
+  return order;
+}
