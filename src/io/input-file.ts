@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { NaanError } from '../errors.js';
-import { systemReason } from './messages.js';
+import { systemReason } from './system-error.js';
 
 /** Size in bytes of a file to be read. Throws BAD_INPUT when there is no such file, or it is not a plain one. */
 export function inputSize(path: string): number {

@@ -8,7 +8,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { NaanError } from '../errors.js';
-import { systemReason } from './messages.js';
+import { systemReason } from './system-error.js';
 
 const unfinished = new Set<string>();
 
