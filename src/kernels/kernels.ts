@@ -66,6 +66,24 @@ export interface RowDotsInput {
   readonly outColumn: number;
 }
 
+/** A tile of similarities for the lists of its rows and columns; see assembly/top-k.ts. m rows, n columns. */
+export interface OfferTileInput {
+  readonly rows: number;
+  readonly columns: number;
+  /** [m × n], NaN where a row meets itself; 15 floats after it may be read. */
+  readonly similarities: Float32Array;
+  readonly k: number;
+  /** Ids of row 0 and of column 0; the others follow. */
+  readonly firstRow: number;
+  readonly firstColumn: number;
+  /** [m × 2k]: two words a neighbour, opaque but for `readList`; zeros when empty. */
+  readonly rowLists: Float32Array;
+  /** [n × 2k]; without them the tile serves its rows only. */
+  readonly columnLists?: Float32Array | undefined;
+  /** [n + 15] scratch. */
+  readonly leastOfColumn: Float32Array;
+}
+
 export interface Kernels {
   readonly simd: SimdLevel;
   attend(input: AttendInput): void;
@@ -73,6 +91,9 @@ export interface Kernels {
   rowDots(input: RowDotsInput): void;
   /** Squared norm of each row: rows [n × d] → out [n]. */
   rowNorms(count: number, dim: number, rows: Float32Array, out: Float32Array): void;
+  offerTile(input: OfferTileInput): void;
+  /** Puts lists [count × 2k] in order once all tiles were offered. */
+  sortLists(count: number, k: number, lists: Float32Array): void;
 }
 
 export type SimdLevel = 'relaxed' | 'simd' | 'scalar';
@@ -145,6 +166,22 @@ function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
     },
     rowNorms(count, dim, rows, out) {
       wasm.rowNorms(count, dim, rows.byteOffset, out.byteOffset);
+    },
+    offerTile(i) {
+      wasm.offerTile(
+        i.rows,
+        i.columns,
+        i.similarities.byteOffset,
+        i.k,
+        i.firstRow,
+        i.firstColumn,
+        i.rowLists.byteOffset,
+        i.columnLists?.byteOffset ?? 0,
+        i.leastOfColumn.byteOffset,
+      );
+    },
+    sortLists(count, k, lists) {
+      wasm.sortLists(count, k, lists.byteOffset);
     },
   };
 }

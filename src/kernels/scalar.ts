@@ -1,5 +1,5 @@
 /** Scalar twins of the SIMD kernels: the same results up to the order of additions, in plain loops over float64. */
-import type { AttendInput, PairScoresInput, RowDotsInput } from './kernels.js';
+import type { AttendInput, OfferTileInput, PairScoresInput, RowDotsInput } from './kernels.js';
 
 export function attend(input: AttendInput): void {
   const { width, dim, lists, rows, weights, out } = input;
@@ -56,4 +56,41 @@ export function rowNorms(count: number, dim: number, rows: Float32Array, out: Fl
     for (let c = 0; c < dim; c++) sum += rows[i * dim + c] ** 2;
     out[i] = sum;
   }
+}
+
+/** Keeps the lists in order all the time. */
+export function offerTile(input: OfferTileInput): void {
+  const { rows, columns, similarities, k, firstRow, firstColumn } = input;
+  const rowLists = keysOf(input.rowLists);
+  const columnLists = input.columnLists && keysOf(input.columnLists);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      const similarity = similarities[i * columns + j];
+      if (Number.isNaN(similarity)) continue;
+      insert(rowLists, i * k, k, keyOf(similarity, firstColumn + j));
+      if (columnLists) insert(columnLists, j * k, k, keyOf(similarity, firstRow + i));
+    }
+  }
+}
+
+export function sortLists(): void {}
+
+function keysOf(lists: Float32Array): BigUint64Array {
+  return new BigUint64Array(lists.buffer, lists.byteOffset, lists.length / 2);
+}
+
+const word = new DataView(new ArrayBuffer(4));
+
+function keyOf(similarity: number, id: number): bigint {
+  word.setFloat32(0, similarity + 0);
+  const bits = word.getUint32(0);
+  const ordered = (bits & 0x80000000) === 0 ? bits | 0x80000000 : ~bits;
+  return (BigInt(ordered >>> 0) << 32n) | BigInt(~id >>> 0);
+}
+
+function insert(keys: BigUint64Array, start: number, k: number, key: bigint): void {
+  let at = start + k - 1;
+  if (keys[at] >= key) return;
+  for (; at > start && keys[at - 1] < key; at--) keys[at] = keys[at - 1];
+  keys[at] = key;
 }

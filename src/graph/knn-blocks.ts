@@ -1,0 +1,122 @@
+/**
+ * One worker's half of the exact kNN search. The n rows are cut into P blocks of almost equal size; a task compares two
+ * blocks, or a block with itself, and offers each similarity to both of its rows. n rows, d columns, k neighbours.
+ *
+ * The lists of all rows lie in shared memory. A task takes its two blocks of lists into local memory and puts them back at
+ * its end: tasks that run at once must not share a block, and one that failed half-way has changed nothing.
+ */
+import { Arena } from '../kernels/arena.js';
+import { InnerProducts } from '../kernels/gemm.js';
+import { loadKernels } from '../kernels/kernels.js';
+import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
+import type { KnnGraph } from './knn-graph.js';
+
+export interface KnnJob {
+  /** Unit vectors [n × d]. */
+  readonly rows: SharedRowsHandle;
+  /** [n × 2k], see `offerTile`. */
+  readonly lists: SharedRowsHandle;
+  /** What is built, k + 1 wide. */
+  readonly graph: KnnGraph;
+  readonly blockCount: number;
+}
+
+/** Compare blocks a ≤ b, or write the finished lists of a block into the graph. */
+export type KnnTask =
+  | { readonly kind: 'compare'; readonly a: number; readonly b: number }
+  | { readonly kind: 'finish'; readonly block: number };
+
+const largestBlock = 1024;
+const smallestBlock = 64;
+const wantedBlocks = 24;
+
+/** Depends on n alone, so that the grid of tiles, and with it every bit of the result, is the same for any threads. */
+export function blockCountFor(rowCount: number): number {
+  const size = Math.max(smallestBlock, Math.min(largestBlock, rowCount / wantedBlocks));
+  return Math.ceil(rowCount / size);
+}
+
+/** Rounds of pairs a ≤ b of blocks: every pair once, and no block twice in a round (a + b ≡ round, modulo P). */
+export function* pairRounds(blockCount: number): Generator<KnnTask[]> {
+  for (let round = 0; round < blockCount; round++) {
+    const tasks: KnnTask[] = [];
+    for (let a = 0; a < blockCount; a++) {
+      const b = (round - a + blockCount) % blockCount;
+      if (a <= b) tasks.push({ kind: 'compare', a, b });
+    }
+    yield tasks;
+  }
+}
+
+interface Block {
+  readonly start: number;
+  readonly count: number;
+}
+
+export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) => Promise<void>> {
+  const rows = SharedRows.from(job.rows);
+  const lists = SharedRows.from(job.lists);
+  const { graph, blockCount } = job;
+  const { rowCount, dim } = rows;
+  const k = lists.dim / 2;
+  const capacity = Math.ceil(rowCount / blockCount);
+  const arena = new Arena(4 * (2 * capacity * (dim + 2 * k) + capacity * capacity + capacity + 30));
+  const kernels = loadKernels(arena);
+  const products = await InnerProducts.create(dim);
+  const side = () => ({ rows: arena.float32(capacity * dim), lists: arena.float32(capacity * 2 * k) });
+  const [left, right] = [side(), side()];
+  const similarities = arena.float32(capacity * capacity + 15);
+  const leastOfColumn = arena.float32(capacity + 15);
+
+  function blockAt(index: number): Block {
+    const start = Math.floor((index * rowCount) / blockCount);
+    return { start, count: Math.floor(((index + 1) * rowCount) / blockCount) - start };
+  }
+
+  async function compare(a: Block, b: Block): Promise<void> {
+    const self = a.start === b.start;
+    const other = self ? left : right;
+    load(rows, a, left.rows);
+    load(lists, a, left.lists);
+    if (!self) {
+      load(rows, b, right.rows);
+      load(lists, b, right.lists);
+    }
+    await products.run(a.count, b.count, left.rows, other.rows, similarities);
+    if (self) for (let i = 0; i < a.count; i++) similarities[i * a.count + i] = Number.NaN;
+    kernels.offerTile({
+      ...{ rows: a.count, columns: b.count, similarities, k, firstRow: a.start, firstColumn: b.start },
+      ...{ rowLists: left.lists, columnLists: self ? undefined : right.lists, leastOfColumn },
+    });
+    store(left.lists, lists, a);
+    if (!self) store(right.lists, lists, b);
+  }
+
+  function finish(block: Block): void {
+    load(lists, block, left.lists);
+    kernels.sortLists(block.count, k, left.lists);
+    const words = new Uint32Array(left.lists.buffer, left.lists.byteOffset, block.count * 2 * k);
+    for (let i = 0; i < block.count; i++) {
+      const start = (block.start + i) * graph.width;
+      graph.ids[start] = block.start + i;
+      for (let c = 0; c < k; c++) graph.ids[start + 1 + c] = ~words[2 * (i * k + c)];
+    }
+  }
+
+  return async (task) => {
+    if (task.kind === 'compare') await compare(blockAt(task.a), blockAt(task.b));
+    else finish(blockAt(task.block));
+  };
+}
+
+function load(from: SharedRows, { start, count }: Block, to: Float32Array): void {
+  from.eachRun(start, count, (view, first) => bytesOf(view).copy(bytesOf(to), (first - start) * from.dim * 4));
+}
+
+function store(from: Float32Array, to: SharedRows, { start, count }: Block): void {
+  to.eachRun(start, count, (view, first) => bytesOf(from).copy(bytesOf(view), 0, (first - start) * to.dim * 4));
+}
+
+function bytesOf(view: Float32Array): Buffer {
+  return Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+}

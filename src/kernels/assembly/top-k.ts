@@ -1,0 +1,121 @@
+/**
+ * Keeps the k most similar rows of each row while tiles of similarities pass by.
+ *
+ * A list is a heap of k unsigned 64-bit keys, the least at its root. A key holds the similarity in its high word, as
+ * bits that order like the number, and the complement of the neighbour's id in its low word, so that one comparison
+ * orders by falling similarity, then by rising id: the k kept do not depend on the order of arrival. Key 0 is an empty
+ * place. Once lists have filled, few similarities reach the least one kept; four at a time are compared with it, and
+ * only the others cost more.
+ *
+ * A tile may serve both its rows and its columns, since similarity is symmetric. The caller guarantees that an id comes
+ * to a list once, that NaN, which no list takes, stands where a row meets itself, and that 15 floats after the tile may
+ * be read.
+ */
+
+export function offerTile(
+  rows: i32, // m
+  columns: i32, // n
+  similarities: usize, // f32 [m × n]
+  k: i32,
+  firstRow: i32, // id of row 0
+  firstColumn: i32, // id of column 0
+  rowLists: usize, // u64 [m × k]
+  columnLists: usize, // u64 [n × k], or 0 to serve rows only
+  leastOfColumn: usize, // f32 [n + 15], scratch
+): void {
+  const listBytes = <usize>k << 3;
+  for (let j = 0; j < columns + 15; j++) {
+    const serves = columnLists != 0 && j < columns;
+    store<f32>(leastOfColumn + (<usize>j << 2), serves ? least(columnLists + <usize>j * listBytes) : Infinity);
+  }
+  for (let i = 0; i < rows; i++) {
+    const list = rowLists + <usize>i * listBytes;
+    const line = similarities + ((<usize>i * columns) << 2);
+    let leastOfRow = least(list);
+    let kept = f32x4.splat(leastOfRow);
+    for (let j = 0; j < columns; j += 16) {
+      const at = <usize>j << 2;
+      let passing =
+        passes(line + at, kept, leastOfColumn + at) |
+        (passes(line + at + 16, kept, leastOfColumn + at + 16) << 4) |
+        (passes(line + at + 32, kept, leastOfColumn + at + 32) << 8) |
+        (passes(line + at + 48, kept, leastOfColumn + at + 48) << 12);
+      if (columns - j < 16) passing &= (1 << (columns - j)) - 1;
+      for (; passing != 0; passing &= passing - 1) {
+        const column = j + ctz(passing);
+        const similarity = load<f32>(line + (<usize>column << 2));
+        if (similarity >= leastOfRow) {
+          offer(list, k, keyOf(similarity, firstColumn + column));
+          leastOfRow = least(list);
+          kept = f32x4.splat(leastOfRow);
+        }
+        const leastAt = leastOfColumn + (<usize>column << 2);
+        if (similarity >= load<f32>(leastAt)) {
+          const other = columnLists + <usize>column * listBytes;
+          offer(other, k, keyOf(similarity, firstRow + i));
+          store<f32>(leastAt, least(other));
+        }
+      }
+    }
+  }
+}
+
+/** One bit for each of four similarities that its row or its column might keep. */
+// @ts-expect-error: decorator
+@inline
+function passes(similarities: usize, leastOfRow: v128, leastOfColumn: usize): i32 {
+  const s = v128.load(similarities);
+  return i32x4.bitmask(v128.or(f32x4.ge(s, leastOfRow), f32x4.ge(s, v128.load(leastOfColumn))));
+}
+
+/** Turns heaps into lists by falling similarity, then rising id: lists u64 [count × k]. */
+export function sortLists(count: i32, k: i32, lists: usize): void {
+  for (let i = 0; i < count; i++) {
+    const list = lists + ((<usize>i * k) << 3);
+    for (let end = k - 1; end > 0; end--) {
+      const last = list + (<usize>end << 3);
+      const key = load<u64>(last);
+      store<u64>(last, load<u64>(list));
+      sift(list, end, key);
+    }
+  }
+}
+
+// @ts-expect-error: decorator
+@inline
+function offer(list: usize, k: i32, key: u64): void {
+  if (key > load<u64>(list)) sift(list, k, key);
+}
+
+/** Puts a key in the place of the least one and restores the heap. */
+function sift(list: usize, k: i32, key: u64): void {
+  const end = list + (<usize>k << 3);
+  let hole = list;
+  for (let child = list + 8; child < end; child = (hole << 1) - list + 8) {
+    const first = load<u64>(child);
+    const second = child + 8 < end ? load<u64>(child, 8) : u64.MAX_VALUE;
+    const next = min(first, second);
+    if (next >= key) break;
+    store<u64>(hole, next);
+    hole = child + (<usize>(second < first) << 3);
+  }
+  store<u64>(hole, key);
+}
+
+/** Adding zero makes −0 a 0. The sign bit is flipped for positive numbers, every bit for negative ones. */
+// @ts-expect-error: decorator
+@inline
+function keyOf(similarity: f32, id: i32): u64 {
+  const bits = reinterpret<u32>(similarity + 0);
+  const ordered = bits ^ (<u32>(<i32>bits >> 31) | 0x80000000);
+  return (<u64>ordered << 32) | <u64>(~(<u32>id));
+}
+
+/** The least similarity kept; −Infinity while there is an empty place. */
+// @ts-expect-error: decorator
+@inline
+function least(list: usize): f32 {
+  const ordered = <u32>(load<u64>(list) >> 32);
+  const bits = ordered ^ (<u32>(<i32>~ordered >> 31) | 0x80000000);
+  return ordered == 0 ? -Infinity : reinterpret<f32>(bits);
+}
