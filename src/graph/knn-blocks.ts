@@ -7,7 +7,7 @@
  */
 import { Arena } from '../kernels/arena.js';
 import { InnerProducts } from '../kernels/gemm.js';
-import { loadKernels } from '../kernels/kernels.js';
+import { listedIds, loadKernels } from '../kernels/kernels.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 import type { KnnGraph } from './knn-graph.js';
 
@@ -67,6 +67,7 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
   const [left, right] = [side(), side()];
   const similarities = arena.float32(capacity * capacity + 15);
   const leastOfColumn = arena.float32(capacity + 15);
+  const ids = new Int32Array(capacity * k);
 
   function blockAt(index: number): Block {
     const start = Math.floor((index * rowCount) / blockCount);
@@ -95,11 +96,11 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
   function finish(block: Block): void {
     load(lists, block, left.lists);
     kernels.sortLists(block.count, k, left.lists);
-    const words = new Uint32Array(left.lists.buffer, left.lists.byteOffset, block.count * 2 * k);
+    listedIds(block.count, k, left.lists, ids);
     for (let i = 0; i < block.count; i++) {
       const start = (block.start + i) * graph.width;
       graph.ids[start] = block.start + i;
-      for (let c = 0; c < k; c++) graph.ids[start + 1 + c] = ~words[2 * (i * k + c)];
+      graph.ids.set(ids.subarray(i * k, (i + 1) * k), start + 1);
     }
   }
 

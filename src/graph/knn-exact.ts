@@ -72,22 +72,32 @@ export async function buildKnn(features: MatrixLocation, options: BuildKnnOption
   }
 }
 
-/** The rows as unit vectors in shared memory: the caller's own where they are so already. */
+/** The rows as unit vectors in shared memory: the caller's own when they lie there and are unit vectors already. */
 function unitRows(features: MatrixLocation): { rows: SharedRows; normalised: number } {
   const reader = openRows(features);
   const { rowCount, dim } = reader;
-  const rows = SharedRows.allocate(rowCount, dim);
   const step = Math.max(1, Math.floor(windowBytes / (dim * 4)));
-  let normalised = 0;
   try {
+    if (features.kind === 'memory') {
+      const scratch = new Float32Array(Math.min(step, rowCount) * dim);
+      let normalised = 0;
+      for (let start = 0; start < rowCount && normalised === 0; start += step) {
+        const count = Math.min(step, rowCount - start);
+        reader.read(start, count, scratch);
+        normalised += normaliseRows(scratch, start, count, dim, features.name);
+      }
+      if (normalised === 0) return { rows: SharedRows.from(features.rows), normalised };
+    }
+    const rows = SharedRows.allocate(rowCount, dim);
+    let normalised = 0;
     for (let start = 0; start < rowCount; start += step) {
       rows.eachRun(start, Math.min(step, rowCount - start), (view, first) => {
         reader.read(first, view.length / dim, view);
         normalised += normaliseRows(view, first, view.length / dim, dim, features.name);
       });
     }
+    return { rows, normalised };
   } finally {
     reader.close();
   }
-  return { rows, normalised };
 }

@@ -24,7 +24,7 @@ const noiseSpread = 0.4;
 const spectrumKnee = 48;
 
 /** What a random stream is for; the split is the lowest bit, so two splits share no identity. */
-const purpose = { size: 0, family: 2, identity: 4, image: 6, order: 8 } as const;
+const purpose = { size: 0, family: 2, identity: 4, image: 6, order: 8, filler: 10 } as const;
 
 export interface SetOptions {
   readonly seed: number;
@@ -68,6 +68,13 @@ export class SyntheticSet {
   /** Image that a row shows; images of one identity, and identities of one family, follow one another. */
   imageOfRow(row: number): number {
     return this.order ? this.order[row] : row;
+  }
+
+  /** Row that shows each image [n]. */
+  rowsOfImages(): Int32Array {
+    const rows = new Int32Array(this.nodeCount);
+    for (let row = 0; row < rows.length; row++) rows[this.imageOfRow(row)] = row;
+    return rows;
   }
 
   identityOfImage(image: number): number {
@@ -135,7 +142,8 @@ export class SyntheticSet {
     }
   }
 
-  private stream(kind: keyof typeof purpose, index: number): RandomStream {
+  /** A stream that nothing else in this set uses. */
+  stream(kind: keyof typeof purpose, index: number): RandomStream {
     return new RandomStream(this.options.seed, purpose[kind] + this.options.split, index);
   }
 }
@@ -156,7 +164,7 @@ function identityStarts({ extent }: SetOptions, stream: (identity: number) => Ra
 /** Standard deviation of each column: flat, then falling as 1 / column; squares add up to one. */
 function fallingSpectrum(dim: number): Float32Array {
   const spectrum = Float32Array.from({ length: dim }, (_, c) => 1 / Math.hypot(1, c / spectrumKnee));
-  const norm = Math.hypot(...spectrum);
+  const norm = Math.sqrt(spectrum.reduce((sum, value) => sum + value * value, 0));
   return spectrum.map((value) => value / norm);
 }
 

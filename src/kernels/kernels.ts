@@ -76,7 +76,7 @@ export interface OfferTileInput {
   /** Ids of row 0 and of column 0; the others follow. */
   readonly firstRow: number;
   readonly firstColumn: number;
-  /** [m × 2k]: two words a neighbour, opaque but for `readList`; zeros when empty. */
+  /** [m × 2k]: two words a neighbour, read by `listedIds`; zeros when empty. */
   readonly rowLists: Float32Array;
   /** [n × 2k]; without them the tile serves its rows only. */
   readonly columnLists?: Float32Array | undefined;
@@ -94,6 +94,12 @@ export interface Kernels {
   offerTile(input: OfferTileInput): void;
   /** Puts lists [count × 2k] in order once all tiles were offered. */
   sortLists(count: number, k: number, lists: Float32Array): void;
+}
+
+/** Ids in lists that `sortLists` has put in order: lists [count × 2k] → out [count × k]. */
+export function listedIds(count: number, k: number, lists: Float32Array, out: Int32Array): void {
+  const words = new Int32Array(lists.buffer, lists.byteOffset, 2 * count * k);
+  for (let i = 0; i < count * k; i++) out[i] = ~words[2 * i];
 }
 
 export type SimdLevel = 'relaxed' | 'simd' | 'scalar';

@@ -1,0 +1,133 @@
+/** Writes seeded face-like sets of any size: features, identities and kNN graphs of a labelled and an unlabelled split. */
+import { join } from 'node:path';
+import { NaanError } from '../errors.js';
+import { locateFeatures } from '../io/features.js';
+import { writeLabelText } from '../io/labels.js';
+import { writeNpy, writeNpz } from '../io/npy-writer.js';
+import { ensureWritableDirectory } from '../io/output-file.js';
+import type { ProgressListener } from '../progress.js';
+import { buildKnn } from './knn-exact.js';
+import { plantKnn } from './knn-planted.js';
+import { SyntheticSet } from './synthetic-set.js';
+
+export interface GenerateOptions {
+  /** Folder to write to. */
+  readonly out: string;
+  /** Identities in each split. Default 1000. */
+  readonly ids?: number | undefined;
+  /** Nodes in each split, exactly: instead of `ids`. */
+  readonly nodes?: number | undefined;
+  /** Identities in the labelled split, when it should differ; 0 leaves the split out. */
+  readonly labeledIds?: number | undefined;
+  /** Default 512. */
+  readonly dim?: number | undefined;
+  /** Neighbours of each node, itself not counted. Default 80. */
+  readonly k?: number | undefined;
+  /** Integer in [0, 2³²). Default 1. */
+  readonly seed?: number | undefined;
+  /** Rows in random order rather than by identity. */
+  readonly shuffle?: boolean | undefined;
+  /** Make the kNN graph from what is known of the set, in time that grows with n alone, rather than by exact search. */
+  readonly plantedKnn?: boolean | undefined;
+  /** Of the exact search. Default: one a core. */
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Stages `generate` and `knn`, unit `rows`, for each split. */
+  readonly onProgress?: ProgressListener | undefined;
+}
+
+export interface SplitSummary {
+  readonly nodes: number;
+  readonly identities: number;
+}
+
+export interface GenerateSummary {
+  /** Absent when `labeledIds` is 0. */
+  readonly labeled?: SplitSummary;
+  readonly unlabeled: SplitSummary;
+}
+
+const blockBytes = 2 ** 23;
+
+/**
+ * Writes labeled/split0_{feats.npz,knn.npy} and unlabeled/split1_{feats.npz,knn.npy,labels.txt} to `out`. Features are
+ * unit vectors; the splits share no identity; equal options give equal bytes. Memory: the kNN graph and a few bytes a
+ * node; with the exact search, the features besides.
+ * Throws BAD_USAGE, NOT_WRITABLE, or CANCELLED after an abort.
+ */
+export async function generate(options: GenerateOptions): Promise<GenerateSummary> {
+  const { out, nodes, labeledIds, shuffle = false } = options;
+  if (nodes !== undefined && options.ids !== undefined) {
+    throw new NaanError('BAD_USAGE', `ids ${options.ids} and nodes ${nodes} were given, expected one of them`);
+  }
+  const ids = integer('ids', options.ids ?? 1000, 1, 2 ** 31 - 1);
+  const dim = integer('dim', options.dim ?? 512, 2, 2 ** 16);
+  const k = integer('k', options.k ?? 80, 1, 2 ** 20);
+  const seed = integer('seed', options.seed ?? 1, 0, 2 ** 32 - 1);
+  const extent = nodes === undefined ? { ids } : { nodes: integer('nodes', nodes, 1, 2 ** 31 - 1) };
+  const labeledExtent = labeledIds === undefined ? extent : { ids: integer('labeledIds', labeledIds, 0, 2 ** 31 - 1) };
+
+  const unlabeled = new SyntheticSet({ seed, split: 1, dim, extent, shuffle });
+  const labeled =
+    labeledIds === 0 ? undefined : new SyntheticSet({ seed, split: 0, dim, extent: labeledExtent, shuffle });
+  for (const set of labeled ? [labeled, unlabeled] : [unlabeled]) {
+    if (k < set.nodeCount) continue;
+    throw new NaanError(
+      'BAD_USAGE',
+      `k is ${k}, but a split has ${set.nodeCount} nodes: expected k below that, or more ids`,
+    );
+  }
+
+  if (labeled) {
+    const stem = await folder(out, 'labeled', 'split0');
+    await writeFeatures(`${stem}_feats.npz`, labeled, true, options);
+    await writeKnn(stem, labeled, k, options);
+  }
+  const stem = await folder(out, 'unlabeled', 'split1');
+  await writeFeatures(`${stem}_feats.npz`, unlabeled, false, options);
+  await writeLabelText(`${stem}_labels.txt`, unlabeled.labels());
+  await writeKnn(stem, unlabeled, k, options);
+  const summary = ({ nodeCount, identityCount }: SyntheticSet) => ({ nodes: nodeCount, identities: identityCount });
+  return { ...(labeled && { labeled: summary(labeled) }), unlabeled: summary(unlabeled) };
+}
+
+function integer(name: string, value: number, least: number, greatest: number): number {
+  if (Number.isInteger(value) && value >= least && value <= greatest) return value;
+  throw new NaanError('BAD_USAGE', `${name} is ${value}, expected an integer from ${least} to ${greatest}`);
+}
+
+async function folder(out: string, name: string, stem: string): Promise<string> {
+  await ensureWritableDirectory(join(out, name));
+  return join(out, name, stem);
+}
+
+async function writeFeatures(
+  path: string,
+  set: SyntheticSet,
+  withLabels: boolean,
+  { signal, onProgress }: GenerateOptions,
+): Promise<void> {
+  const { nodeCount, dim } = set;
+  await writeNpz(path, async (add) => {
+    await add('embs', 'f4', [nodeCount, dim], async (append) => {
+      const step = Math.max(1, Math.floor(blockBytes / (4 * dim)));
+      const block = new Float32Array(Math.min(step, nodeCount) * dim);
+      for (let start = 0; start < nodeCount; start += step) {
+        if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
+        const count = Math.min(step, nodeCount - start);
+        set.rows(start, count, block);
+        await append(block.subarray(0, count * dim));
+        onProgress?.({ stage: 'generate', done: start + count, total: nodeCount, unit: 'rows' });
+      }
+    });
+    if (withLabels) await add('labels', 'i8', [nodeCount], set.labels());
+  });
+}
+
+async function writeKnn(stem: string, set: SyntheticSet, k: number, options: GenerateOptions): Promise<void> {
+  const { threads, signal, onProgress, plantedKnn } = options;
+  const graph = plantedKnn
+    ? await plantKnn(set, { k, signal, onProgress })
+    : await buildKnn((await locateFeatures(`${stem}_feats.npz`)).location, { k, threads, signal, onProgress });
+  await writeNpy(`${stem}_knn.npy`, 'i4', [graph.nodeCount, graph.width], graph.ids);
+}
