@@ -47,7 +47,7 @@ describe('a labelling run', () => {
     const { model, features, graph } = await loadCase('four_heads');
     const n = graph.nodeCount;
     const observe = (order: Int32Array | undefined, options: EngineOptions) =>
-      withRun(model, { features, graph, order }, options, async (run) => {
+      withRun(model, { features, graph, order, uniteFrom: 0.99 }, options, async (run) => {
         await run.buildEdges();
         await run.embedNodes();
         const nodeOf = (p: number) => (order ? order[p] : p);

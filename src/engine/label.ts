@@ -1,0 +1,317 @@
+/** The main job, from files to pseudo-labels. */
+import { mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type PropagationOptions, propagate } from '../cluster/propagation.js';
+import { relabel } from '../cluster/relabel.js';
+import type { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
+import { NaanError } from '../errors.js';
+import type { CandidateEdges } from '../graph/candidate-edges.js';
+import type { KnnGraph } from '../graph/knn-graph.js';
+import { localityOrder } from '../graph/locality-order.js';
+import { digestFile } from '../io/digest.js';
+import { locateFeatures } from '../io/features.js';
+import { readKnn } from '../io/knn.js';
+import { writeLabelText } from '../io/labels.js';
+import type { MatrixLocation } from '../io/matrix.js';
+import { writeNpy } from '../io/npy-writer.js';
+import { ensureWritableDirectory, writeJson } from '../io/output-file.js';
+import { SharedRows } from '../memory/shared-rows.js';
+import type { NaanModel } from '../model/model.js';
+import { readModel } from '../model/model-file.js';
+import { version } from '../version.js';
+import { type EngineOptions, ScoringRun } from './scoring-run.js';
+
+/** Rows in memory [n × dim], an alternative to a file. */
+export interface Embeddings {
+  readonly rows: Float32Array;
+  readonly dim: number;
+}
+
+export interface LabelOptions extends EngineOptions {
+  /** Feature file, or rows in memory. */
+  readonly features: string | Embeddings;
+  /** Values a row of a raw `.bin` feature file. */
+  readonly dim?: number | undefined;
+  /** kNN file, or a graph such as `buildKnn` returns. */
+  readonly knn: string | KnnGraph;
+  /** Model file, or a model. */
+  readonly model: string | NaanModel;
+  /** Directory to write labels and run.json to; without it nothing is written. */
+  readonly out?: string | undefined;
+  /** Neighbours of hop one and hop two; default: the model's. */
+  readonly kHops?: readonly [number, number] | undefined;
+  /** Candidate edges go to this many nearest neighbours; default: the model's. */
+  readonly sampleHops?: number | undefined;
+  /** Default `propagation`; `threshold` takes components of the edges of score ≥ threshold, whatever their size. */
+  readonly partition?: 'propagation' | 'threshold' | undefined;
+  /** Default: the model's calibrated threshold, else 0.8. */
+  readonly threshold?: number | undefined;
+  readonly step?: number | undefined;
+  readonly maxSize?: number | undefined;
+  readonly maxIterations?: number | undefined;
+  readonly start?: 'threshold' | 'all' | undefined;
+  readonly leftovers?: 'components' | 'merge' | undefined;
+  /** Keep candidate edges and scores: in the result, and as files. */
+  readonly saveEdges?: boolean | undefined;
+  /** Hears what a user should know, such as rows that had to be normalised. */
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+/** What `naan label --json` prints. */
+export interface LabelSummary {
+  readonly nodes: number;
+  readonly edges: number;
+  readonly clusters: number;
+  readonly singletons: number;
+  /** Nodes without candidate edges, labelled −1. */
+  readonly unlabelled: number;
+  /** Nodes of the largest cluster. */
+  readonly largest: number;
+  readonly threshold: number;
+  readonly seconds: { readonly total: number; readonly stages: Readonly<Record<string, number>> };
+  readonly peakRssBytes: number;
+}
+
+export interface LabelResult {
+  readonly summary: LabelSummary;
+  /** Pseudo-label of each node, numbered by first appearance; −1 for none [n]. */
+  readonly labels: Int32Array;
+  /** With `saveEdges`: pairs a < b, sorted [E × 2], and the probability that they are one identity [E]. */
+  readonly edges?: { readonly pairs: Int32Array; readonly scores: Float32Array };
+}
+
+type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
+
+const defaults = { step: 0.6, maxSize: 600, maxIterations: 1000, start: 'threshold', leftovers: 'components' } as const;
+const uncalibratedThreshold = 0.8;
+
+/**
+ * Labels every node of a kNN graph: embeds nodes and scores candidate edges with a trained model (NAAN 2020), then cuts
+ * the scored graph into clusters. Writes `<features>_labels.txt`, `_labels.npy`, run.json, and with `saveEdges`
+ * `_edges.npy` and `_scores.npy` to `out`.
+ *
+ * Throws BAD_INPUT, BAD_SHAPE, BAD_MODEL or BAD_USAGE for what cannot be used, NOT_WRITABLE for `out`, SHARD_FAILED when a
+ * shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
+ */
+export async function label(options: LabelOptions): Promise<LabelResult> {
+  const began = performance.now();
+  const stages: Record<string, number> = {};
+  const timed = async <T>(stage: string, work: () => T | Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const result = await work();
+    stages[stage] = (stages[stage] ?? 0) + (performance.now() - start) / 1000;
+    options.signal?.throwIfAborted();
+    return result;
+  };
+
+  if (options.out !== undefined) await ensureWritableDirectory(options.out);
+  const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
+  const features = await findFeatures(options, model);
+  const [k1, k2] = options.kHops ?? [model.config.k1, model.config.k2];
+  const sampleHops = options.sampleHops ?? model.config.sampleHops;
+  const threshold = options.threshold ?? model.config.threshold ?? uncalibratedThreshold;
+  const ladder: PropagationOptions = {
+    threshold,
+    step: options.step ?? defaults.step,
+    maxSize: options.partition === 'threshold' ? Infinity : (options.maxSize ?? defaults.maxSize),
+    maxIterations: options.maxIterations ?? defaults.maxIterations,
+    start: options.partition === 'threshold' ? 'threshold' : (options.start ?? defaults.start),
+    leftovers: options.leftovers ?? defaults.leftovers,
+  };
+
+  const run = new ScoringRun({ ...options, model, k1, k2, sampleHops });
+  try {
+    const columns = Math.max(k1, k2, sampleHops) + 1;
+    const graph = await timed('read', () => findGraph(options, features, columns));
+    const order = await timed('order', () => localityOrder(graph));
+    run.load({ features, graph, order, uniteFrom: ladder.start === 'all' ? -Infinity : threshold });
+    await run.buildEdges();
+    await run.embedNodes();
+    await run.scoreEdges();
+    Object.assign(stages, run.seconds);
+    if (run.normalisedRows > 0) {
+      options.onNotice?.(`${features.name}: ${run.normalisedRows} rows were not unit vectors and were normalised`);
+    }
+    const labels = await timed('propagate', () =>
+      inInputOrder(partition(run.edges, run.components, ladder, options.partition), order),
+    );
+    const edges = options.saveEdges ? sortedPairs(run.edges, order) : undefined;
+
+    const counts = countClusters(labels);
+    const summary = (): LabelSummary => ({
+      ...{ nodes: graph.nodeCount, edges: run.edges.targets.length, ...counts, threshold },
+      seconds: { total: (performance.now() - began) / 1000, stages },
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    });
+    if (options.out !== undefined) {
+      const out = options.out;
+      await timed('write', () => writeResults(out, options, labels, edges));
+      await writeJson(join(out, 'run.json'), {
+        naan: version,
+        node: process.version,
+        options: {
+          ...describeOptions(options),
+          ...ladder,
+          partition: options.partition ?? 'propagation',
+          k1,
+          k2,
+          sampleHops,
+        },
+        engine: { threads: run.threads, shards: run.shardCount },
+        inputs: describeInputs(options),
+        model: { ...model.config },
+        ...summary(),
+      });
+    }
+    return { summary: summary(), labels, ...(edges ? { edges } : {}) };
+  } catch (error) {
+    if (options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
+    throw error;
+  } finally {
+    await run.close();
+  }
+}
+
+async function findFeatures(options: LabelOptions, model: NaanModel): Promise<MatrixLocation> {
+  const location = typeof options.features === 'string' ? await locate(options.features) : shareRows(options.features);
+  const dim = location.kind === 'file' ? location.dim : location.rows.dim;
+  if (dim !== model.config.dim) {
+    const name = typeof options.model === 'string' ? options.model : 'the model';
+    throw new NaanError(
+      'BAD_SHAPE',
+      `${location.name}: features have dimension ${dim}, but ${name} expects ${model.config.dim}`,
+    );
+  }
+  return location;
+
+  async function locate(path: string): Promise<MatrixLocation> {
+    return (await locateFeatures(path, { dim: options.dim ?? (path.endsWith('.bin') ? model.config.dim : undefined) }))
+      .location;
+  }
+}
+
+function shareRows({ rows, dim }: Embeddings): MatrixLocation {
+  if (!(dim >= 1) || rows.length % dim !== 0) {
+    throw new NaanError('BAD_SHAPE', `features in memory: ${rows.length} values, expected rows of dimension ${dim}`);
+  }
+  const shared = SharedRows.allocate(rows.length / dim, dim);
+  shared.eachRun(0, shared.rowCount, (view, first) => view.set(rows.subarray(first * dim, first * dim + view.length)));
+  return { kind: 'memory', name: 'features in memory', rows: shared.handle() };
+}
+
+async function findGraph(options: LabelOptions, features: MatrixLocation, columns: number): Promise<KnnGraph> {
+  const rowCount = features.kind === 'file' ? features.rowCount : features.rows.rowCount;
+  if (typeof options.knn === 'string') {
+    return readKnn(options.knn, { nodeCount: rowCount, columns, onProgress: options.onProgress });
+  }
+  if (options.knn.nodeCount !== rowCount) {
+    throw new NaanError(
+      'BAD_SHAPE',
+      `the kNN graph has ${options.knn.nodeCount} rows, but there are ${rowCount} features`,
+    );
+  }
+  return options.knn;
+}
+
+/** Labels by position. */
+function partition(
+  edges: ScoredEdges,
+  components: SharedDisjointSet,
+  ladder: PropagationOptions,
+  kind: LabelOptions['partition'] = 'propagation',
+): Int32Array {
+  const roots = components.componentOf();
+  if (kind === 'propagation') return propagate(edges, edges.scores, ladder, roots);
+  const touched = new Uint8Array(edges.nodeCount);
+  for (let p = 0; p < edges.nodeCount; p++) {
+    for (let e = edges.offsets[p]; e < edges.offsets[p + 1]; e++) touched[p] = touched[edges.targets[e]] = 1;
+  }
+  for (let p = 0; p < edges.nodeCount; p++) if (!touched[p]) roots[p] = -1;
+  return roots;
+}
+
+function inInputOrder(byPosition: Int32Array, order: Int32Array): Int32Array {
+  const labels = new Int32Array(order.length);
+  for (let p = 0; p < order.length; p++) labels[order[p]] = byPosition[p];
+  relabel(labels);
+  return labels;
+}
+
+/** Pairs a < b of input numbers, sorted by a, then b, with their scores. Edges are keyed by a already. */
+function sortedPairs({ nodeCount, offsets, targets, scores }: ScoredEdges, order: Int32Array) {
+  const positions = new Int32Array(nodeCount);
+  for (let p = 0; p < nodeCount; p++) positions[order[p]] = p;
+  const pairs = new Int32Array(2 * targets.length);
+  const sortedScores = new Float32Array(targets.length);
+  let out = 0;
+  for (let a = 0; a < nodeCount; a++) {
+    const p = positions[a];
+    const row = Array.from({ length: offsets[p + 1] - offsets[p] }, (_, i) => offsets[p] + i);
+    row.sort((x, y) => order[targets[x]] - order[targets[y]]);
+    for (const e of row) {
+      pairs[2 * out] = a;
+      pairs[2 * out + 1] = order[targets[e]];
+      sortedScores[out++] = scores[e];
+    }
+  }
+  return { pairs, scores: sortedScores };
+}
+
+function countClusters(labels: Int32Array) {
+  let clusters = 0;
+  let unlabelled = 0;
+  for (const id of labels) {
+    if (id < 0) unlabelled++;
+    else if (id >= clusters) clusters = id + 1;
+  }
+  const sizes = new Int32Array(clusters);
+  for (const id of labels) if (id >= 0) sizes[id]++;
+  let singletons = 0;
+  let largest = 0;
+  for (const size of sizes) {
+    if (size === 1) singletons++;
+    if (size > largest) largest = size;
+  }
+  return { clusters, singletons, unlabelled, largest };
+}
+
+async function writeResults(
+  out: string,
+  options: LabelOptions,
+  labels: Int32Array,
+  edges: LabelResult['edges'],
+): Promise<void> {
+  await mkdir(out, { recursive: true });
+  const path = (suffix: string) => join(out, outputStem(options) + suffix);
+  await writeLabelText(path('_labels.txt'), labels);
+  await writeNpy(path('_labels.npy'), 'i8', [labels.length], labels);
+  if (!edges) return;
+  await writeNpy(path('_edges.npy'), 'i4', [edges.scores.length, 2], edges.pairs);
+  await writeNpy(path('_scores.npy'), 'f4', [edges.scores.length], edges.scores);
+}
+
+/** `split1` for split1_feats.npz. */
+function outputStem({ features }: LabelOptions): string {
+  if (typeof features !== 'string') return 'features';
+  return basename(features)
+    .replace(/\.[^.]+$/, '')
+    .replace(/[_-]feat(ure)?s$/, '');
+}
+
+function describeOptions({ features, knn, model, out, backend, batch, saveEdges }: LabelOptions) {
+  const named = (value: unknown) => (typeof value === 'string' ? value : 'in memory');
+  return {
+    features: named(features),
+    knn: named(knn),
+    model: named(model),
+    out,
+    backend: backend ?? 'auto',
+    batch,
+    saveEdges: saveEdges === true,
+  };
+}
+
+function describeInputs({ features, knn, model }: LabelOptions) {
+  const paths = [features, knn, model].filter((input) => typeof input === 'string');
+  return paths.map((path) => digestFile(path));
+}
