@@ -86,62 +86,63 @@ test('a handle shows the same set', () => {
   assert.equal(other.find(2), 1);
 });
 
-/** How the edges fall to the threads, and how often each edge is united. */
+/** Which edges each thread unites. */
+const interleaved = (threads: number) =>
+  Array.from({ length: threads }, (_, first) => ({ first, stride: threads, backwards: false }));
 const schedules = {
-  'one thread': () => shares(1, false),
-  'interleaved edges': () => shares(3, false),
-  'interleaved, one thread backwards': () => shares(2, true),
-  'every thread unites every edge': () => {
-    return [0, 1, 2].map((t) => ({ first: 0, stride: 1, backwards: t === 1 }));
-  },
+  'one thread': interleaved(1),
+  'two threads, interleaved edges': interleaved(2),
+  'three threads, interleaved edges': interleaved(3),
+  'two threads, from both ends': interleaved(2).map((share, thread) => ({ ...share, backwards: thread === 1 })),
+  'two threads, each all edges': [0, 1].map(() => ({ first: 0, stride: 1, backwards: false })),
 };
 
-function shares(threads: number, lastBackwards: boolean) {
-  return Array.from({ length: threads }, (_, t) => {
-    return { first: t, stride: threads, backwards: lastBackwards && t === threads - 1 };
-  });
-}
-
-/** Shapes on which threads collide: long paths, all roots at once, one hub, and random pairs. */
-const shapes: Record<string, (count: number, random: () => number) => [a: number, b: number][]> = {
-  path: (count) => Array.from({ length: count - 1 }, (_, i) => [count - 1 - i, count - 2 - i]),
-  star: (count) => Array.from({ length: count - 1 }, (_, i) => [i + 1, 0]),
-  'path of blocks': (count) => Array.from({ length: count - 1 }, (_, i) => (i % 16 === 15 ? [i, i] : [i, i + 1])),
-  random: (count, random) => Array.from({ length: count }, () => [random() % count, random() % count]),
+/** Shapes on which threads meet: long paths, one root that all want to link, blocks, random pairs. */
+type Edge = [a: number, b: number];
+const shapes: Record<string, (count: number, random: () => number) => Edge[]> = {
+  'path downwards': (count) => Array.from({ length: count - 1 }, (_, i) => [count - 1 - i, count - 2 - i]),
+  'hub whose root moves at every union': (count) =>
+    Array.from({ length: count - 1 }, (_, i) => [count - 1, count - 2 - i]),
+  'paths of 16': (count) => Array.from({ length: count - 1 }, (_, i) => [i, i % 16 === 15 ? i : i + 1]),
+  'random pairs': (count, random) => Array.from({ length: count }, () => [random() % count, random() % count]),
 };
 
 for (const [shape, build] of Object.entries(shapes)) {
-  for (const [schedule, plan] of Object.entries(schedules)) {
-    test(`threads at once, ${shape}, ${schedule}: labels and unions are those of one thread`, async () => {
-      const count = 20_000;
-      let state = 7;
-      const random = () => {
-        state = (Math.imul(state, 1664525) + 1013904223) | 0;
-        return state >>> 8;
-      };
-      const edges = build(count, random);
-      const alone = SharedDisjointSet.allocate(count);
-      let unions = 0;
-      for (const [a, b] of edges) if (alone.unite(a, b)) unions++;
+  for (const [schedule, shares] of Object.entries(schedules)) {
+    test(`${shape}, ${schedule}: labels and unions are those of the set that repaints`, async () => {
+      const count = 3000;
+      const edges = build(count, linearCongruential(7));
+      const twin = new PaintedSet(count);
+      const unions = edges.filter(([a, b]) => twin.unite(a, b)).length;
 
-      const set = SharedDisjointSet.allocate(count);
+      const sets = Array.from({ length: 20 }, () => SharedDisjointSet.allocate(count));
       const pairs = new Int32Array(new SharedArrayBuffer(edges.length * 8));
       pairs.set(edges.flat());
-      const ready = new Int32Array(new SharedArrayBuffer(4));
-      const tasks = plan();
+      const arrivals = new Int32Array(new SharedArrayBuffer(4));
+      const rounds = sets.map((set) => set.handle());
       const joined = await Promise.all(
-        tasks.map(async (share) => {
-          const task: UniteTask = { ...set.handle(), pairs, ready, threads: tasks.length, ...share };
+        shares.map(async (share) => {
+          const task: UniteTask = { rounds, pairs, arrivals, threads: shares.length, ...share };
           const worker = new Worker(new URL('./unite-worker.js', import.meta.url), { workerData: task });
           const [[message]] = await Promise.all([once(worker, 'message'), once(worker, 'exit')]);
-          return message as number;
+          return message as number[];
         }),
       );
-      assert.deepEqual(set.componentOf(), alone.componentOf());
-      assert.equal(
-        joined.reduce((sum, each) => sum + each, 0),
-        unions,
-      );
+      sets.forEach((set, round) => {
+        assert.deepEqual([...set.componentOf()], twin.colours);
+        assert.equal(
+          joined.reduce((sum, ofThread) => sum + ofThread[round], 0),
+          unions,
+        );
+      });
     });
   }
+}
+
+function linearCongruential(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return state >>> 8;
+  };
 }
