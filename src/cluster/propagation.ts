@@ -15,7 +15,9 @@
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { DisjointSet } from './disjoint-set.js';
+import { edgesByThreshold } from './edges-by-threshold.js';
 import { relabel } from './relabel.js';
+import { scoreRange, touchedNodes } from './scored-edges.js';
 import { componentSizes, SharedDisjointSet } from './shared-disjoint-set.js';
 
 export interface PropagationOptions {
@@ -47,9 +49,15 @@ export function propagate(
   options: PropagationOptions,
   roundZero?: Int32Array,
 ): Int32Array {
-  checkArguments(edges, scores, options, roundZero);
-  const { nodeCount, offsets, targets } = edges;
-  const { lowest, highest } = scoreRange(scores);
+  checkOptions(options);
+  const { nodeCount } = edges;
+  if (roundZero !== undefined && roundZero.length !== nodeCount) {
+    throw new NaanError(
+      'BAD_SHAPE',
+      `components: got ${roundZero.length}, expected one for each of ${nodeCount} nodes`,
+    );
+  }
+  const { lowest, highest } = scoreRange(edges, scores);
   const threshold = options.threshold < 0 ? lowest : options.threshold;
   const labels = roundZero?.slice() ?? componentsAt(edges, scores, options.start === 'all' ? -Infinity : threshold);
 
@@ -65,11 +73,8 @@ export function propagate(
     divide(labels, left, edges, scores, rungs, options);
   }
 
-  const touched = new Uint8Array(nodeCount);
-  for (let e = 0; e < targets.length; e++) touched[targets[e]] = 1;
-  for (let node = 0; node < nodeCount; node++) {
-    if (touched[node] === 0 && offsets[node] === offsets[node + 1]) labels[node] = -1;
-  }
+  const touched = touchedNodes(edges);
+  for (let node = 0; node < nodeCount; node++) if (touched[node] === 0) labels[node] = -1;
   relabel(labels);
   return labels;
 }
@@ -102,7 +107,7 @@ function divide(
 ): void {
   const reached = new DisjointSet(labels.length);
   const kept = new DisjointSet(labels.length);
-  const { firsts, seconds, starts } = bucketByRung(edges, scores, rungs, left);
+  const { firsts, seconds, starts } = edgesByThreshold(edges, scores, rungs, left);
   for (let rung = rungs.length - 1; rung >= 0; rung--) {
     // An edge that joins nothing in `reached` joins nothing in `kept` either: the path it closes was accepted with it.
     let joined = starts[rung];
@@ -134,87 +139,13 @@ function mergeOversize(set: DisjointSet, nodeCount: number, maxSize: number): vo
   }
 }
 
-/**
- * The edges of the nodes `left` that survive the first rung, sorted by the tightest rung they survive: rung r has
- * (firsts[e], seconds[e]) for e in starts[r] .. starts[r + 1].
- */
-function bucketByRung(
-  { nodeCount, offsets, targets }: CandidateEdges,
-  scores: Float32Array,
-  rungs: Float64Array,
-  left: Uint8Array,
-): { firsts: Int32Array; seconds: Int32Array; starts: Float64Array } {
-  const starts = new Float64Array(rungs.length + 1);
-  for (let node = 0; node < nodeCount; node++) {
-    if (left[node] === 0) continue;
-    for (let e = offsets[node]; e < offsets[node + 1]; e++) starts[rungsSurvived(scores[e], rungs)]++;
-  }
-  // Edges that survive no rung are counted in starts[0] and go nowhere.
-  starts[0] = 0;
-  for (let rung = 1; rung <= rungs.length; rung++) starts[rung] += starts[rung - 1];
-  const edgeCount = starts[rungs.length];
-  const cursor = starts.slice();
-  const firsts = new Int32Array(edgeCount);
-  const seconds = new Int32Array(edgeCount);
-  for (let node = 0; node < nodeCount; node++) {
-    if (left[node] === 0) continue;
-    for (let e = offsets[node]; e < offsets[node + 1]; e++) {
-      const survived = rungsSurvived(scores[e], rungs);
-      if (survived === 0) continue;
-      const at = cursor[survived - 1]++;
-      firsts[at] = node;
-      seconds[at] = targets[e];
-    }
-  }
-  return { firsts, seconds, starts };
-}
-
-/** How many of the rising thresholds are ≤ score. */
-function rungsSurvived(score: number, rungs: Float64Array): number {
-  let low = 0;
-  let high = rungs.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (score >= rungs[middle]) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
 function componentsAt(edges: CandidateEdges, scores: Float32Array, threshold: number): Int32Array {
   const set = SharedDisjointSet.allocate(edges.nodeCount);
   set.uniteEdges(edges, 0, edges.nodeCount, scores, threshold);
   return set.componentOf();
 }
 
-function scoreRange(scores: Float32Array): { lowest: number; highest: number } {
-  let lowest = Infinity;
-  let highest = -Infinity;
-  for (let e = 0; e < scores.length; e++) {
-    const score = scores[e];
-    if (score < lowest) lowest = score;
-    if (score > highest) highest = score;
-    if (Number.isNaN(score))
-      throw new NaanError('BAD_INPUT', `scores: edge ${e} is NaN, expected a number from 0 to 1`);
-  }
-  return { lowest, highest };
-}
-
-function checkArguments(
-  { nodeCount, targets }: CandidateEdges,
-  scores: Float32Array,
-  { threshold, step, maxSize, maxIterations }: PropagationOptions,
-  roundZero?: Int32Array,
-): void {
-  if (scores.length !== targets.length) {
-    throw new NaanError('BAD_SHAPE', `scores: got ${scores.length}, expected one for each of ${targets.length} edges`);
-  }
-  if (roundZero !== undefined && roundZero.length !== nodeCount) {
-    throw new NaanError(
-      'BAD_SHAPE',
-      `components of round 0: got ${roundZero.length}, expected one for each of ${nodeCount} nodes`,
-    );
-  }
+function checkOptions({ threshold, step, maxSize, maxIterations }: PropagationOptions): void {
   if (!(threshold <= 1)) throw new NaanError('BAD_USAGE', `threshold: got ${threshold}, expected at most 1`);
   if (!(step >= 0 && step <= 1)) throw new NaanError('BAD_USAGE', `step: got ${step}, expected 0 to 1`);
   if (!(maxSize >= 1)) throw new NaanError('BAD_USAGE', `max size: got ${maxSize}, expected at least 1 node`);

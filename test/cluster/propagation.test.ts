@@ -6,7 +6,8 @@ import { type PropagationOptions, propagate } from '../../src/cluster/propagatio
 import { relabel } from '../../src/cluster/relabel.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
 import { NaanError } from '../../src/errors.js';
-import { caseNames, modelCaseNames, publishedFolder, readCase, readIntegers, scoredEdges } from './fixture.js';
+import { readLabels } from '../../src/io/labels.js';
+import { caseNames, modelCaseNames, publishedFolder, readCase, scoredEdges } from './stored-cases.js';
 
 const options: PropagationOptions = {
   threshold: 0.8,
@@ -18,8 +19,8 @@ const options: PropagationOptions = {
 };
 
 for (const name of caseNames) {
-  test(`${name}: labels equal the published loop's in every stored setting`, () => {
-    const { edges, scores, expected } = readCase(name);
+  test(`${name}: labels equal the published loop's in every stored setting`, async () => {
+    const { edges, scores, expected } = await readCase(name);
     assert.ok(expected.propagation.length >= 6);
     for (const stored of expected.propagation) {
       const { th: threshold, step, max_sz: maxSize, max_iter: maxIterations, leftovers } = stored;
@@ -30,8 +31,8 @@ for (const name of caseNames) {
 }
 
 for (const name of modelCaseNames) {
-  test(`${name}: components at a threshold, except that a node with lower edges only is a cluster, not −1`, () => {
-    const { edges, scores, expected, pairs } = readCase(name);
+  test(`${name}: components at a threshold, except that a node with lower edges only is a cluster, not −1`, async () => {
+    const { edges, scores, expected, pairs } = await readCase(name);
     const touched = new Set(pairs);
     for (const { threshold, labels } of expected.components_at_threshold) {
       let next = Math.max(...labels) + 1;
@@ -44,9 +45,9 @@ for (const name of modelCaseNames) {
   });
 }
 
-test('labels of real data equal those of the published code', (t) => {
+test('labels of real data equal those of the published code', async (t) => {
   if (publishedFolder === undefined) return t.skip('../shared/fixtures/omniglot_published is not there');
-  const { edges, scores, expected } = readCase(publishedFolder);
+  const { edges, scores, expected } = await readCase(publishedFolder);
   assert.equal(expected.cases.length, 5);
   for (const {
     file,
@@ -58,7 +59,7 @@ test('labels of real data equal those of the published code', (t) => {
   } of expected.cases) {
     const { start, leftovers } = kinds;
     const labels = propagate(edges, scores, { threshold, step, maxSize, maxIterations, start, leftovers });
-    const stored = readIntegers(path.join(publishedFolder, file));
+    const stored = await readLabels(path.join(publishedFolder, file));
     relabel(stored);
     assert.deepEqual(labels, stored, file);
   }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { componentSizes, SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
-import { scoredEdges } from './fixture.js';
+import { scoredEdges } from './stored-cases.js';
 import type { UniteTask } from './unite-worker.js';
 
 /** A set that repaints a whole component at each union; the colour of a component is its smallest node. */
