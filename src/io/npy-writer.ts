@@ -1,7 +1,7 @@
 /** NumPy arrays out: `.npy` files and stored `.npz` archives, in C order and little-endian, rows appended as they come. */
 import { crc32 } from './crc32.js';
-import type { OutputFile } from './output-file.js';
 import { writeOutput } from './output-file.js';
+import { localHeader, uint32, type ZipMember, zipDirectory } from './zip-writer.js';
 
 /** `i8` is written from int32 values. */
 export type NpyType = 'f4' | 'i4' | 'i8';
@@ -47,7 +47,7 @@ export async function writeNpz(path: string, fill: (add: AddMember) => Promise<v
       await file.writeAt(uint32(member.crc32), member.offset + 14);
       members.push(member);
     });
-    await writeDirectory(file, members);
+    await file.write(zipDirectory(members, file.length));
   });
 }
 
@@ -101,95 +101,4 @@ function npyHeader(type: NpyType, shape: readonly number[]): Buffer {
 
 function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
-}
-
-interface ZipMember {
-  readonly name: string;
-  readonly size: number;
-  readonly offset: number;
-  crc32: number;
-}
-
-const limit32 = 0xffffffff;
-/** 1980-01-01 00:00, the first date ZIP knows: the same arrays give the same bytes. */
-const dosDate = 0x0021;
-
-/** Fields shared by the local and the central header, from "version needed" to "extra field length". */
-function commonFields(member: ZipMember, extraBytes: number): Buffer {
-  const fields = Buffer.alloc(26);
-  fields.writeUInt16LE(extraBytes > 0 ? 45 : 20, 0);
-  fields.writeUInt16LE(0x0800, 2); // names are UTF-8
-  fields.writeUInt16LE(dosDate, 8);
-  fields.writeUInt32LE(member.crc32, 10);
-  fields.writeUInt32LE(Math.min(member.size, limit32), 14);
-  fields.writeUInt32LE(Math.min(member.size, limit32), 18);
-  fields.writeUInt16LE(Buffer.byteLength(member.name), 22);
-  fields.writeUInt16LE(extraBytes, 24);
-  return fields;
-}
-
-/** ZIP64 extra field: the values that do not fit their 32 bits, in this order: size twice, offset. */
-function zip64Extra(values: readonly number[]): Buffer {
-  if (values.length === 0) return Buffer.alloc(0);
-  const extra = Buffer.alloc(4 + 8 * values.length);
-  extra.writeUInt16LE(1, 0);
-  extra.writeUInt16LE(8 * values.length, 2);
-  for (const [i, value] of values.entries()) extra.writeBigUInt64LE(BigInt(value), 4 + 8 * i);
-  return extra;
-}
-
-function localHeader(member: ZipMember): Buffer {
-  const extra = zip64Extra(member.size >= limit32 ? [member.size, member.size] : []);
-  return Buffer.concat([uint32(0x04034b50), commonFields(member, extra.length), Buffer.from(member.name), extra]);
-}
-
-function centralHeader(member: ZipMember): Buffer {
-  const large = member.size >= limit32 ? [member.size, member.size] : [];
-  const extra = zip64Extra(member.offset >= limit32 ? [...large, member.offset] : large);
-  const tail = Buffer.alloc(14);
-  tail.writeUInt32LE(0o100644 * 2 ** 16, 6); // a plain file, as unzip tools on Unix show it
-  tail.writeUInt32LE(Math.min(member.offset, limit32), 10);
-  const madeBy = Buffer.from([45, 3]);
-  return Buffer.concat([
-    uint32(0x02014b50),
-    madeBy,
-    commonFields(member, extra.length),
-    tail,
-    Buffer.from(member.name),
-    extra,
-  ]);
-}
-
-async function writeDirectory(file: OutputFile, members: readonly ZipMember[]): Promise<void> {
-  const start = file.length;
-  for (const member of members) await file.write(centralHeader(member));
-  const size = file.length - start;
-  if (start >= limit32 || members.length >= 0xffff) {
-    const record = Buffer.alloc(76);
-    record.writeUInt32LE(0x06064b50, 0);
-    record.writeBigUInt64LE(44n, 4);
-    record.writeUInt16LE(45, 12);
-    record.writeUInt16LE(45, 14);
-    record.writeBigUInt64LE(BigInt(members.length), 24);
-    record.writeBigUInt64LE(BigInt(members.length), 32);
-    record.writeBigUInt64LE(BigInt(size), 40);
-    record.writeBigUInt64LE(BigInt(start), 48);
-    record.writeUInt32LE(0x07064b50, 56);
-    record.writeBigUInt64LE(BigInt(file.length), 64);
-    record.writeUInt32LE(1, 72);
-    await file.write(record);
-  }
-  const end = Buffer.alloc(22);
-  end.writeUInt32LE(0x06054b50, 0);
-  end.writeUInt16LE(Math.min(members.length, 0xffff), 8);
-  end.writeUInt16LE(Math.min(members.length, 0xffff), 10);
-  end.writeUInt32LE(Math.min(size, limit32), 12);
-  end.writeUInt32LE(Math.min(start, limit32), 16);
-  await file.write(end);
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
 }

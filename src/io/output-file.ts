@@ -3,9 +3,9 @@
  * target's name last. Whatever fails on the way, the temporary is removed.
  */
 import { randomBytes } from 'node:crypto';
-import { realpathSync, rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { NaanError } from '../errors.js';
 import { systemReason } from './system-error.js';
@@ -60,7 +60,7 @@ export class OutputFile {
 
 /** Writes one file whole or not at all. `fill` appends its bytes. Throws NOT_WRITABLE with path and reason. */
 export async function writeOutput(path: string, fill: (file: OutputFile) => Promise<void>): Promise<void> {
-  const target = resolveTarget(path);
+  const target = await resolveTarget(path);
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
   unfinished.add(temporary);
   try {
@@ -98,14 +98,18 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 }
 
 /** Follows links, so that a linked output is written where it points; a rename must never replace a device or folder. */
-function resolveTarget(path: string): string {
-  const stats = statSync(path, { throwIfNoEntry: false });
+async function resolveTarget(path: string): Promise<string> {
+  const stats = await refusedBy(path, stat(path).catch(unlessMissing));
   if (!stats) return path;
   if (!stats.isFile()) {
     const found = stats.isDirectory() ? 'a folder' : 'a device or pipe';
     throw new NaanError('NOT_WRITABLE', `${path}: cannot be written: it is ${found}, expected a file name`);
   }
-  return realpathSync(path);
+  return await refusedBy(path, realpath(path));
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 async function refusedBy<T>(path: string, operation: Promise<T>): Promise<T> {
