@@ -1,10 +1,33 @@
 /** The public API: what the commands do, as functions. */
+import { type FeatureSource, locateSource } from './engine/feature-source.js';
+import { type BuildKnnOptions, buildKnn as searchKnn } from './graph/knn-exact.js';
+import type { KnnGraph } from './graph/knn-graph.js';
 
 export type { BackendName } from './backends/backend.js';
-export { type Embeddings, type LabelOptions, type LabelResult, type LabelSummary, label } from './engine/label.js';
+export type { Embeddings, FeatureSource } from './engine/feature-source.js';
+export { type LabelOptions, type LabelResult, type LabelSummary, label } from './engine/label.js';
 export { type ErrorCode, NaanError } from './errors.js';
-export type { KnnGraph } from './graph/knn-graph.js';
+export { type Agreement, type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate.js';
+export type { PrecisionRecall } from './evaluation/precision-recall.js';
+export { type SweepOptions, type SweepPoint, sweep } from './evaluation/sweep.js';
+export { type CandidateEdges, edgesFromPairs } from './graph/candidate-edges.js';
+export { type GenerateOptions, type GenerateSummary, generate } from './graph/synthetic.js';
+export { readKnn } from './io/knn.js';
+export { readLabels } from './io/labels.js';
 export { importCheckpoint } from './model/import-checkpoint.js';
 export type { ModelConfig, NaanModel, Tensor } from './model/model.js';
 export { readModel, writeModel } from './model/model-file.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
+export type { BuildKnnOptions, KnnGraph };
+
+/**
+ * Exact kNN graph by cosine: the node itself in column 0, then its k nearest by falling cosine, ties by smaller id; the
+ * same for any number of threads. `dim`: values a row of a raw `.bin` file.
+ * Throws BAD_INPUT, BAD_SHAPE, BAD_USAGE (k too large), or CANCELLED after an abort.
+ */
+export async function buildKnn(
+  features: FeatureSource,
+  options: BuildKnnOptions & { readonly dim?: number | undefined },
+): Promise<KnnGraph> {
+  return searchKnn(await locateSource(features, options.dim), options);
+}

@@ -6,7 +6,7 @@
 export const stages = ['knn', 'edges', 'project', 'aggregate', 'embed', 'split', 'score'] as const;
 export type Stage = (typeof stages)[number];
 
-const fields = [...stages, 'edgesScored', 'unions', 'busySeconds'] as const;
+const fields = [...stages, 'edgesScored', 'unions', 'rowsGathered', 'busySeconds'] as const;
 export type CounterField = (typeof fields)[number];
 const stride = 16;
 

@@ -9,27 +9,19 @@ import type { CandidateEdges } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { localityOrder } from '../graph/locality-order.js';
 import { digestFile } from '../io/digest.js';
-import { locateFeatures } from '../io/features.js';
 import { readKnn } from '../io/knn.js';
 import { writeLabelText } from '../io/labels.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { ensureWritableDirectory, writeJson } from '../io/output-file.js';
-import { SharedRows } from '../memory/shared-rows.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
+import { type FeatureSource, locateSource, shapeOf } from './feature-source.js';
 import { type EngineOptions, ScoringRun } from './scoring-run.js';
 
-/** Rows in memory [n × dim], an alternative to a file. */
-export interface Embeddings {
-  readonly rows: Float32Array;
-  readonly dim: number;
-}
-
 export interface LabelOptions extends EngineOptions {
-  /** Feature file, or rows in memory. */
-  readonly features: string | Embeddings;
+  readonly features: FeatureSource;
   /** Values a row of a raw `.bin` feature file. */
   readonly dim?: number | undefined;
   /** kNN file, or a graph such as `buildKnn` returns. */
@@ -157,7 +149,12 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
           k2,
           sampleHops,
         },
-        engine: { threads: run.threads, shards: run.shardCount },
+        engine: {
+          ...{ threads: run.threads, shards: run.shardCount },
+          // Rows that the tiles of aggregate, embed and score copied, for each row they own: 3 is the least.
+          rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
+          busyShare: busyShare(run),
+        },
         inputs: describeInputs(options),
         model: { ...model.config },
         ...summary(),
@@ -172,35 +169,28 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   }
 }
 
-async function findFeatures(options: LabelOptions, model: NaanModel): Promise<MatrixLocation> {
-  const location = typeof options.features === 'string' ? await locate(options.features) : shareRows(options.features);
-  const dim = location.kind === 'file' ? location.dim : location.rows.dim;
-  if (dim !== model.config.dim) {
-    const name = typeof options.model === 'string' ? options.model : 'the model';
+/** Part of the threads' time, over the sharded stages, that they spent working. */
+function busyShare(run: ScoringRun): number {
+  const elapsed = Object.values(run.seconds).reduce((sum, seconds) => sum + seconds, 0);
+  return run.counters.total('busySeconds') / (elapsed * run.threads);
+}
+
+async function findFeatures({ features, dim, model: source }: LabelOptions, model: NaanModel): Promise<MatrixLocation> {
+  const expected = model.config.dim;
+  const location = await locateSource(features, dim ?? expected);
+  const { dim: got } = shapeOf(location);
+  if (got !== expected) {
+    const name = typeof source === 'string' ? source : 'the model';
     throw new NaanError(
       'BAD_SHAPE',
-      `${location.name}: features have dimension ${dim}, but ${name} expects ${model.config.dim}`,
+      `${location.name}: features have dimension ${got}, but ${name} expects ${expected}`,
     );
   }
   return location;
-
-  async function locate(path: string): Promise<MatrixLocation> {
-    return (await locateFeatures(path, { dim: options.dim ?? (path.endsWith('.bin') ? model.config.dim : undefined) }))
-      .location;
-  }
-}
-
-function shareRows({ rows, dim }: Embeddings): MatrixLocation {
-  if (!(dim >= 1) || rows.length % dim !== 0) {
-    throw new NaanError('BAD_SHAPE', `features in memory: ${rows.length} values, expected rows of dimension ${dim}`);
-  }
-  const shared = SharedRows.allocate(rows.length / dim, dim);
-  shared.eachRun(0, shared.rowCount, (view, first) => view.set(rows.subarray(first * dim, first * dim + view.length)));
-  return { kind: 'memory', name: 'features in memory', rows: shared.handle() };
 }
 
 async function findGraph(options: LabelOptions, features: MatrixLocation, columns: number): Promise<KnnGraph> {
-  const rowCount = features.kind === 'file' ? features.rowCount : features.rows.rowCount;
+  const { rowCount } = shapeOf(features);
   if (typeof options.knn === 'string') {
     return readKnn(options.knn, { nodeCount: rowCount, columns, onProgress: options.onProgress });
   }

@@ -115,6 +115,7 @@ export class ShardRunner {
       }
     }
     a.gather(halo.ids, halo.count, tile.rows);
+    open.counters.add(this.worker, 'rowsGathered', halo.count);
     gatherScalars(job.t, halo, heads, tile.rowT, 0);
     tile.s.set(job.s.subarray(start * heads, end * heads));
     await backend.aggregate(count);
@@ -142,6 +143,7 @@ export class ShardRunner {
     const self = open.own(start, end);
     a.gather(self, count, tile.rows);
     b.gather(halo.ids, halo.count, tile.rows.subarray(count * a.dim));
+    open.counters.add(this.worker, 'rowsGathered', halo.count);
     tile.s.set(job.s.subarray(start * heads, end * heads));
     tile.rowT.set(job.t.subarray(start * heads, end * heads));
     gatherScalars(job.tz, halo, heads, tile.rowT, count);
@@ -180,6 +182,7 @@ export class ShardRunner {
         tile.pairs[2 * (e - first) + 1] = halo.slot(targets[e]);
       }
       b.gather(halo.ids, halo.count, tile.rows, columns);
+      open.counters.add(this.worker, 'rowsGathered', halo.count);
       await backend.score(until - first);
       scores.set(tile.scores.subarray(0, until - first), first);
       first = until;

@@ -1,0 +1,32 @@
+/** Features as callers give them: a file, or rows that are in memory already. */
+import { NaanError } from '../errors.js';
+import { locateFeatures } from '../io/features.js';
+import type { MatrixLocation } from '../io/matrix.js';
+import { SharedRows } from '../memory/shared-rows.js';
+
+/** Rows in memory [n × dim]. */
+export interface Embeddings {
+  readonly rows: Float32Array;
+  readonly dim: number;
+}
+
+/** Path of a feature file (`.npz`, `.npy`, `.bin`), or rows in memory. */
+export type FeatureSource = string | Embeddings;
+
+/** Where the rows lie. `rawDim`: values a row of a raw `.bin` file, which does not say. Rows in memory are copied once. */
+export async function locateSource(source: FeatureSource, rawDim?: number): Promise<MatrixLocation> {
+  if (typeof source === 'string') {
+    return (await locateFeatures(source, { dim: source.endsWith('.bin') ? rawDim : undefined })).location;
+  }
+  const { rows, dim } = source;
+  if (!(dim >= 1) || rows.length % dim !== 0) {
+    throw new NaanError('BAD_SHAPE', `features in memory: ${rows.length} values, expected rows of dimension ${dim}`);
+  }
+  const shared = SharedRows.allocate(rows.length / dim, dim);
+  shared.eachRun(0, shared.rowCount, (view, first) => view.set(rows.subarray(first * dim, first * dim + view.length)));
+  return { kind: 'memory', name: 'features in memory', rows: shared.handle() };
+}
+
+export function shapeOf(location: MatrixLocation): { readonly rowCount: number; readonly dim: number } {
+  return location.kind === 'file' ? location : location.rows;
+}
