@@ -15,7 +15,7 @@ export interface Context {
 }
 
 /** What a command prints on stdout: `json` with --json, otherwise `text`, lines without a final newline. */
-export interface Printed {
+interface Printed {
   readonly json: object;
   readonly text: string;
 }

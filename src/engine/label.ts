@@ -45,6 +45,8 @@ export interface LabelOptions extends EngineOptions {
   readonly leftovers?: 'components' | 'merge' | undefined;
   /** Keep candidate edges and scores: in the result, and as files. */
   readonly saveEdges?: boolean | undefined;
+  /** Where each option came from, for run.json. */
+  readonly optionSources?: Readonly<Record<string, string>> | undefined;
   /** Hears what a user should know, such as rows that had to be normalised. */
   readonly onNotice?: ((message: string) => void) | undefined;
 }
@@ -149,8 +151,9 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
           k2,
           sampleHops,
         },
+        ...(options.optionSources && { optionSources: options.optionSources }),
         engine: {
-          ...{ threads: run.threads, shards: run.shardCount },
+          ...{ threads: run.threads, shards: run.shardCount, ...run.backend },
           // Rows that the tiles of aggregate, embed and score copied, for each row they own: 3 is the least.
           rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
           busyShare: busyShare(run),

@@ -73,6 +73,8 @@ export class ScoringRun {
   /** Seconds of each stage that has run. */
   readonly seconds: Record<string, number> = {};
   normalisedRows = 0;
+  /** What the workers started, once the first task is done. */
+  backend: { readonly backend: string; readonly simd: string } | undefined;
   private readonly batch: number;
   private readonly pool: Pool;
   private readonly cancel = new Int32Array(new SharedArrayBuffer(4));
@@ -132,10 +134,7 @@ export class ScoringRun {
       finished: new Int32Array(new SharedArrayBuffer(shardStages.length * count * 4)),
       cancel: this.cancel,
     };
-    this.options.observer?.start({
-      ...{ counters: this.counters, backend: this.options.backend ?? 'auto', simd: this.options.simd ?? 'auto' },
-      ...{ threads: this.threads, shards: count },
-    });
+    this.options.observer?.start({ counters: this.counters, threads: this.threads, shards: count });
   }
 
   /** Finds the candidate edges: counts them, makes room, lists them, puts them in order. */
@@ -215,6 +214,8 @@ export class ScoringRun {
         signal: this.options.signal,
         onDone: (_, result) => {
           this.normalisedRows += result.normalisedRows;
+          if (!this.backend) this.options.observer?.backend(result);
+          this.backend = { backend: result.backend, simd: result.simd };
         },
         onCounts: (counts) => this.options.observer?.shards(counts),
       },

@@ -19,8 +19,10 @@ import { Halo } from './halo.js';
 import { type LabelJob, type ShardStage, type ShardTask, shardStages } from './job.js';
 import { normaliseRows } from './normalise.js';
 
-/** What a task reports: how many rows it had to normalise. */
+/** What a task reports: how many rows it had to normalise, and what computed it. */
 export interface ShardResult {
+  readonly backend: string;
+  readonly simd: string;
   readonly normalisedRows: number;
 }
 
@@ -55,7 +57,8 @@ export class ShardRunner {
       if (counted) open.counters.add(this.worker, counted, end - start);
       open.counters.add(this.worker, 'busySeconds', (performance.now() - began) / 1000);
     }
-    return { normalisedRows: this.normalisedRows };
+    const { name, simd = 'none' } = this.backend;
+    return { normalisedRows: this.normalisedRows, backend: name, simd };
   }
 
   private async tile(stage: ShardStage, open: OpenJob, start: number, end: number): Promise<void> {

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { addBuildInfo, addProcessMetrics } from './process.js';
-import type { RunDescription, RunObserver, ShardStates } from './run-observer.js';
+import type { RunDescription, RunObserver, ShardStates, StartedBackend } from './run-observer.js';
 import { addShardMetrics } from './shards.js';
 import { addStageMetrics } from './stages.js';
 import { addWorkMetrics } from './work.js';
@@ -18,9 +18,12 @@ export class RunMetrics implements RunObserver {
     this.stageDone = addStageMetrics(this.registry);
   }
 
-  start({ counters, backend, simd }: RunDescription): void {
-    addBuildInfo(this.registry, backend, simd);
+  start({ counters }: RunDescription): void {
     addWorkMetrics(this.registry, counters);
     addWorkerMetrics(this.registry, counters);
+  }
+
+  backend({ backend, simd }: StartedBackend): void {
+    addBuildInfo(this.registry, backend, simd);
   }
 }

@@ -4,6 +4,8 @@ import type { Counters } from '../engine/counters.js';
 export interface RunObserver {
   /** Once, before the first stage. `counters` are raised by the workers while they run. */
   start(run: RunDescription): void;
+  /** Once, when the workers have told which back-end they started. */
+  backend(started: StartedBackend): void;
   /** After every change. */
   shards(states: ShardStates): void;
   stageDone(stage: string, seconds: number): void;
@@ -11,11 +13,14 @@ export interface RunObserver {
 
 export interface RunDescription {
   readonly counters: Counters;
-  readonly backend: string;
-  /** SIMD features in use, such as `relaxed-simd`; `none` for plain loops. */
-  readonly simd: string;
   readonly threads: number;
   readonly shards: number;
+}
+
+export interface StartedBackend {
+  readonly backend: string;
+  /** SIMD level of its kernels, such as `relaxed`; `none` for plain loops. */
+  readonly simd: string;
 }
 
 /** Shard tasks of the stage that runs. */

@@ -76,7 +76,19 @@ export const commands = {
     examples: [['naan generate --out faces --ids 1000 --dim 512 --k 80 --seed 1', 'a set to try things on']],
     options: {
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
-      ids: integer({ unit: 'identities per split', min: 1, default: 1000, help: 'identities in each split' }),
+      ids: integer({ unit: 'identities', min: 1, otherwise: '1000', help: 'identities in each split' }),
+      nodes: integer({
+        unit: 'rows',
+        min: 2,
+        otherwise: 'as --ids gives',
+        help: 'rows in each split, in place of --ids',
+      }),
+      labeledIds: integer({
+        unit: 'identities',
+        min: 0,
+        otherwise: 'as many as in the other',
+        help: 'identities in the labelled split; 0 leaves that split out',
+      }),
       dim: integer({ unit: 'values per row', min: 2, max: 65536, default: 512, help: 'dimension of the features' }),
       k: integer({
         unit: 'neighbours',
@@ -85,6 +97,11 @@ export const commands = {
         help: 'neighbours in each kNN list, the node itself not counted',
       }),
       seed: integer({ unit: 'number', min: 0, max: 2 ** 32 - 1, default: 1, help: 'seed of the random numbers' }),
+      shuffle: flag({ help: 'rows in random order rather than by identity' }),
+      plantedKnn: flag({
+        help: 'derive the kNN graph from how the set is made, in time linear in its rows, not by exact search',
+      }),
+      threads,
     },
   },
   knn: {
@@ -195,10 +212,14 @@ export const commands = {
         help: 'labels to judge: one integer a line, .npy, or .npz with labels',
       }),
       truth: path({ unit: 'file', required: true, help: 'true identities, same forms' }),
+      unlabelled: choice(['alone', 'cluster', 'drop'], {
+        default: 'alone',
+        help: 'rows labelled -1 count as clusters of one, as one cluster together (as published), or not at all',
+      }),
       cleanOut: path({
         unit: 'file',
         otherwise: 'not written',
-        help: 'also write the labels with singletons set to -1',
+        help: 'also write labels to train on: singletons become -1, the rest is renumbered',
       }),
     },
   },

@@ -21,7 +21,8 @@ async function serve(metrics: RunMetrics): Promise<MetricsServer> {
 function started(workers: number): { metrics: RunMetrics; counters: Counters } {
   const metrics = new RunMetrics();
   const counters = new Counters(workers);
-  metrics.start({ counters, backend: 'native', simd: 'simd', threads: workers, shards: 4 });
+  metrics.start({ counters, threads: workers, shards: 4 });
+  metrics.backend({ backend: 'native', simd: 'simd' });
   return { metrics, counters };
 }
 

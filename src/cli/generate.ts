@@ -1,0 +1,15 @@
+import { generate } from '../graph/synthetic.js';
+import type { Run } from './command.js';
+import { count, duration, table } from './format.js';
+
+export const run: Run<'generate'> = async (values, { signal, onProgress }) => {
+  const began = performance.now();
+  const summary = await generate({ ...values, signal, onProgress });
+  const seconds = (performance.now() - began) / 1000;
+  const splits = Object.entries(summary).map(([name, { nodes, identities }]) => [
+    name,
+    `${count(nodes)} rows of ${count(identities)} identities`,
+  ]);
+  const text = table([...splits, ['time', duration(seconds)], ['written to', values.out]]);
+  return { json: { ...summary, seconds, out: values.out }, text };
+};

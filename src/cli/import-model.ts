@@ -1,0 +1,19 @@
+import { importCheckpoint } from '../model/import-checkpoint.js';
+import { writeModel } from '../model/model-file.js';
+import type { Run } from './command.js';
+import { table } from './format.js';
+
+export const run: Run<'import-model'> = async ({ checkpoint, out }) => {
+  const model = await importCheckpoint(checkpoint);
+  await writeModel(out, model);
+  const { dim, heads, alpha, k1, k2, sampleHops } = model.config;
+  const text = table([
+    ['dimension', String(dim)],
+    ['attention heads', String(heads)],
+    ['alpha', String(alpha)],
+    ['k-hops', `${k1} ${k2}`],
+    ['sample-hops', String(sampleHops)],
+    ['written to', out],
+  ]);
+  return { json: { ...model.config, out }, text };
+};

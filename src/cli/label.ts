@@ -1,0 +1,40 @@
+import { type LabelSummary, label } from '../engine/label.js';
+import { RunMetrics } from '../metrics/run-metrics.js';
+import { serveMetrics } from '../metrics/server.js';
+import type { Run } from './command.js';
+import { bytes, count, duration, table } from './format.js';
+
+export const run: Run<'label'> = async (values, { signal, onProgress, log, tell, origins }) => {
+  const { metricsPort, ...options } = values;
+  const metrics = metricsPort === undefined ? undefined : new RunMetrics();
+  const server = metrics && (await serveMetrics(metrics.registry, metricsPort ?? 0));
+  if (server) tell(`metrics at ${server.url}`);
+  try {
+    const onNotice = (message: string) => log.warn(message);
+    const { summary } = await label({
+      ...options,
+      ...{ signal, onProgress, onNotice, observer: metrics, optionSources: origins },
+    });
+    return { json: summary, text: describe(summary, values.out) };
+  } finally {
+    server?.close();
+  }
+};
+
+function describe(summary: LabelSummary, out: string): string {
+  const { nodes, edges, clusters, singletons, unlabelled, largest, threshold, seconds, peakRssBytes } = summary;
+  const stages = Object.entries(seconds.stages).map(([stage, taken]) => [`  ${stage}`, duration(taken)]);
+  return table([
+    ['nodes', count(nodes)],
+    ['candidate edges', count(edges)],
+    ['clusters', count(clusters)],
+    ['  of one node', count(singletons)],
+    ['  largest', `${count(largest)} nodes`],
+    ['without a label', count(unlabelled)],
+    ['threshold', threshold.toFixed(3)],
+    ['time', duration(seconds.total)],
+    ...stages,
+    ['peak memory', bytes(peakRssBytes)],
+    ['written to', out],
+  ]);
+}

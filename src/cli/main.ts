@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+/** Parse, run, print, exit code. The only place that reads argv and the environment, and that exits. */
+import { asNaanError } from '../errors.js';
+import type { CommandName } from '../options/table.js';
+import type { Context, Run } from './command.js';
+import { parse } from './program.js';
+
+/** Loaded when asked for, so that help is quick. */
+const runs: { [C in CommandName]: () => Promise<{ run: Run<C> }> } = {
+  generate: () => import('./generate.js'),
+  knn: () => import('./knn.js'),
+  label: () => import('./label.js'),
+  evaluate: () => import('./evaluate.js'),
+  sweep: () => import('./sweep.js'),
+  'import-model': () => import('./import-model.js'),
+};
+
+process.stdout.on('error', ignoreClosedPipe);
+process.stderr.on('error', ignoreClosedPipe);
+
+const asked = parse(process.argv.slice(2));
+process.exit('command' in asked ? await execute(asked.command, asked.flags) : asked.exitCode);
+
+async function execute<C extends CommandName>(command: C, flags: Record<string, unknown>): Promise<number> {
+  const [{ resolve }, { Interrupt }, { Progress }, { createLog }, { removeUnfinished }] = await Promise.all([
+    import('../options/resolve.js'),
+    import('./interrupt.js'),
+    import('./progress.js'),
+    import('./log.js'),
+    import('../io/output-file.js'),
+  ]);
+  const progress = new Progress(process.stderr);
+  const interrupt = new Interrupt((exitCode) => {
+    progress.clear();
+    removeUnfinished();
+    process.exit(exitCode);
+  });
+  let showStack = false;
+  try {
+    const { values, origins } = await resolve(command, { flags, environment: process.env });
+    showStack = values.logLevel === 'debug' || values.logLevel === 'trace';
+    const log = createLog(values);
+    log.debug({ command, values, origins }, 'options');
+    const onProgress = values.quiet ? () => {} : progress.update;
+    const tell = (line: string) => void process.stderr.write(`naan ${command}: ${line}\n`);
+    const { run } = await runs[command]();
+    const context: Context = { signal: interrupt.signal, onProgress, log, tell, origins };
+    const printed = await run(values, context);
+    progress.clear();
+    await write(`${values.json ? JSON.stringify(printed.json) : printed.text}\n`);
+    return interrupt.exitCode ?? 0;
+  } catch (error) {
+    progress.clear();
+    removeUnfinished();
+    if (interrupt.exitCode !== undefined) return interrupt.exitCode;
+    process.stderr.write(`naan ${command}: ${describe(error, showStack)}\n`);
+    return asNaanError(error)?.exitCode ?? 1;
+  }
+}
+
+/** One line, unless the stack is wanted. */
+function describe(error: unknown, showStack: boolean): string {
+  if (!(error instanceof Error)) return String(error);
+  if (showStack && error.stack) return error.stack;
+  const message = asNaanError(error) ? error.message : `${error.name}: ${error.message}`;
+  return message.replace(/\s*\n\s*/g, ' ');
+}
+
+/** Resolves when the text has left the process, so that exiting cannot cut it. */
+function write(text: string): Promise<void> {
+  return new Promise((done) => process.stdout.write(text, () => done()));
+}
+
+/** Whoever read our output has gone (`naan sweep … | head -1`): nothing to say about it. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
+import { naan, temporaryFolder } from './naan.js';
+
+const folder = temporaryFolder(after);
+const at = (name: string) => join(folder, name);
+let inputs: Inputs;
+before(async () => {
+  inputs = await fixtureInputs(folder);
+});
+
+async function json(args: string[]) {
+  const { code, stdout, stderr } = await naan([...args, '--json']);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^\{[^\n]*\}\n$/);
+  return JSON.parse(stdout);
+}
+
+test('evaluate prints the measures of the stored case, as JSON of the shape the manual gives', async () => {
+  const { propagation } = JSON.parse(readFileSync('test/fixtures/one_head/expected.json', 'utf8'));
+  const stored = propagation.find((one: { clusters: number }) => one.clusters > 40);
+  writeFileSync(at('labels.txt'), `${stored.labels.join('\n')}\n`);
+  const found = await json(['evaluate', '--labels', at('labels.txt'), '--truth', inputs.truth]);
+  assert.deepEqual(Object.keys(found).sort(), [
+    'all',
+    'clusters',
+    'discardRatio',
+    'identities',
+    'purity',
+    'singletons',
+    'withoutSingletons',
+  ]);
+  const { bcubed, pairwise, nmi } = found.all;
+  for (const [measure, expected] of [
+    [bcubed, stored.bcubed],
+    [pairwise, stored.pairwise],
+  ]) {
+    [measure.precision, measure.recall, measure.f].forEach((value, i) => {
+      assert.ok(Math.abs(value - expected[i]) < 1e-12, `${value} ${expected[i]}`);
+    });
+  }
+  assert.ok(nmi > 0 && nmi < 1);
+  assert.equal(found.clusters, stored.clusters);
+  assert.equal(found.singletons, stored.singletons);
+
+  const { code, stdout } = await naan(['evaluate', '--labels', at('labels.txt'), '--truth', inputs.truth]);
+  assert.equal(code, 0);
+  assert.match(stdout, new RegExp(`^all rows: BCubed +${stored.bcubed[0].toFixed(4)}`, 'm'));
+});
+
+test('evaluate counts -1 as asked, takes the features as truth, and writes cleaned labels', async () => {
+  writeFileSync(at('two.txt'), '0\n0\n-1\n-1\n5\n');
+  writeFileSync(at('truth.txt'), '0\n0\n1\n1\n1\n');
+  const clusters = async (...args: string[]) =>
+    (await json(['evaluate', '--labels', at('two.txt'), '--truth', at('truth.txt'), ...args])).all.bcubed.recall;
+  assert.ok((await clusters('--unlabelled', 'cluster')) > (await clusters()));
+  await clusters('--clean-out', at('clean.txt'));
+  assert.equal(readFileSync(at('clean.txt'), 'utf8'), '0\n0\n-1\n-1\n-1\n');
+
+  const same = await json(['evaluate', '--labels', inputs.features, '--truth', inputs.truth]);
+  assert.equal(same.all.bcubed.f, 1);
+});
+
+test('sweep goes over every threshold from the edges that label saved', async () => {
+  const out = at('saved');
+  const labelled = await naan([
+    ...labelFlags(inputs, out),
+    '--k-hops',
+    '10',
+    '4',
+    '--sample-hops',
+    '8',
+    '--save-edges',
+  ]);
+  assert.equal(labelled.code, 0, labelled.stderr);
+  const args = ['sweep', '--edges', join(out, 'split1_edges.npy'), '--scores', join(out, 'split1_scores.npy')];
+  const plain = await json(args);
+  assert.equal(plain.edges, 825);
+  assert.ok(!('best' in plain));
+  const { points, best } = await json([...args, '--truth', inputs.truth]);
+  assert.equal(points.length, 101);
+  assert.equal(best.bcubed.f, Math.max(...points.map((point: { bcubed: { f: number } }) => point.bcubed.f)));
+
+  // One of the points against the labels that the same threshold gives.
+  const at90 = points.find((point: { threshold: number }) => point.threshold === 0.9);
+  const cut = [
+    ...labelFlags(inputs, at('cut')),
+    '--k-hops',
+    '10',
+    '4',
+    '--sample-hops',
+    '8',
+    '--partition',
+    'threshold',
+    '--threshold',
+    '0.9',
+  ];
+  const summary = await json(cut);
+  assert.equal(at90.clusters, summary.clusters);
+  assert.equal(at90.largest, summary.largest);
+  const judged = await json(['evaluate', '--labels', join(at('cut'), 'split1_labels.txt'), '--truth', inputs.truth]);
+  assert.ok(Math.abs(at90.bcubed.f - judged.all.bcubed.f) < 1e-12);
+
+  const { stdout } = await naan([...args, '--truth', inputs.truth]);
+  assert.match(stdout, /^0\.\d\d best /m);
+});
+
+test('import-model reads both torch formats alike', async () => {
+  const zip = await json(['import-model', 'test/fixtures/one_head/zip.ckpt', '--out', at('zip.safetensors')]);
+  const legacy = await json([
+    'import-model',
+    'test/fixtures/one_head/legacy_dataparallel.ckpt',
+    '--out',
+    at('legacy.safetensors'),
+  ]);
+  assert.deepEqual([zip.dim, zip.heads, zip.k1, zip.k2, zip.sampleHops], [32, 1, 10, 4, 8]);
+  assert.deepEqual([legacy.dim, legacy.heads, legacy.alpha], [zip.dim, zip.heads, zip.alpha]);
+});
+
+test('generate and knn make what the other commands read; the same seed gives the same bytes', async () => {
+  const make = (out: string, ...args: string[]) =>
+    json(['generate', '--out', at(out), '--ids', '30', '--dim', '32', '--k', '20', ...args]);
+  const summary = await make('one');
+  assert.equal(summary.unlabeled.identities, 30);
+  await make('two');
+  await make('other', '--seed', '2');
+  const bytes = (out: string, name: string) => readFileSync(join(at(out), 'unlabeled', name));
+  for (const name of ['split1_feats.npz', 'split1_knn.npy', 'split1_labels.txt']) {
+    assert.deepEqual(bytes('one', name), bytes('two', name));
+    assert.notDeepEqual(bytes('one', name), bytes('other', name));
+  }
+  const features = join(at('one'), 'unlabeled/split1_feats.npz');
+  const found = await json(['knn', '--features', features, '--out', at('knn.npy'), '--k', '20']);
+  assert.equal(found.nodes, summary.unlabeled.nodes);
+  assert.deepEqual(readFileSync(at('knn.npy')), bytes('one', 'split1_knn.npy'));
+
+  const made = { ...inputs, features, knn: at('knn.npy') };
+  const labelled = await json([...labelFlags(made, at('labels'))]);
+  assert.equal(labelled.nodes, summary.unlabeled.nodes);
+});

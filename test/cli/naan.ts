@@ -1,0 +1,71 @@
+/** Runs the real command line as a user would. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+
+export const main = resolve('dist/src/cli/main.js');
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>;
+  /** Resolves with what the pattern matched on stderr; rejects when the process ends without a match. */
+  said(pattern: RegExp): Promise<RegExpExecArray>;
+  readonly ended: Promise<Outcome>;
+}
+
+export interface Surroundings {
+  readonly environment?: Record<string, string>;
+  readonly cwd?: string;
+}
+
+/** The environment of the tests themselves must not reach the command. */
+const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NAAN_')));
+
+export function start(args: readonly string[], { environment = {}, cwd }: Surroundings = {}): Running {
+  const child = spawn(process.execPath, [main, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...inherited, ...environment },
+    ...(cwd ? { cwd } : {}),
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = new Promise<Outcome>((done, fail) => {
+    child.on('error', fail);
+    child.on('close', (code) => done({ code, stdout, stderr }));
+  });
+  const said = (pattern: RegExp) =>
+    new Promise<RegExpExecArray>((found, fail) => {
+      const look = () => {
+        const match = pattern.exec(stderr);
+        if (match) found(match);
+      };
+      look();
+      child.stderr.on('data', look);
+      child.on('close', (code) => fail(new Error(`ended with ${code} and never said ${pattern}:\n${stderr}`)));
+    });
+  return { child, said, ended };
+}
+
+export function naan(args: readonly string[], surroundings?: Surroundings): Promise<Outcome> {
+  return start(args, surroundings).ended;
+}
+
+/** A temporary folder that `after` removes. */
+export function temporaryFolder(after: (clean: () => void) => void): string {
+  const folder = mkdtempSync(join(tmpdir(), 'naan-cli-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
