@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { writeSafetensors } from '../../src/io/safetensors.js';
+import { expectedTensors, type ModelConfig, type NaanModel, type Tensor } from '../../src/model/model.js';
+import { readModel, writeModel } from '../../src/model/model-file.js';
+import { temporaryFolder } from '../io/python.js';
+
+const config: ModelConfig = {
+  head: 'concat',
+  dim: 3,
+  heads: 2,
+  alpha: 0.2,
+  k1: 20,
+  k2: 10,
+  sampleHops: 15,
+  threshold: 0.8125,
+  provenance: { trainedOn: 'split0 “a”', seed: '7' },
+};
+
+function modelOf(config: ModelConfig): NaanModel {
+  const tensors = new Map<string, Tensor>();
+  for (const [name, shape] of expectedTensors(config)) {
+    const length = shape.reduce((product, size) => product * size, 1);
+    tensors.set(name, { shape, data: Float32Array.from({ length }, (_, i) => Math.sin(i + tensors.size)) });
+  }
+  return { config, tensors };
+}
+
+test('a model survives, with or without a threshold', async (t) => {
+  const path = join(temporaryFolder(t), 'm.safetensors');
+  const { threshold: _, ...imported } = config;
+  for (const each of [config, imported]) {
+    const model = modelOf(each);
+    await writeModel(path, model);
+    const read = await readModel(path);
+    assert.deepEqual(read.config, each);
+    assert.deepEqual([...read.tensors], [...model.tensors]);
+  }
+});
+
+test('the configuration is metadata that other programs can read', async (t) => {
+  const path = join(temporaryFolder(t), 'm.safetensors');
+  await writeModel(path, modelOf(config));
+  const bytes = readFileSync(path);
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE())));
+  assert.deepEqual(header.__metadata__, {
+    head: 'concat',
+    dim: '3',
+    heads: '2',
+    alpha: '0.2',
+    k1: '20',
+    k2: '10',
+    sample_hops: '15',
+    threshold: '0.8125',
+    provenance: JSON.stringify(config.provenance),
+  });
+});
+
+test('a model that lacks a tensor, or has one of wrong shape or not finite, is neither written nor read', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'm.safetensors');
+  const good = modelOf(config);
+  const name = 'attention.attn_1.w.bias';
+  const broken: [change: (tensors: Map<string, Tensor>) => void, message: RegExp][] = [
+    [(tensors) => tensors.delete(name), /tensor 'attention\.attn_1\.w\.bias' is missing, expected \[3\]/],
+    [
+      (tensors) => tensors.set(name, { shape: [1, 3], data: new Float32Array(3) }),
+      /has shape \[1 × 3\], expected \[3\]/,
+    ],
+    [
+      (tensors) => tensors.set(name, { shape: [3], data: Float32Array.of(0, Number.NaN, 0) }),
+      /attn_1\.w\.bias': element 1 is NaN, not finite/,
+    ],
+    [(tensors) => tensors.clear(), /0 tensors are too few for 2 attention heads/],
+  ];
+  await writeModel(path, good);
+  const metadata = new Map<string, string>();
+  const bytes = readFileSync(path);
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE())));
+  for (const [key, value] of Object.entries(header.__metadata__)) metadata.set(key, String(value));
+  for (const [change, message] of broken) {
+    const tensors = new Map(good.tensors);
+    change(tensors);
+    const expected = { name: 'NaanError', code: 'BAD_MODEL', message };
+    await assert.rejects(writeModel(join(folder, 'never'), { config, tensors }), expected);
+    await writeSafetensors(path, { metadata, tensors });
+    await assert.rejects(readModel(path), expected);
+  }
+  assert.deepEqual(await readdir(folder), ['m.safetensors']);
+
+  const wrong: [key: string, value: string | undefined, message: RegExp][] = [
+    ['head', undefined, /metadata has no 'head': not a naan model/],
+    ['head', 'cosine', /metadata 'head' is 'cosine', expected 'concat'/],
+    ['dim', '0', /metadata 'dim' is '0', expected a positive whole number/],
+    ['dim', '4', /has shape \[3\], expected \[4\]/],
+    ['heads', '3', /tensor 'attention\.attn_2\.bias' is missing/],
+    ['heads', '1e7', /too few for 10000000 attention heads/],
+    ['alpha', '', /metadata 'alpha' is '', expected a number/],
+    ['k1', '2.5', /metadata 'k1' is '2\.5'/],
+    ['threshold', '1.5', /metadata 'threshold' is '1\.5', expected a probability/],
+    ['provenance', '[1]', /expected a JSON object of text/],
+    ['provenance', '{', /expected a JSON object of text/],
+  ];
+  for (const [key, value, message] of wrong) {
+    const changed = new Map(metadata);
+    if (value === undefined) changed.delete(key);
+    else changed.set(key, value);
+    await writeSafetensors(path, { metadata: changed, tensors: good.tensors });
+    await assert.rejects(readModel(path), { code: 'BAD_MODEL', message }, `${key} ${value}`);
+  }
+});
