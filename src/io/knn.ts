@@ -29,7 +29,7 @@ export async function readKnn(path: string, options: KnnOptions = {}): Promise<K
   const array = await findArray(path, ['knn', 'data']);
   const listLength = checkShape(array, options.nodeCount);
   const [nodeCount] = array.shape;
-  const graph = allocateKnnGraph(nodeCount, Math.min(options.columns ?? listLength, listLength));
+  const graph = allocate(array, nodeCount, Math.min(options.columns ?? listLength, listLength));
   const rowLength = array.length / nodeCount;
   const rowsPerWindow = Math.max(1, Math.floor(windowBytes / (rowLength * itemBytes(array.type))));
   const takeWindow = array.fortran ? columnTaker(array, graph) : rowTaker(array, graph, listLength);
@@ -67,6 +67,21 @@ function checkShape({ source, shape, type }: NpyArray, nodeCount: number | undef
     );
   }
   return shape[shape.length - 1];
+}
+
+function allocate({ source }: NpyArray, nodeCount: number, width: number): KnnGraph {
+  try {
+    return allocateKnnGraph(nodeCount, width);
+  } catch (cause) {
+    const gib = ((nodeCount * width * 4) / 2 ** 30).toFixed(1);
+    throw new NaanError(
+      'BAD_SHAPE',
+      `${source.name}: ${nodeCount} rows × ${width} columns: memory (${gib} GiB) was refused`,
+      {
+        cause,
+      },
+    );
+  }
 }
 
 type WindowTaker = (buffer: ArrayBuffer, count: number, start: number) => void;
