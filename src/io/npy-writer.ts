@@ -7,7 +7,7 @@ import { localHeader, uint32, type ZipMember, zipDirectory } from './zip-writer.
 export type NpyType = 'f4' | 'i4' | 'i8';
 
 /** Appends the next values of an array, in C order and any number at a time. The view may lie on shared memory. */
-export type Append = (values: Float32Array | Int32Array) => Promise<void>;
+type Append = (values: Float32Array | Int32Array) => Promise<void>;
 
 /** What to put in an array: all values at once, or a function that appends them. */
 export type NpyContent = Float32Array | Int32Array | ((append: Append) => Promise<void>);

@@ -2,7 +2,7 @@
  * Elements as files store them, turned into int32 or float32. Types are named as NumPy names them; `bf16` is what it
  * lacks. A decoder is bound to one buffer of little-endian elements from its first byte on; the buffer may be refilled.
  */
-export type IntegerType = 'i1' | 'i2' | 'i4' | 'i8' | 'u1' | 'u2' | 'u4' | 'u8';
+type IntegerType = 'i1' | 'i2' | 'i4' | 'i8' | 'u1' | 'u2' | 'u4' | 'u8';
 export type FloatType = 'f2' | 'f4' | 'f8';
 export type NumberType = IntegerType | FloatType;
 
