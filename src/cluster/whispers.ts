@@ -43,14 +43,19 @@ export function whispers(edges: CandidateEdges, scores: Float32Array, options: W
   const labels = new Int32Array(nodeCount);
   for (let place = 0; place < nodeCount; place++) labels[order[place]] = place;
   const heard = new Float64Array(nodeCount);
+  // A node whose neighbours hold what they held at its last visit would stay: 0 until one of them changes.
+  const due = new Uint8Array(nodeCount).fill(1);
   for (let iteration = 0; iteration < maxIterations; iteration++) {
     let changes = 0;
     for (let place = 0; place < nodeCount; place++) {
       const node = order[place];
+      if (due[node] === 0) continue;
+      due[node] = 0;
       const label = loudest(links, node, labels, heard);
       if (label === labels[node]) continue;
       labels[node] = label;
       changes++;
+      for (let i = links.offsets[node]; i < links.offsets[node + 1]; i++) due[links.neighbours[i]] = 1;
     }
     if (changes === 0) break;
   }
