@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { buildKnn } from '../src/graph/knn-exact.js';
+import { buildKnn } from '../src/engine/knn-exact.js';
 import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { SyntheticSet } from '../src/graph/synthetic-set.js';
 import { SharedRows } from '../src/memory/shared-rows.js';

@@ -10,7 +10,7 @@ import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } fro
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { generate } from '../src/graph/synthetic.js';
+import { generate } from '../src/engine/generate.js';
 
 import { writeModel } from '../src/model/model-file.js';
 import { measureLimits } from './limits.js';

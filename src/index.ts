@@ -1,17 +1,17 @@
 /** The public API: what the commands do, as functions. */
 import { type FeatureSource, locateSource } from './engine/feature-source.js';
-import { type BuildKnnOptions, buildKnn as searchKnn } from './graph/knn-exact.js';
+import { type BuildKnnOptions, buildKnn as searchKnn } from './engine/knn-exact.js';
 import type { KnnGraph } from './graph/knn-graph.js';
 
 export type { BackendName } from './backends/backend.js';
 export type { Embeddings, FeatureSource } from './engine/feature-source.js';
+export { type GenerateOptions, type GenerateSummary, generate } from './engine/generate.js';
 export { type LabelOptions, type LabelResult, type LabelSummary, label } from './engine/label.js';
 export { type ErrorCode, NaanError } from './errors.js';
 export { type Agreement, type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate.js';
 export type { PrecisionRecall } from './evaluation/precision-recall.js';
 export { type SweepOptions, type SweepPoint, sweep } from './evaluation/sweep.js';
 export { type CandidateEdges, edgesFromPairs } from './graph/candidate-edges.js';
-export { type GenerateOptions, type GenerateSummary, generate } from './graph/synthetic.js';
 export { readKnn } from './io/knn.js';
 export { readLabels } from './io/labels.js';
 export { importCheckpoint } from './model/import-checkpoint.js';

@@ -3,8 +3,8 @@
  * The start is not awaited here, so that one that fails does so in the first task instead of the thread.
  */
 import { workerData } from 'piscina';
+import { createBlockSearch, type KnnJob, type KnnTask } from '../src/engine/knn-blocks.js';
 import { rethrowPortable } from '../src/errors.js';
-import { createBlockSearch, type KnnJob, type KnnTask } from '../src/graph/knn-blocks.js';
 
 const starting = createBlockSearch(workerData as KnnJob);
 starting.catch(() => undefined);

@@ -66,11 +66,7 @@ export interface BackendOptions {
 }
 
 /** Throws BACKEND_UNAVAILABLE when it cannot start here. */
-export type BackendFactory = (
-  model: FactoredModel,
-  capacity: TileCapacity,
-  options: BackendOptions,
-) => Promise<Backend>;
+type BackendFactory = (model: FactoredModel, capacity: TileCapacity, options: BackendOptions) => Promise<Backend>;
 
 const loaders = {
   native: async () => (await import('./native.js')).createNative,
@@ -78,7 +74,7 @@ const loaders = {
 } satisfies Record<string, () => Promise<BackendFactory>>;
 
 export type BackendName = keyof typeof loaders;
-export const backendNames = Object.keys(loaders) as BackendName[];
+const backendNames = Object.keys(loaders) as BackendName[];
 
 /** Starts the named back-end, or with `auto` the first that can start; reports every reason when none can. */
 export async function startBackend(

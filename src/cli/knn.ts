@@ -1,4 +1,4 @@
-import { buildKnn } from '../graph/knn-exact.js';
+import { buildKnn } from '../engine/knn-exact.js';
 import { locateFeatures } from '../io/features.js';
 import { writeNpy } from '../io/npy-writer.js';
 import type { Run } from './command.js';

@@ -113,7 +113,7 @@ export function bestSimdLevel(): SimdLevel {
 
 /** Kernels over an arena. `level` forces one; the best this engine runs is the default. */
 export function loadKernels(arena: Arena, level: SimdLevel = bestSimdLevel()): Kernels {
-  if (level === 'scalar') return { simd: 'scalar', ...scalar };
+  if (level === 'scalar') return { simd: 'scalar', ...scalar, sortLists() {} }; // its lists are in order all the time
   const bytes = moduleBytes(level);
   if (!WebAssembly.validate(bytes)) {
     throw new NaanError('BACKEND_UNAVAILABLE', `SIMD level '${level}' does not run on Node ${process.version}`);

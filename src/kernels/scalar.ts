@@ -73,8 +73,6 @@ export function offerTile(input: OfferTileInput): void {
   }
 }
 
-export function sortLists(): void {}
-
 function keysOf(lists: Float32Array): BigUint64Array {
   return new BigUint64Array(lists.buffer, lists.byteOffset, lists.length / 2);
 }

@@ -9,7 +9,7 @@
  */
 import { type NaanModel, tensorOf } from './model.js';
 
-export interface FactoredHead {
+interface FactoredHead {
   /** a_c and a_n [p], β, g [p]. */
   readonly centre: Float32Array;
   readonly neighbour: Float32Array;

@@ -1,14 +1,14 @@
 /** Writes seeded face-like sets of any size: features, identities and kNN graphs of a labelled and an unlabelled split. */
 import { join } from 'node:path';
 import { NaanError } from '../errors.js';
+import { plantKnn } from '../graph/knn-planted.js';
+import { SyntheticSet } from '../graph/synthetic-set.js';
 import { locateFeatures } from '../io/features.js';
 import { writeLabelText } from '../io/labels.js';
 import { writeNpy, writeNpz } from '../io/npy-writer.js';
 import { ensureWritableDirectory } from '../io/output-file.js';
 import type { ProgressListener } from '../progress.js';
 import { buildKnn } from './knn-exact.js';
-import { plantKnn } from './knn-planted.js';
-import { SyntheticSet } from './synthetic-set.js';
 
 export interface GenerateOptions {
   /** Folder to write to. */
@@ -36,7 +36,7 @@ export interface GenerateOptions {
   readonly onProgress?: ProgressListener | undefined;
 }
 
-export interface SplitSummary {
+interface SplitSummary {
   readonly nodes: number;
   readonly identities: number;
 }

@@ -5,11 +5,12 @@
  * The lists of all rows lie in shared memory. A task takes its two blocks of lists into local memory and puts them back at
  * its end: tasks that run at once must not share a block, and one that failed half-way has changed nothing.
  */
+
+import type { KnnGraph } from '../graph/knn-graph.js';
 import { Arena } from '../kernels/arena.js';
 import { InnerProducts } from '../kernels/gemm.js';
 import { listedIds, loadKernels } from '../kernels/kernels.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
-import type { KnnGraph } from './knn-graph.js';
 
 export interface KnnJob {
   /** Unit vectors [n × d]. */

@@ -3,14 +3,14 @@
  * a SIMD kernel keeps the k best of each row. Ties go to the smaller id.
  */
 import { availableParallelism } from 'node:os';
-import { normaliseRows } from '../engine/normalise.js';
-import { Pool } from '../engine/pool.js';
 import { NaanError } from '../errors.js';
+import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import { type MatrixLocation, openRows } from '../io/matrix.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
 import { blockCountFor, type KnnJob, type KnnTask, pairRounds } from './knn-blocks.js';
-import { allocateKnnGraph, type KnnGraph } from './knn-graph.js';
+import { normaliseRows } from './normalise.js';
+import { Pool } from './pool.js';
 
 export interface BuildKnnOptions {
   /** Neighbours of each node, itself not counted: 1..n − 1. */
