@@ -6,13 +6,12 @@
  *
  *     node dist/bench/disjoint-set.js --nodes 1048576 --degree 16 --threads 1,2 --repeat 15
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { DisjointSet } from '../src/cluster/disjoint-set.js';
 import { relabel } from '../src/cluster/relabel.js';
 import { SharedDisjointSet, type SharedDisjointSetHandle } from '../src/cluster/shared-disjoint-set.js';
+import { report, spread } from './report.js';
 
 const nodesAtOnce = 4096;
 const warmUps = 5;
@@ -69,13 +68,7 @@ async function main(): Promise<void> {
       `${`${threads}`.padEnd(8)} ${columns.join(' ')} ${ratio} ${(edgesPerSecond / 1e6).toFixed(0).padStart(11)}`,
     );
   }
-  const command = ['node dist/bench/disjoint-set.js', ...process.argv.slice(2)].join(' ');
-  const machine = { cpu: cpus()[0].model, cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30) };
-  const result = { command, nodes, edges, runs, versions: { node: process.version }, machine };
-  console.log(`${command}, Node.js ${process.version}, ${machine.cpu}, ${machine.cores} cores`);
-  mkdirSync('bench/results', { recursive: true });
-  const digits = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(4)) : value);
-  writeFileSync('bench/results/disjoint-set.json', `${JSON.stringify(result, digits, 2)}\n`);
+  report('disjoint-set', { nodes, edges, runs });
 }
 
 /** Threads that stay, so that what is timed is uniting, not starting. */
@@ -178,11 +171,6 @@ function serialLabels(nodes: number, offsets: Uint32Array, targets: Int32Array):
   const labels = Int32Array.from({ length: nodes }, (_, node) => set.find(node));
   relabel(labels);
   return labels;
-}
-
-function spread(samples: number[]): { median: number; least: number; greatest: number } {
-  const sorted = samples.toSorted((a, b) => a - b);
-  return { median: sorted[sorted.length >> 1], least: sorted[0], greatest: sorted[sorted.length - 1] };
 }
 
 if (isMainThread) await main();
