@@ -1,6 +1,6 @@
 /**
- * Pseudo-labels from scored edges: a ladder of rising thresholds (Consensus-Driven Propagation, Zhan et al., ECCV 2018,
- * §3.3), with the rounds counted as in the code published with NAAN.
+ * Pseudo-labels from scored edges: a ladder of rising thresholds (Consensus-Driven Propagation, Zhan et al., ECCV
+ * 2018), with the rounds counted as in the code published with NAAN.
  *
  * Round 0 takes the edges of `start`: all of them, or those of score ≥ threshold. A component of at most maxSize nodes
  * is a cluster; the nodes of larger ones go on. Each of the rounds 1 .. maxIterations first raises the threshold,
