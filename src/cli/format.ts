@@ -12,8 +12,9 @@ export function short(value: number): string {
   return scaled.toFixed(scaled >= 100 || size === 1 ? 0 : 1) + letter;
 }
 
-/** 0.42 → `0.42 s`, 75 → `1 min 15 s`, 7300 → `2 h 2 min`. */
+/** 0.0421 → `42 ms`, 1.5 → `1.50 s`, 75 → `1 min 15 s`, 7300 → `2 h 2 min`. */
 export function duration(seconds: number): string {
+  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(2)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

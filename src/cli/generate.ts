@@ -10,6 +10,6 @@ export const run: Run<'generate'> = async (values, { signal, onProgress }) => {
     name,
     `${count(nodes)} rows of ${count(identities)} identities`,
   ]);
-  const text = table([...splits, ['time', duration(seconds)], ['written to', values.out]]);
-  return { json: { ...summary, seconds, out: values.out }, text };
+  const facts = table([...splits, ['time', duration(seconds)]]);
+  return { json: { ...summary, seconds, out: values.out }, text: `${facts}\n\nwritten to ${values.out}` };
 };

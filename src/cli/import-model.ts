@@ -7,13 +7,12 @@ export const run: Run<'import-model'> = async ({ checkpoint, out }) => {
   const model = await importCheckpoint(checkpoint);
   await writeModel(out, model);
   const { dim, heads, alpha, k1, k2, sampleHops } = model.config;
-  const text = table([
+  const facts = table([
     ['dimension', String(dim)],
     ['attention heads', String(heads)],
     ['alpha', String(alpha)],
     ['k-hops', `${k1} ${k2}`],
     ['sample-hops', String(sampleHops)],
-    ['written to', out],
   ]);
-  return { json: { ...model.config, out }, text };
+  return { json: { ...model.config, out }, text: `${facts}\n\nwritten to ${out}` };
 };

@@ -11,11 +11,10 @@ export const run: Run<'knn'> = async ({ features, dim, out, k, threads }, { sign
   const { nodeCount, width, ids } = await buildKnn(location, { k, threads, signal, onProgress, onNotice });
   await writeNpy(out, 'i4', [nodeCount, width], ids);
   const seconds = (performance.now() - began) / 1000;
-  const text = table([
+  const facts = table([
     ['nodes', count(nodeCount)],
     ['neighbours each', count(k)],
     ['time', duration(seconds)],
-    ['written to', out],
   ]);
-  return { json: { nodes: nodeCount, k, seconds, out }, text };
+  return { json: { nodes: nodeCount, k, seconds, out }, text: `${facts}\n\nwritten to ${out}` };
 };

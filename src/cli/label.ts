@@ -24,7 +24,7 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
 function describe(summary: LabelSummary, out: string): string {
   const { nodes, edges, clusters, singletons, unlabelled, largest, threshold, seconds, peakRssBytes } = summary;
   const stages = Object.entries(seconds.stages).map(([stage, taken]) => [`  ${stage}`, duration(taken)]);
-  return table([
+  const facts = table([
     ['nodes', count(nodes)],
     ['candidate edges', count(edges)],
     ['clusters', count(clusters)],
@@ -35,6 +35,6 @@ function describe(summary: LabelSummary, out: string): string {
     ['time', duration(seconds.total)],
     ...stages,
     ['peak memory', bytes(peakRssBytes)],
-    ['written to', out],
   ]);
+  return `${facts}\n\nlabels are in ${out}`;
 }

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { type PropagationOptions, propagate } from '../cluster/propagation.js';
 import { relabel } from '../cluster/relabel.js';
 import type { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
+import { whispers } from '../cluster/whispers.js';
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
@@ -34,8 +35,8 @@ export interface LabelOptions extends EngineOptions {
   readonly kHops?: readonly [number, number] | undefined;
   /** Candidate edges go to this many nearest neighbours; default: the model's. */
   readonly sampleHops?: number | undefined;
-  /** Default `propagation`; `threshold` takes components of the edges of score ≥ threshold, whatever their size. */
-  readonly partition?: 'propagation' | 'threshold' | undefined;
+  /** Default `propagation`. Of the edges of score ≥ threshold, `threshold` takes components, `whispers` Chinese Whispers. */
+  readonly partition?: 'propagation' | 'threshold' | 'whispers' | undefined;
   /** Default: the model's calibrated threshold, else 0.8. */
   readonly threshold?: number | undefined;
   readonly step?: number | undefined;
@@ -215,6 +216,7 @@ function partition(
 ): Int32Array {
   const roots = components.componentOf();
   if (kind === 'propagation') return propagate(edges, edges.scores, ladder, roots);
+  if (kind === 'whispers') return whispers(edges, edges.scores, ladder);
   const touched = new Uint8Array(edges.nodeCount);
   for (let p = 0; p < edges.nodeCount; p++) {
     for (let e = edges.offsets[p]; e < edges.offsets[p + 1]; e++) touched[p] = touched[edges.targets[e]] = 1;

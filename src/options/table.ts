@@ -149,9 +149,9 @@ export const commands = {
         otherwise: 'as the model says',
         help: 'candidate edges go to this many nearest neighbours',
       }),
-      partition: choice(['propagation', 'threshold'], {
+      partition: choice(['propagation', 'threshold', 'whispers'], {
         default: 'propagation',
-        help: 'how scores become clusters: a ladder of thresholds, or components at one threshold',
+        help: 'how scores become clusters: a ladder of thresholds, components at one threshold, or Chinese Whispers',
       }),
       threshold,
       step: decimal({
@@ -166,7 +166,7 @@ export const commands = {
         unit: 'rounds',
         min: 1,
         default: 1000,
-        help: 'propagation: rounds before what is left is final',
+        help: 'propagation and whispers: rounds before what is left is final',
       }),
       start: choice(['threshold', 'all'], {
         default: 'threshold',

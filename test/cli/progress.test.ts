@@ -53,8 +53,9 @@ test('the rate is that of the stage, not of the run', () => {
 
 test('numbers as people read them', () => {
   assert.deepEqual([0, 999, 1234, 1_234_567, 2e9].map(short), ['0', '999', '1.2k', '1.2M', '2.0G']);
-  assert.deepEqual([0.123, 9.999, 12.4, 75, 7325].map(duration), [
-    '0.12 s',
+  assert.deepEqual([0.0123, 1.5, 9.999, 12.4, 75, 7325].map(duration), [
+    '12 ms',
+    '1.50 s',
     '10.00 s',
     '12 s',
     '1 min 15 s',
