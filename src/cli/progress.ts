@@ -40,7 +40,7 @@ export class Progress {
       this.screen.write(`${line}\n`);
       return;
     }
-    this.screen.write(`\r\x1b[2K${line.slice(0, (this.screen.columns ?? 80) - 1)}`);
+    this.screen.write(`\r\x1b[2K${line.slice(0, (this.screen.columns || 80) - 1)}`);
     this.drawn = true;
   };
 

@@ -1,4 +1,5 @@
 /** Writes seeded face-like sets of any size: features, identities and kNN graphs of a labelled and an unlabelled split. */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NaanError } from '../errors.js';
 import { plantKnn } from '../graph/knn-planted.js';
@@ -6,7 +7,7 @@ import { SyntheticSet } from '../graph/synthetic-set.js';
 import { locateFeatures } from '../io/features.js';
 import { writeLabelText } from '../io/labels.js';
 import { writeNpy, writeNpz } from '../io/npy-writer.js';
-import { ensureWritableDirectory } from '../io/output-file.js';
+import { writeTogether } from '../io/output-file.js';
 import type { ProgressListener } from '../progress.js';
 import { buildKnn } from './knn-exact.js';
 
@@ -78,15 +79,17 @@ export async function generate(options: GenerateOptions): Promise<GenerateSummar
     );
   }
 
-  if (labeled) {
-    const stem = await folder(out, 'labeled', 'split0');
-    await writeFeatures(`${stem}_feats.npz`, labeled, true, options);
-    await writeKnn(stem, labeled, k, options);
-  }
-  const stem = await folder(out, 'unlabeled', 'split1');
-  await writeFeatures(`${stem}_feats.npz`, unlabeled, false, options);
-  await writeLabelText(`${stem}_labels.txt`, unlabeled.labels());
-  await writeKnn(stem, unlabeled, k, options);
+  await writeTogether(out, async (folder) => {
+    if (labeled) {
+      const stem = await makeFolder(folder, 'labeled', 'split0');
+      await writeFeatures(`${stem}_feats.npz`, labeled, true, options);
+      await writeKnn(stem, labeled, k, options);
+    }
+    const stem = await makeFolder(folder, 'unlabeled', 'split1');
+    await writeFeatures(`${stem}_feats.npz`, unlabeled, false, options);
+    await writeLabelText(`${stem}_labels.txt`, unlabeled.labels());
+    await writeKnn(stem, unlabeled, k, options);
+  });
   const summary = ({ nodeCount, identityCount }: SyntheticSet) => ({ nodes: nodeCount, identities: identityCount });
   return { ...(labeled && { labeled: summary(labeled) }), unlabeled: summary(unlabeled) };
 }
@@ -96,9 +99,9 @@ function integer(name: string, value: number, least: number, greatest: number): 
   throw new NaanError('BAD_USAGE', `${name} is ${value}, expected an integer from ${least} to ${greatest}`);
 }
 
-async function folder(out: string, name: string, stem: string): Promise<string> {
-  await ensureWritableDirectory(join(out, name));
-  return join(out, name, stem);
+async function makeFolder(folder: string, name: string, stem: string): Promise<string> {
+  await mkdir(join(folder, name));
+  return join(folder, name, stem);
 }
 
 async function writeFeatures(

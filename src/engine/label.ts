@@ -1,5 +1,4 @@
 /** The main job, from files to pseudo-labels. */
-import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type PropagationOptions, propagate } from '../cluster/propagation.js';
 import { relabel } from '../cluster/relabel.js';
@@ -14,7 +13,7 @@ import { readKnn } from '../io/knn.js';
 import { writeLabelText } from '../io/labels.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
-import { ensureWritableDirectory, writeJson } from '../io/output-file.js';
+import { ensureWritableDirectory, writeJson, writeTogether } from '../io/output-file.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
@@ -139,29 +138,30 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     });
     if (options.out !== undefined) {
-      const out = options.out;
-      await timed('write', () => writeResults(out, options, labels, edges));
-      await writeJson(join(out, 'run.json'), {
-        naan: version,
-        node: process.version,
-        options: {
-          ...describeOptions(options),
-          ...ladder,
-          partition: options.partition ?? 'propagation',
-          k1,
-          k2,
-          sampleHops,
-        },
-        ...(options.optionSources && { optionSources: options.optionSources }),
-        engine: {
-          ...{ threads: run.threads, shards: run.shardCount, ...run.backend },
-          // Rows that the tiles of aggregate, embed and score copied, for each row they own: 3 is the least.
-          rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
-          busyShare: busyShare(run),
-        },
-        inputs: describeInputs(options),
-        model: { ...model.config },
-        ...summary(),
+      await writeTogether(options.out, async (folder) => {
+        await timed('write', () => writeResults(folder, options, labels, edges));
+        await writeJson(join(folder, 'run.json'), {
+          naan: version,
+          node: process.version,
+          options: {
+            ...describeOptions(options),
+            ...ladder,
+            partition: options.partition ?? 'propagation',
+            k1,
+            k2,
+            sampleHops,
+          },
+          ...(options.optionSources && { optionSources: options.optionSources }),
+          engine: {
+            ...{ threads: run.threads, shards: run.shardCount, ...run.backend },
+            // Rows that the tiles of aggregate, embed and score copied, for each row they own: 3 is the least.
+            rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
+            busyShare: busyShare(run),
+          },
+          inputs: describeInputs(options),
+          model: { ...model.config },
+          ...summary(),
+        });
       });
     }
     return { summary: summary(), labels, ...(edges ? { edges } : {}) };
@@ -276,7 +276,6 @@ async function writeResults(
   labels: Int32Array,
   edges: LabelResult['edges'],
 ): Promise<void> {
-  await mkdir(out, { recursive: true });
   const path = (suffix: string) => join(out, outputStem(options) + suffix);
   await writeLabelText(path('_labels.txt'), labels);
   await writeNpy(path('_labels.npy'), 'i8', [labels.length], labels);

@@ -3,11 +3,11 @@
  * target's name last. Whatever fails on the way, the temporary is removed.
  */
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { NaanError } from '../errors.js';
+import { mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+import { asNaanError, NaanError } from '../errors.js';
 import { systemReason } from './system-error.js';
 
 const unfinished = new Set<string>();
@@ -16,7 +16,7 @@ const unfinished = new Set<string>();
 export function removeUnfinished(): void {
   for (const path of unfinished) {
     try {
-      rmSync(path, { force: true });
+      rmSync(path, { force: true, recursive: true });
     } catch {
       // The process is going down: the other temporaries matter more than this one.
     }
@@ -78,6 +78,42 @@ export async function writeOutput(path: string, fill: (file: OutputFile) => Prom
   } finally {
     unfinished.delete(temporary);
   }
+}
+
+/**
+ * Makes the files of one result appear together: `fill` writes them below a hidden folder that it is given, and they move
+ * to the same names below `directory` when all of them are whole. Returns what `fill` returns. Throws NOT_WRITABLE.
+ */
+export async function writeTogether<T>(directory: string, fill: (staging: string) => Promise<T>): Promise<T> {
+  await ensureWritableDirectory(directory);
+  const staging = join(directory, `.unfinished.${randomBytes(6).toString('hex')}.tmp`);
+  unfinished.add(staging);
+  try {
+    await refusedBy(directory, mkdir(staging));
+    const result = await fill(staging);
+    const moves: { from: string; to: string }[] = [];
+    for (const entry of await readdir(staging, { recursive: true, withFileTypes: true })) {
+      if (entry.isDirectory()) continue;
+      const from = join(entry.parentPath, entry.name);
+      const to = join(directory, relative(staging, from));
+      await refusedBy(to, mkdir(dirname(to), { recursive: true }));
+      moves.push({ from, to: await resolveTarget(to) });
+    }
+    await refusedBy(directory, moveAll(moves));
+    return result;
+  } catch (error) {
+    const known = asNaanError(error);
+    if (!known) throw error;
+    throw new NaanError(known.code, known.message.replaceAll(staging, directory), { cause: error });
+  } finally {
+    await rm(staging, { force: true, recursive: true }).catch(() => undefined);
+    unfinished.delete(staging);
+  }
+}
+
+/** In one go, so that no signal is handled between two of them. */
+async function moveAll(moves: readonly { from: string; to: string }[]): Promise<void> {
+  for (const { from, to } of moves) renameSync(from, to);
 }
 
 /** Creates a folder if need be and proves that a file can be made in it. Throws NOT_WRITABLE. */

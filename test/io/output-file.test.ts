@@ -18,6 +18,7 @@ import {
   writeJson,
   writeOutput,
   writeText,
+  writeTogether,
 } from '../../src/io/output-file.js';
 import { temporaryFolder } from './python.js';
 
@@ -118,4 +119,49 @@ test('a signal handler can remove what is unfinished', async (t) => {
   });
   await assert.rejects(writing, { code: 'NOT_WRITABLE' });
   assert.ok(!existsSync(join(folder, 'out')));
+});
+
+test('files of one result appear together, in folders of their own too', async (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'a.txt'), 'before');
+  const result = await writeTogether(folder, async (staging) => {
+    await writeText(join(staging, 'a.txt'), 'after');
+    mkdirSync(join(staging, 'deep'));
+    await writeText(join(staging, 'deep', 'b.txt'), 'b');
+    assert.equal(readFileSync(join(folder, 'a.txt'), 'utf8'), 'before');
+    assert.ok(!existsSync(join(folder, 'deep')));
+    return 7;
+  });
+  assert.equal(result, 7);
+  assert.deepEqual(readdirSync(folder, { recursive: true }).sort(), ['a.txt', 'deep', 'deep/b.txt']);
+  assert.equal(readFileSync(join(folder, 'a.txt'), 'utf8'), 'after');
+});
+
+test('none of them appears when one fails, and the message names where it would have been', async (t) => {
+  const folder = temporaryFolder(t);
+  mkdirSync(join(folder, 'taken'));
+  const failing = [
+    writeTogether(folder, async (staging) => {
+      await writeText(join(staging, 'a.txt'), 'a');
+      await writeText(join(staging, 'missing', 'b.txt'), 'b');
+    }),
+    writeTogether(folder, async (staging) => {
+      await writeText(join(staging, 'a.txt'), 'a');
+      await writeText(join(staging, 'taken'), 'b');
+    }),
+  ];
+  await assert.rejects(failing[0], (error: Error) => error.message.startsWith(`${join(folder, 'missing', 'b.txt')}: `));
+  await assert.rejects(failing[1], { code: 'NOT_WRITABLE', message: /taken: cannot be written: it is a folder/ });
+  assert.deepEqual(readdirSync(folder), ['taken']);
+});
+
+test('a signal handler can remove what is unfinished of them', async (t) => {
+  const folder = temporaryFolder(t);
+  const writing = writeTogether(folder, async (staging) => {
+    await writeText(join(staging, 'a.txt'), 'a');
+    removeUnfinished();
+    assert.deepEqual(readdirSync(folder), []);
+  });
+  await assert.rejects(writing);
+  assert.deepEqual(readdirSync(folder), []);
 });
