@@ -13,7 +13,7 @@ import { readKnn } from '../io/knn.js';
 import { writeLabelText } from '../io/labels.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
-import { ensureWritableDirectory, writeJson, writeTogether } from '../io/output-file.js';
+import { checkWritableDirectory, writeJson, writeTogether } from '../io/output-file.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
@@ -98,7 +98,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     return result;
   };
 
-  if (options.out !== undefined) await ensureWritableDirectory(options.out);
+  if (options.out !== undefined) await checkWritableDirectory(options.out);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
   const features = await findFeatures(options, model);
   const [k1, k2] = options.kHops ?? [model.config.k1, model.config.k2];

@@ -3,10 +3,10 @@
  * target's name last. Whatever fails on the way, the temporary is removed.
  */
 import { randomBytes } from 'node:crypto';
-import { renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { asNaanError, NaanError } from '../errors.js';
 import { systemReason } from './system-error.js';
 
@@ -85,7 +85,7 @@ export async function writeOutput(path: string, fill: (file: OutputFile) => Prom
  * to the same names below `directory` when all of them are whole. Returns what `fill` returns. Throws NOT_WRITABLE.
  */
 export async function writeTogether<T>(directory: string, fill: (staging: string) => Promise<T>): Promise<T> {
-  await ensureWritableDirectory(directory);
+  await refusedBy(directory, mkdir(directory, { recursive: true }));
   const staging = join(directory, `.unfinished.${randomBytes(6).toString('hex')}.tmp`);
   unfinished.add(staging);
   try {
@@ -116,10 +116,14 @@ async function moveAll(moves: readonly { from: string; to: string }[]): Promise<
   for (const { from, to } of moves) renameSync(from, to);
 }
 
-/** Creates a folder if need be and proves that a file can be made in it. Throws NOT_WRITABLE. */
-export async function ensureWritableDirectory(directory: string): Promise<void> {
-  await refusedBy(directory, mkdir(directory, { recursive: true }));
-  const probe = join(directory, `.probe.${randomBytes(6).toString('hex')}.tmp`);
+/**
+ * Proves, before a long run, that files can be made in a folder or, where it does not exist yet, that it can be made;
+ * leaves nothing behind. Throws NOT_WRITABLE.
+ */
+export async function checkWritableDirectory(directory: string): Promise<void> {
+  let existing = resolve(directory);
+  while (!existsSync(existing)) existing = dirname(existing);
+  const probe = join(existing, `.probe.${randomBytes(6).toString('hex')}.tmp`);
   const handle = await refusedBy(directory, open(probe, 'wx'));
   await handle.close();
   await rm(probe, { force: true });

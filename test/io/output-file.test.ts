@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
-  ensureWritableDirectory,
+  checkWritableDirectory,
   removeUnfinished,
   writeJson,
   writeOutput,
@@ -77,13 +77,13 @@ test('a linked output is written where the link points', async (t) => {
   assert.equal(readFileSync(join(folder, 'real'), 'utf8'), 'text');
 });
 
-test('a folder is made and proved writable before a long run', async (t) => {
+test('a folder is proved writable before a long run, and not made yet', async (t) => {
   const folder = temporaryFolder(t);
-  await ensureWritableDirectory(join(folder, 'a', 'b'));
-  assert.deepEqual(readdirSync(join(folder, 'a', 'b')), []);
+  await checkWritableDirectory(join(folder, 'a', 'b'));
+  assert.deepEqual(readdirSync(folder), []);
   writeFileSync(join(folder, 'file'), '');
   const expected = { code: 'NOT_WRITABLE', message: /file\/b: cannot be written: not a directory/ };
-  await assert.rejects(ensureWritableDirectory(join(folder, 'file', 'b')), expected);
+  await assert.rejects(checkWritableDirectory(join(folder, 'file', 'b')), expected);
 });
 
 const root = process.getuid?.() === 0 && 'root may write everywhere';
@@ -92,7 +92,7 @@ test('a read-only folder is refused', { skip: root }, async (t) => {
   chmodSync(folder, 0o555);
   t.after(() => chmodSync(folder, 0o755));
   const expected = { code: 'NOT_WRITABLE', message: /permission denied/ };
-  await assert.rejects(ensureWritableDirectory(folder), expected);
+  await assert.rejects(checkWritableDirectory(folder), expected);
   await assert.rejects(writeText(join(folder, 'out.txt'), 'x'), expected);
 });
 
