@@ -18,6 +18,8 @@ export interface TaskListener<Task, Result> {
   /** Counts after every change. */
   readonly onCounts?: (counts: TaskCounts) => void;
   readonly signal?: AbortSignal | undefined;
+  /** Times a task is tried; default 2. 1 for tasks that change what they read. */
+  readonly attempts?: number;
 }
 
 export interface TaskCounts {
@@ -50,7 +52,7 @@ export class Pool {
   async runAll<Task, Result>(
     tasks: readonly Task[],
     describe: (task: Task) => string,
-    { onDone, onCounts, signal }: TaskListener<Task, Result> = {},
+    { onDone, onCounts, signal, attempts = 2 }: TaskListener<Task, Result> = {},
   ): Promise<void> {
     let next = 0;
     let running = 0;
@@ -68,9 +70,11 @@ export class Pool {
         } catch (error) {
           const known = asNaanError(error);
           if (known && known.code !== 'SHARD_FAILED') throw known;
-          if (attempt === 2 || signal?.aborted) {
+          if (attempt === attempts || signal?.aborted) {
             const cause = error instanceof Error ? error.message : String(error);
-            throw new NaanError('SHARD_FAILED', `${describe(task)} failed twice: ${cause}`, { cause: error });
+            throw new NaanError('SHARD_FAILED', `${describe(task)} failed${attempt > 1 ? ' twice' : ''}: ${cause}`, {
+              cause: error,
+            });
           }
           retried++;
           report();

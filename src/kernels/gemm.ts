@@ -75,3 +75,54 @@ export class InnerProducts {
     );
   }
 }
+
+/**
+ * The three products of training, of matrices that change from call to call, row-major and packed:
+ *   linear  y [m × n] = a [m × k] · b [n × k]ᵀ + c [n]
+ *   plain   y [m × n] = a [m × k] · b [k × n]
+ *   inner   y [m × n] += a [k × m]ᵀ · b [k × n]
+ */
+export class Products {
+  private constructor(private readonly sessions: Record<'linear' | 'plain' | 'inner', InferenceSession>) {}
+
+  static async create(): Promise<Products> {
+    return new Products({
+      linear: await gemm(['a', 'b', 'c'], { transB: 1 }),
+      plain: await gemm(['a', 'b'], {}),
+      inner: await gemm(['a', 'b', 'c'], { transA: 1 }),
+    });
+  }
+
+  async linear([m, n, k]: Sizes, a: Float32Array, b: Float32Array, c: Float32Array, y: Float32Array): Promise<void> {
+    const inputs = { a: matrix(a, m, k), b: matrix(b, n, k), c: matrix(c, 1, n) };
+    await this.sessions.linear.run(inputs, { y: matrix(y, m, n) });
+  }
+
+  async plain([m, n, k]: Sizes, a: Float32Array, b: Float32Array, y: Float32Array): Promise<void> {
+    await this.sessions.plain.run({ a: matrix(a, m, k), b: matrix(b, k, n) }, { y: matrix(y, m, n) });
+  }
+
+  async inner([m, n, k]: Sizes, a: Float32Array, b: Float32Array, y: Float32Array): Promise<void> {
+    const sum = matrix(y, m, n);
+    await this.sessions.inner.run({ a: matrix(a, k, m), b: matrix(b, k, n), c: sum }, { y: sum });
+  }
+
+  async release(): Promise<void> {
+    for (const session of Object.values(this.sessions)) await session.release();
+  }
+}
+
+type Sizes = readonly [m: number, n: number, k: number];
+
+function gemm(inputs: string[], attributes: Record<string, number>): Promise<InferenceSession> {
+  const model = onnxModel({
+    nodes: [node('Gemm', inputs, ['y'], attributes)],
+    inputs: inputs.map((name) => [name, [`${name}Rows`, `${name}Columns`]]),
+    outputs: [['y', ['yRows', 'yColumns']]],
+  });
+  return InferenceSession.create(model, oneThread);
+}
+
+function matrix(data: Float32Array, rows: number, columns: number): Tensor {
+  return new Tensor('float32', data.subarray(0, rows * columns), [rows, columns]);
+}

@@ -102,25 +102,36 @@ export function listedIds(count: number, k: number, lists: Float32Array, out: In
   for (let i = 0; i < count * k; i++) out[i] = ~words[2 * i];
 }
 
+/** The modules that assembly/build.sh compiles. */
+type KernelModule = 'kernels' | 'training';
+
 export type SimdLevel = 'relaxed' | 'simd' | 'scalar';
 
 type WasmExports = Record<Exclude<keyof Kernels, 'simd'>, (...args: number[]) => void>;
 
 export function bestSimdLevel(): SimdLevel {
-  if (WebAssembly.validate(moduleBytes('relaxed'))) return 'relaxed';
-  return WebAssembly.validate(moduleBytes('simd')) ? 'simd' : 'scalar';
+  if (WebAssembly.validate(moduleBytes('kernels', 'relaxed'))) return 'relaxed';
+  return WebAssembly.validate(moduleBytes('kernels', 'simd')) ? 'simd' : 'scalar';
 }
 
 /** Kernels over an arena. `level` forces one; the best this engine runs is the default. */
 export function loadKernels(arena: Arena, level: SimdLevel = bestSimdLevel()): Kernels {
   if (level === 'scalar') return { simd: 'scalar', ...scalar, sortLists() {} }; // its lists are in order all the time
-  const bytes = moduleBytes(level);
+  return wrap(level, instantiate('kernels', level, arena.memory) as WasmExports);
+}
+
+/** The exports of one kernel module over a memory, which must be shared exactly when the module is for shared memory. */
+export function instantiate(
+  name: KernelModule,
+  level: 'relaxed' | 'simd',
+  memory: WebAssembly.Memory,
+): Record<string, (...args: number[]) => void> {
+  const bytes = moduleBytes(name, level);
   if (!WebAssembly.validate(bytes)) {
     throw new NaanError('BACKEND_UNAVAILABLE', `SIMD level '${level}' does not run on Node ${process.version}`);
   }
-  const module = new WebAssembly.Module(bytes);
-  const { exports } = new WebAssembly.Instance(module, { env: { memory: arena.memory } });
-  return wrap(level, exports as unknown as WasmExports);
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+  return exports as Record<string, (...args: number[]) => void>;
 }
 
 function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
@@ -192,6 +203,6 @@ function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
   };
 }
 
-function moduleBytes(level: 'relaxed' | 'simd'): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(readFileSync(new URL(`./kernels-${level}.wasm`, import.meta.url)));
+function moduleBytes(name: KernelModule, level: 'relaxed' | 'simd'): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(readFileSync(new URL(`./${name}-${level}.wasm`, import.meta.url)));
 }

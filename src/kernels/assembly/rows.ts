@@ -40,3 +40,20 @@ export function rowDots(
     store<f32>(out + ((<usize>i * outStride) << 2), horizontalSum(sum));
   }
 }
+
+/**
+ * Gradient of out = scale · ReLU(·), in place of what ReLU returned: values f32 [n × stride] (already at the first column)
+ * become scale · gradient where they are above zero, else 0. gradient f32 [n × d], d a multiple of 4.
+ */
+export function reluGradient(count: i32, dim: i32, values: usize, stride: i32, gradient: usize, scale: f32): void {
+  const columnBytes = (<usize>dim) << 2;
+  const zero = f32x4.splat(0);
+  for (let i = 0; i < count; i++) {
+    const row = values + ((<usize>i * stride) << 2);
+    const g = gradient + <usize>i * columnBytes;
+    for (let c: usize = 0; c < columnBytes; c += 16) {
+      const scaled = f32x4.mul(v128.load(g + c), f32x4.splat(scale));
+      v128.store(row + c, v128.and(f32x4.gt(v128.load(row + c), zero), scaled));
+    }
+  }
+}
