@@ -74,9 +74,14 @@ const loaders = {
 } satisfies Record<string, () => Promise<BackendFactory>>;
 
 export type BackendName = keyof typeof loaders;
-const backendNames = Object.keys(loaders) as BackendName[];
 
-/** Starts the named back-end, or with `auto` the first that can start; reports every reason when none can. */
+/** What `auto` tries, in order. The reference is never taken by default: a slow run must be asked for. */
+const automatic: readonly BackendName[] = ['native'];
+
+/**
+ * Starts the named back-end, or with `auto` the first that can start.
+ * Throws BACKEND_UNAVAILABLE with every reason when none can, BAD_USAGE when the tile asked for does not fit.
+ */
 export async function startBackend(
   name: BackendName | 'auto',
   model: FactoredModel,
@@ -84,11 +89,12 @@ export async function startBackend(
   options: BackendOptions = {},
 ): Promise<Backend> {
   const reasons: string[] = [];
-  for (const candidate of name === 'auto' ? backendNames : [name]) {
+  for (const candidate of name === 'auto' ? automatic : [name]) {
     try {
       const create: BackendFactory = await loaders[candidate]();
       return await create(model, capacity, options);
     } catch (error) {
+      if (error instanceof NaanError && error.code === 'BAD_USAGE') throw error;
       reasons.push(`${candidate}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }

@@ -203,6 +203,13 @@ describe('label', () => {
     assert.deepEqual(notices, ['features in memory: 1 rows were not unit vectors and were normalised']);
   });
 
+  it('refuses a batch that no thread can hold, instead of taking a slower back-end', async () => {
+    await assert.rejects(label({ ...inputs, model, batch: 1_000_000 }), {
+      code: 'BAD_USAGE',
+      message: /working memory of \d+\.\d GiB a thread, at most 4 GiB: use a smaller batch/,
+    });
+  });
+
   it('tells which model does not fit the features', async () => {
     await assert.rejects(label({ ...inputs, model: smoothedDistanceModel(16, [5, 5]) }), {
       code: 'BAD_SHAPE',
