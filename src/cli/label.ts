@@ -1,4 +1,4 @@
-import { type LabelSummary, label } from '../engine/label.js';
+import { type LabelResult, label } from '../engine/label.js';
 import { RunMetrics } from '../metrics/run-metrics.js';
 import { serveMetrics } from '../metrics/server.js';
 import type { Run } from './command.js';
@@ -11,17 +11,17 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
   if (server) tell(`metrics at ${server.url}`);
   try {
     const onNotice = (message: string) => log.warn(message);
-    const { summary } = await label({
+    const result = await label({
       ...options,
       ...{ signal, onProgress, onNotice, observer: metrics, optionSources: origins },
     });
-    return { json: summary, text: describe(summary, values.out) };
+    return { json: result.summary, text: describe(result, values.out) };
   } finally {
     server?.close();
   }
 };
 
-function describe(summary: LabelSummary, out: string): string {
+function describe({ summary, partition, calibrated }: LabelResult, out: string): string {
   const { nodes, edges, clusters, singletons, unlabelled, largest, threshold, seconds, peakRssBytes } = summary;
   const stages = Object.entries(seconds.stages).map(([stage, taken]) => [`  ${stage}`, duration(taken)]);
   const facts = table([
@@ -31,7 +31,8 @@ function describe(summary: LabelSummary, out: string): string {
     ['  of one node', count(singletons)],
     ['  largest', `${count(largest)} nodes`],
     ['without a label', count(unlabelled)],
-    ['threshold', threshold.toFixed(3)],
+    ['partition', partition],
+    ['threshold', `${threshold.toFixed(3)}${calibrated ? ', calibrated with the model' : ''}`],
     ['time', duration(seconds.total)],
     ...stages,
     ['peak memory', bytes(peakRssBytes)],

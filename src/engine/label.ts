@@ -1,9 +1,7 @@
 /** The main job, from files to pseudo-labels. */
 import { basename, join } from 'node:path';
-import { type PropagationOptions, propagate } from '../cluster/propagation.js';
+import { type Partition, type PartitionOptions, partitionDefaults, partitionEdges } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
-import type { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
-import { whispers } from '../cluster/whispers.js';
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
@@ -34,9 +32,9 @@ export interface LabelOptions extends EngineOptions {
   readonly kHops?: readonly [number, number] | undefined;
   /** Candidate edges go to this many nearest neighbours; default: the model's. */
   readonly sampleHops?: number | undefined;
-  /** Default `propagation`. Of the edges of score ≥ threshold, `threshold` takes components, `whispers` Chinese Whispers. */
-  readonly partition?: 'propagation' | 'threshold' | 'whispers' | undefined;
-  /** Default: the model's calibrated threshold, else 0.8. */
+  /** Default: the one calibrated with the model, else `propagation`. */
+  readonly partition?: Partition | undefined;
+  /** Default: the threshold calibrated with the model for this partition, else 0.8. */
   readonly threshold?: number | undefined;
   readonly step?: number | undefined;
   readonly maxSize?: number | undefined;
@@ -68,6 +66,9 @@ export interface LabelSummary {
 
 export interface LabelResult {
   readonly summary: LabelSummary;
+  readonly partition: Partition;
+  /** Whether the threshold is the one calibrated with the model. */
+  readonly calibrated: boolean;
   /** Pseudo-label of each node, numbered by first appearance; −1 for none [n]. */
   readonly labels: Int32Array;
   /** With `saveEdges`: pairs a < b, sorted [E × 2], and the probability that they are one identity [E]. */
@@ -76,7 +77,6 @@ export interface LabelResult {
 
 type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
 
-const defaults = { step: 0.6, maxSize: 600, maxIterations: 1000, start: 'threshold', leftovers: 'components' } as const;
 const uncalibratedThreshold = 0.8;
 
 /**
@@ -103,22 +103,25 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const features = await findFeatures(options, model);
   const [k1, k2] = options.kHops ?? [model.config.k1, model.config.k2];
   const sampleHops = options.sampleHops ?? model.config.sampleHops;
-  const threshold = options.threshold ?? model.config.threshold ?? uncalibratedThreshold;
-  const ladder: PropagationOptions = {
-    threshold,
-    step: options.step ?? defaults.step,
-    maxSize: options.partition === 'threshold' ? Infinity : (options.maxSize ?? defaults.maxSize),
-    maxIterations: options.maxIterations ?? defaults.maxIterations,
-    start: options.partition === 'threshold' ? 'threshold' : (options.start ?? defaults.start),
-    leftovers: options.leftovers ?? defaults.leftovers,
+  const partition = options.partition ?? model.config.partition ?? 'propagation';
+  const calibrated = model.config.thresholds?.[partition] ?? model.config.threshold;
+  const ladder: PartitionOptions = {
+    threshold: options.threshold ?? calibrated ?? uncalibratedThreshold,
+    step: options.step ?? partitionDefaults.step,
+    maxSize: options.maxSize ?? partitionDefaults.maxSize,
+    maxIterations: options.maxIterations ?? partitionDefaults.maxIterations,
+    start: options.start ?? partitionDefaults.start,
+    leftovers: options.leftovers ?? partitionDefaults.leftovers,
   };
+  // Components of these edges are made while scoring.
+  const uniteFrom = partition !== 'threshold' && ladder.start === 'all' ? Number.NEGATIVE_INFINITY : ladder.threshold;
 
   const run = new ScoringRun({ ...options, model, k1, k2, sampleHops });
   try {
     const columns = Math.max(k1, k2, sampleHops) + 1;
     const graph = await timed('read', () => findGraph(options, features, columns));
     const order = await timed('order', () => localityOrder(graph));
-    run.load({ features, graph, order, uniteFrom: ladder.start === 'all' ? -Infinity : threshold });
+    run.load({ features, graph, order, uniteFrom });
     await run.buildEdges();
     await run.embedNodes();
     await run.scoreEdges();
@@ -127,13 +130,14 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       options.onNotice?.(`${features.name}: ${run.normalisedRows} rows were not unit vectors and were normalised`);
     }
     const labels = await timed('propagate', () =>
-      inInputOrder(partition(run.edges, run.components, ladder, options.partition), order),
+      inInputOrder(partitionEdges(run.edges, run.edges.scores, partition, ladder, run.components.componentOf()), order),
     );
     const edges = options.saveEdges ? sortedPairs(run.edges, order) : undefined;
 
     const counts = countClusters(labels);
     const summary = (): LabelSummary => ({
-      ...{ nodes: graph.nodeCount, edges: run.edges.targets.length, ...counts, threshold },
+      ...{ nodes: graph.nodeCount, edges: run.edges.targets.length, ...counts },
+      threshold: ladder.threshold,
       seconds: { total: (performance.now() - began) / 1000, stages },
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     });
@@ -146,7 +150,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
           options: {
             ...describeOptions(options),
             ...ladder,
-            partition: options.partition ?? 'propagation',
+            partition,
             k1,
             k2,
             sampleHops,
@@ -164,7 +168,11 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
         });
       });
     }
-    return { summary: summary(), labels, ...(edges ? { edges } : {}) };
+    return {
+      ...{ summary: summary(), partition },
+      calibrated: options.threshold === undefined && calibrated !== undefined,
+      ...{ labels, ...(edges ? { edges } : {}) },
+    };
   } catch (error) {
     if (options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
     throw error;
@@ -205,24 +213,6 @@ async function findGraph(options: LabelOptions, features: MatrixLocation, column
     );
   }
   return options.knn;
-}
-
-/** Labels by position. */
-function partition(
-  edges: ScoredEdges,
-  components: SharedDisjointSet,
-  ladder: PropagationOptions,
-  kind: LabelOptions['partition'] = 'propagation',
-): Int32Array {
-  const roots = components.componentOf();
-  if (kind === 'propagation') return propagate(edges, edges.scores, ladder, roots);
-  if (kind === 'whispers') return whispers(edges, edges.scores, ladder);
-  const touched = new Uint8Array(edges.nodeCount);
-  for (let p = 0; p < edges.nodeCount; p++) {
-    for (let e = edges.offsets[p]; e < edges.offsets[p + 1]; e++) touched[p] = touched[edges.targets[e]] = 1;
-  }
-  for (let p = 0; p < edges.nodeCount; p++) if (!touched[p]) roots[p] = -1;
-  return roots;
 }
 
 function inInputOrder(byPosition: Int32Array, order: Int32Array): Int32Array {

@@ -1,4 +1,5 @@
 /** A model as one `.safetensors` file: its tensors, and its configuration as metadata. */
+import { type Partition, partitions } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { quoted } from '../io/messages.js';
 import { readSafetensors, writeSafetensors } from '../io/safetensors.js';
@@ -18,7 +19,9 @@ export async function writeModel(path: string, model: NaanModel): Promise<void> 
     ['sample_hops', String(config.sampleHops)],
     ['provenance', JSON.stringify(config.provenance)],
   ]);
+  if (config.partition !== undefined) metadata.set('partition', config.partition);
   if (config.threshold !== undefined) metadata.set('threshold', String(config.threshold));
+  if (config.thresholds !== undefined) metadata.set('thresholds', JSON.stringify(config.thresholds));
   await writeSafetensors(path, { metadata, tensors });
 }
 
@@ -83,23 +86,48 @@ function parseConfig(metadata: ReadonlyMap<string, string>, path: string): Model
     k1: count('k1'),
     k2: count('k2'),
     sampleHops: count('sample_hops'),
+    ...(metadata.has('partition') ? { partition: parsePartition(text('partition'), path) } : {}),
     ...(metadata.has('threshold') ? { threshold: number('threshold', probability, 'a probability') } : {}),
+    ...(metadata.has('thresholds') ? { thresholds: parseThresholds(text('thresholds'), path) } : {}),
     provenance: parseProvenance(text('provenance'), path),
   };
 }
 
-function parseProvenance(text: string, path: string): Record<string, string> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined;
+function parsePartition(text: string, path: string): Partition {
+  const found = partitions.find((name) => name === text);
+  if (found) return found;
+  const expected = `expected ${partitions.join(', ')}`;
+  throw new NaanError('BAD_MODEL', `${path}: metadata 'partition' is ${quoted(text)}, ${expected}`);
+}
+
+/** Thresholds of partitions that this version does not have are left out. */
+function parseThresholds(text: string, path: string): Partial<Record<Partition, number>> {
+  const value = parseObject(text);
+  if (!value || Object.values(value).some((entry) => typeof entry !== 'number' || !(entry >= 0 && entry <= 1))) {
+    throw new NaanError(
+      'BAD_MODEL',
+      `${path}: metadata 'thresholds' is ${quoted(text)}, expected a JSON object of probabilities`,
+    );
   }
-  if (typeof value !== 'object' || value === null || Object.values(value).some((entry) => typeof entry !== 'string')) {
+  return Object.fromEntries(partitions.flatMap((name) => (name in value ? [[name, value[name]]] : [])));
+}
+
+function parseProvenance(text: string, path: string): Record<string, string> {
+  const value = parseObject(text);
+  if (!value || Object.values(value).some((entry) => typeof entry !== 'string')) {
     throw new NaanError(
       'BAD_MODEL',
       `${path}: metadata 'provenance' is ${quoted(text)}, expected a JSON object of text`,
     );
   }
   return value as Record<string, string>;
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
 }

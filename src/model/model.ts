@@ -7,6 +7,7 @@
  *   classifier.0.weight [d × 2d] (W1)   classifier.0.bias [d]   classifier.1.weight [d] (PReLU slope)
  *   classifier.2.weight [2 × d] (W2)    classifier.2.bias [2]
  */
+import type { Partition } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 
 export interface Tensor {
@@ -26,8 +27,11 @@ export interface ModelConfig {
   readonly k2: number;
   /** Candidate edges go to the first sampleHops neighbours. */
   readonly sampleHops: number;
-  /** Score threshold calibrated in training; absent when the model was imported. */
+  /** Calibrated in training, absent when the model was imported: the best partition and its score threshold, */
+  readonly partition?: Partition;
   readonly threshold?: number;
+  /** and the best threshold of every partition that was tried. */
+  readonly thresholds?: Readonly<Partial<Record<Partition, number>>>;
   /** Where the model came from, free text by key. */
   readonly provenance: Readonly<Record<string, string>>;
 }

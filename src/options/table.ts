@@ -48,7 +48,7 @@ const threshold = decimal({
   unit: 'score',
   min: 0,
   max: 1,
-  otherwise: "the model's calibrated threshold, or 0.8",
+  otherwise: 'the one calibrated with the model for the partition, or 0.8',
   help: 'edges of this score or more join their ends',
 });
 
@@ -150,7 +150,7 @@ export const commands = {
         help: 'candidate edges go to this many nearest neighbours',
       }),
       partition: choice(['propagation', 'threshold', 'whispers'], {
-        default: 'propagation',
+        otherwise: 'the one calibrated with the model, or propagation',
         help: 'how scores become clusters: a ladder of thresholds, components at one threshold, or Chinese Whispers',
       }),
       threshold,

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { readInt32Array } from '../../src/io/arrays.js';
+import { readModel, writeModel } from '../../src/model/model-file.js';
 import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
 import { naan, temporaryFolder } from './naan.js';
 
@@ -83,6 +84,31 @@ test('options reach the engine: other settings, other labels; the machine change
     expected,
   );
   assert.notEqual(await labels('loose', ['--threshold', '0.5', '--partition', 'threshold']), expected);
+});
+
+test('what was calibrated with the model holds unless told otherwise, and label says so', async () => {
+  const { tensors, config } = await readModel(inputs.model);
+  const model = join(folder, 'calibrated.safetensors');
+  const thresholds = { whispers: 0.45, threshold: 0.55 };
+  await writeModel(model, { tensors, config: { ...config, partition: 'whispers', threshold: 0.45, thresholds } });
+  const run = async (name: string, args: string[]) => {
+    const { stdout, stderr, code } = await naan([
+      ...labelFlags({ ...inputs, model }, join(folder, name)),
+      ...hops,
+      ...args,
+    ]);
+    assert.equal(code, 0, stderr);
+    const { options } = JSON.parse(readFileSync(join(folder, name, 'run.json'), 'utf8'));
+    return { stdout, chosen: [options.partition, options.threshold] };
+  };
+  const calibrated = await run('calibrated', []);
+  assert.deepEqual(calibrated.chosen, ['whispers', 0.45]);
+  assert.match(calibrated.stdout, /^partition +whispers$/m);
+  assert.match(calibrated.stdout, /^threshold +0\.450, calibrated with the model$/m);
+  assert.deepEqual((await run('other', ['--partition', 'threshold'])).chosen, ['threshold', 0.55]);
+  const told = await run('told', ['--threshold', '0.5']);
+  assert.deepEqual(told.chosen, ['whispers', 0.5]);
+  assert.match(told.stdout, /^threshold +0\.500$/m);
 });
 
 test('--quiet keeps stderr empty, and progress goes to stderr otherwise', async () => {

@@ -16,7 +16,9 @@ const config: ModelConfig = {
   k1: 20,
   k2: 10,
   sampleHops: 15,
+  partition: 'whispers',
   threshold: 0.8125,
+  thresholds: { threshold: 0.9, whispers: 0.8125 },
   provenance: { trainedOn: 'split0 “a”', seed: '7' },
 };
 
@@ -29,9 +31,9 @@ function modelOf(config: ModelConfig): NaanModel {
   return { config, tensors };
 }
 
-test('a model survives, with or without a threshold', async (t) => {
+test('a model survives, calibrated or not', async (t) => {
   const path = join(temporaryFolder(t), 'm.safetensors');
-  const { threshold: _, ...imported } = config;
+  const { partition: _, threshold: __, thresholds: ___, ...imported } = config;
   for (const each of [config, imported]) {
     const model = modelOf(each);
     await writeModel(path, model);
@@ -54,7 +56,9 @@ test('the configuration is metadata that other programs can read', async (t) => 
     k1: '20',
     k2: '10',
     sample_hops: '15',
+    partition: 'whispers',
     threshold: '0.8125',
+    thresholds: JSON.stringify(config.thresholds),
     provenance: JSON.stringify(config.provenance),
   });
 });
