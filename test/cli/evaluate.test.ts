@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
-import { naan, temporaryFolder } from './naan.js';
+import { naan, start, temporaryFolder } from './naan.js';
 
 const folder = temporaryFolder(after);
 const at = (name: string) => join(folder, name);
@@ -140,4 +140,12 @@ test('generate and knn make what the other commands read; the same seed gives th
   const made = { ...inputs, features, knn: at('knn.npy') };
   const labelled = await json([...labelFlags(made, at('labels'))]);
   assert.equal(labelled.nodes, summary.unlabeled.nodes);
+});
+
+test('a reader that goes away is nothing to complain about', async () => {
+  const { child, ended } = start(['evaluate', '--labels', inputs.truth, '--truth', inputs.truth]);
+  child.stdout.destroy();
+  const { code, stderr } = await ended;
+  assert.equal(stderr, '');
+  assert.equal(code, 0);
 });
