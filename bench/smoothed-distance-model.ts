@@ -3,9 +3,9 @@
  * bias − scale · mean_r |r · (c_a − c_b)| over the rows r of a random orthogonal matrix, that is, a distance between the
  * neighbourhood means c that uniform attention gives. Symmetric in the pair.
  */
-import type { NaanModel, Tensor } from '../src/model/model.js';
+import type { ConcatModel, Tensor } from '../src/model/model.js';
 
-export function smoothedDistanceModel(dim: number, hops: readonly [k1: number, k2: number]): NaanModel {
+export function smoothedDistanceModel(dim: number, hops: readonly [k1: number, k2: number]): ConcatModel {
   const [k1, k2] = hops;
   const tensors = new Map<string, Tensor>();
   const add = (name: string, shape: number[], value: (row: number, column: number) => number) => {

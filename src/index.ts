@@ -15,7 +15,7 @@ export { type CandidateEdges, edgesFromPairs } from './graph/candidate-edges.js'
 export { readKnn } from './io/knn.js';
 export { readLabels } from './io/labels.js';
 export { importCheckpoint } from './model/import-checkpoint.js';
-export type { ModelConfig, NaanModel, Tensor } from './model/model.js';
+export type { ConcatConfig, ModelConfig, NaanModel, PairwiseConfig, Tensor } from './model/model.js';
 export { readModel, writeModel } from './model/model-file.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 export type { BuildKnnOptions, KnnGraph };

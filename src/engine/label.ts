@@ -12,7 +12,7 @@ import { writeLabelText } from '../io/labels.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { checkWritableDirectory, writeJson, writeTogether } from '../io/output-file.js';
-import type { NaanModel } from '../model/model.js';
+import type { ConcatModel, NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
 import { type FeatureSource, locateSource, shapeOf } from './feature-source.js';
@@ -99,7 +99,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   };
 
   if (options.out !== undefined) await checkWritableDirectory(options.out);
-  const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
+  const model = concatOnly(typeof options.model === 'string' ? await readModel(options.model) : options.model);
   const features = await findFeatures(options, model);
   const [k1, k2] = options.kHops ?? [model.config.k1, model.config.k2];
   const sampleHops = options.sampleHops ?? model.config.sampleHops;
@@ -181,13 +181,21 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   }
 }
 
+function concatOnly({ config, tensors }: NaanModel): ConcatModel {
+  if (config.head === 'concat') return { config, tensors };
+  throw new NaanError('BAD_MODEL', `the model has head '${config.head}', expected 'concat'`);
+}
+
 /** Part of the threads' time, over the sharded stages, that they spent working. */
 function busyShare(run: ScoringRun): number {
   const elapsed = Object.values(run.seconds).reduce((sum, seconds) => sum + seconds, 0);
   return run.counters.total('busySeconds') / (elapsed * run.threads);
 }
 
-async function findFeatures({ features, dim, model: source }: LabelOptions, model: NaanModel): Promise<MatrixLocation> {
+async function findFeatures(
+  { features, dim, model: source }: LabelOptions,
+  model: ConcatModel,
+): Promise<MatrixLocation> {
   const expected = model.config.dim;
   const location = await locateSource(features, dim ?? expected);
   const { dim: got } = shapeOf(location);

@@ -13,7 +13,7 @@ import type { MatrixLocation } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { RunObserver } from '../metrics/run-observer.js';
-import type { NaanModel } from '../model/model.js';
+import type { ConcatModel } from '../model/model.js';
 import type { ProgressListener } from '../progress.js';
 import { Counters, type Stage } from './counters.js';
 import { cutShards, type LabelJob, type Shard, type ShardStage, type ShardTask, shardStages } from './job.js';
@@ -36,7 +36,7 @@ export interface EngineOptions {
 }
 
 export interface ScoringOptions extends EngineOptions {
-  readonly model: NaanModel;
+  readonly model: ConcatModel;
   readonly k1: number;
   readonly k2: number;
   readonly sampleHops: number;
@@ -53,7 +53,7 @@ export interface ScoringInput {
 
 /** Given to each worker once. */
 export interface ShardWorkerData {
-  readonly model: NaanModel;
+  readonly model: ConcatModel;
   readonly batch: number;
   readonly k1: number;
   readonly k2: number;

@@ -5,7 +5,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { constant, node, onnxModel } from './onnx-graph.js';
 
-const oneThread: InferenceSession.SessionOptions = {
+export const oneThread: InferenceSession.SessionOptions = {
   executionProviders: ['cpu'],
   intraOpNumThreads: 1,
   interOpNumThreads: 1,

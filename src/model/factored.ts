@@ -7,7 +7,7 @@
  * d features, M heads, p = d rounded up to a multiple of 4: SIMD kernels walk whole vectors, and the padding is zero
  * in weights and so in every row.
  */
-import { type NaanModel, tensorOf } from './model.js';
+import { type ConcatModel, tensorOf } from './model.js';
 
 interface FactoredHead {
   /** a_c and a_n [p], β, g [p]. */
@@ -36,7 +36,7 @@ export interface FactoredModel {
   readonly gapBias: number;
 }
 
-export function factor(model: NaanModel): FactoredModel {
+export function factor(model: ConcatModel): FactoredModel {
   const { dim, heads: headCount, alpha } = model.config;
   const padded = Math.ceil(dim / 4) * 4;
   const get = (name: string) => tensorOf(model, name);

@@ -6,14 +6,14 @@ import { basename } from 'node:path';
 import { NaanError } from '../errors.js';
 import { oneLine, quoted } from '../io/messages.js';
 import { Namespace, openTorchCheckpoint, type TorchCheckpoint, TorchTensor } from '../io/torch-checkpoint.js';
-import { expectedTensors, type ModelConfig, type NaanModel, type Tensor } from './model.js';
+import { type ConcatConfig, type ConcatModel, expectedTensors, type Tensor } from './model.js';
 import { checkedTensors } from './model-file.js';
 
 /**
  * Reads a `.ckpt` of either torch format without running anything in it.
  * Throws UNSAFE_CHECKPOINT when it names more than data, BAD_INPUT when it is damaged, BAD_MODEL when it is not a NAAN.
  */
-export async function importCheckpoint(path: string): Promise<NaanModel> {
+export async function importCheckpoint(path: string): Promise<ConcatModel> {
   const checkpoint = await openTorchCheckpoint(path);
   const stateDict = namedTensors(checkpoint.value, path);
   const config = readConfig(checkpoint, stateDict, path);
@@ -54,7 +54,7 @@ function readConfig(
   { value, format }: TorchCheckpoint,
   tensors: ReadonlyMap<string, TorchTensor>,
   path: string,
-): ModelConfig {
+): ConcatConfig {
   const root = value as ReadonlyMap<unknown, unknown>;
   const args = root.get('args');
   const option = (name: string): unknown => (args instanceof Namespace ? args.values.get(name) : undefined);

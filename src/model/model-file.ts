@@ -3,7 +3,19 @@ import { type Partition, partitions } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { quoted } from '../io/messages.js';
 import { readSafetensors, writeSafetensors } from '../io/safetensors.js';
-import { checkModel, expectedTensors, type ModelConfig, type NaanModel, type Tensor } from './model.js';
+import {
+  type ConcatConfig,
+  checkModel,
+  expectedTensors,
+  longestList,
+  type ModelConfig,
+  type NaanModel,
+  type PairwiseConfig,
+  type Tensor,
+} from './model.js';
+
+/** The definition of the features that a `pairwise` model was trained on: another one would give other scores. */
+const pairwiseFeatures = 'structure-16 scores-15';
 
 /** Writes a model. Throws NOT_WRITABLE, or BAD_MODEL when a tensor is missing, misshapen or not finite. */
 export async function writeModel(path: string, model: NaanModel): Promise<void> {
@@ -11,11 +23,7 @@ export async function writeModel(path: string, model: NaanModel): Promise<void> 
   const tensors = checkedTensors(config, model.tensors, path);
   const metadata = new Map([
     ['head', config.head],
-    ['dim', String(config.dim)],
-    ['heads', String(config.heads)],
-    ['alpha', String(config.alpha)],
-    ['k1', String(config.k1)],
-    ['k2', String(config.k2)],
+    ...(config.head === 'concat' ? concatMetadata(config) : pairwiseMetadata(config)),
     ['sample_hops', String(config.sampleHops)],
     ['provenance', JSON.stringify(config.provenance)],
   ]);
@@ -23,6 +31,19 @@ export async function writeModel(path: string, model: NaanModel): Promise<void> 
   if (config.threshold !== undefined) metadata.set('threshold', String(config.threshold));
   if (config.thresholds !== undefined) metadata.set('thresholds', JSON.stringify(config.thresholds));
   await writeSafetensors(path, { metadata, tensors });
+}
+
+function concatMetadata({ dim, heads, alpha, k1, k2 }: ConcatConfig): [string, string][] {
+  return Object.entries({ dim, heads, alpha, k1, k2 }).map(([key, value]) => [key, String(value)]);
+}
+
+function pairwiseMetadata({ k, rounds, hidden }: PairwiseConfig): [string, string][] {
+  return [
+    ['features', pairwiseFeatures],
+    ['k', String(k)],
+    ['rounds', String(rounds)],
+    ['hidden', hidden.join(' ')],
+  ];
 }
 
 /**
@@ -41,11 +62,10 @@ export function checkedTensors(
   tensors: ReadonlyMap<string, Tensor>,
   where: string,
 ): Map<string, Tensor> {
-  if (config.heads > tensors.size) {
-    throw new NaanError(
-      'BAD_MODEL',
-      `${where}: ${tensors.size} tensors are too few for ${config.heads} attention heads`,
-    );
+  const repeats = config.head === 'concat' ? config.heads : config.rounds;
+  if (repeats > tensors.size) {
+    const what = config.head === 'concat' ? 'attention heads' : 'rounds';
+    throw new NaanError('BAD_MODEL', `${where}: ${tensors.size} tensors are too few for ${repeats} ${what}`);
   }
   checkModel({ config, tensors }, where);
   const expected = new Map<string, Tensor>();
@@ -75,22 +95,35 @@ function parseConfig(metadata: ReadonlyMap<string, string>, path: string): Model
     return number(key, (value) => Number.isInteger(value) && value > 0 && value < 2 ** 24, 'a positive whole number');
   };
   const probability = (value: number) => value >= 0 && value <= 1;
-  if (text('head') !== 'concat') {
-    throw new NaanError('BAD_MODEL', `${path}: metadata 'head' is ${quoted(text('head'))}, expected 'concat'`);
-  }
-  return {
-    head: 'concat',
-    dim: count('dim'),
-    heads: count('heads'),
-    alpha: number('alpha', Number.isFinite, 'a number'),
-    k1: count('k1'),
-    k2: count('k2'),
+  const common = {
     sampleHops: count('sample_hops'),
     ...(metadata.has('partition') ? { partition: parsePartition(text('partition'), path) } : {}),
     ...(metadata.has('threshold') ? { threshold: number('threshold', probability, 'a probability') } : {}),
     ...(metadata.has('thresholds') ? { thresholds: parseThresholds(text('thresholds'), path) } : {}),
     provenance: parseProvenance(text('provenance'), path),
   };
+  const head = text('head');
+  if (head === 'concat') {
+    const alpha = number('alpha', Number.isFinite, 'a number');
+    return { head, dim: count('dim'), heads: count('heads'), alpha, k1: count('k1'), k2: count('k2'), ...common };
+  }
+  if (head === 'pairwise') {
+    if (text('features') !== pairwiseFeatures) {
+      throw new NaanError(
+        'BAD_MODEL',
+        `${path}: metadata 'features' is ${quoted(text('features'))}, expected '${pairwiseFeatures}': train again`,
+      );
+    }
+    const k = number('k', (value) => Number.isInteger(value) && value > 0 && value <= longestList, `1..${longestList}`);
+    return { head, k, rounds: count('rounds'), hidden: parseHidden(text('hidden'), path), ...common };
+  }
+  throw new NaanError('BAD_MODEL', `${path}: metadata 'head' is ${quoted(head)}, expected 'concat' or 'pairwise'`);
+}
+
+function parseHidden(text: string, path: string): number[] {
+  const units = text.split(' ').map(Number);
+  if (units.every((count) => Number.isInteger(count) && count > 0 && count < 2 ** 16)) return units;
+  throw new NaanError('BAD_MODEL', `${path}: metadata 'hidden' is ${quoted(text)}, expected units of each layer`);
 }
 
 function parsePartition(text: string, path: string): Partition {

@@ -6,6 +6,8 @@
  * head `concat`:
  *   classifier.0.weight [d × 2d] (W1)   classifier.0.bias [d]   classifier.1.weight [d] (PReLU slope)
  *   classifier.2.weight [2 × d] (W2)    classifier.2.bias [2]
+ * head `pairwise` has no attention; of each round r, F features wide, with its layers l of u units (the last has one):
+ *   rounds.r.mean [F]   rounds.r.scale [F]   rounds.r.l.weight [u × inputs]   rounds.r.l.bias [u]
  */
 import type { Partition } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
@@ -15,16 +17,7 @@ export interface Tensor {
   readonly data: Float32Array;
 }
 
-export interface ModelConfig {
-  readonly head: 'concat';
-  readonly dim: number;
-  /** Attention heads M. */
-  readonly heads: number;
-  /** Slope of LeakyReLU below zero. */
-  readonly alpha: number;
-  /** Neighbours of hop one and hop two, the node itself not counted. */
-  readonly k1: number;
-  readonly k2: number;
+interface CommonConfig {
   /** Candidate edges go to the first sampleHops neighbours. */
   readonly sampleHops: number;
   /** Calibrated in training, absent when the model was imported: the best partition and its score threshold, */
@@ -36,16 +29,60 @@ export interface ModelConfig {
   readonly provenance: Readonly<Record<string, string>>;
 }
 
-export interface NaanModel {
-  readonly config: ModelConfig;
-  readonly tensors: ReadonlyMap<string, Tensor>;
+/** The published network: scores a pair by its two embeddings. */
+export interface ConcatConfig extends CommonConfig {
+  readonly head: 'concat';
+  readonly dim: number;
+  /** Attention heads M. */
+  readonly heads: number;
+  /** Slope of LeakyReLU below zero. */
+  readonly alpha: number;
+  /** Neighbours of hop one and hop two, the node itself not counted. */
+  readonly k1: number;
+  readonly k2: number;
 }
 
+/** Scores a pair by how the neighbourhoods of its ends overlap, for features of any dimension. */
+export interface PairwiseConfig extends CommonConfig {
+  readonly head: 'pairwise';
+  /** Neighbours of a list that features look at, the node itself not counted. */
+  readonly k: number;
+  /** Times that all edges are scored, each but the first from the scores of the one before. */
+  readonly rounds: number;
+  /** Units of the hidden layers. */
+  readonly hidden: readonly number[];
+}
+
+export type ModelConfig = ConcatConfig | PairwiseConfig;
+
+export interface NaanModel<Config extends ModelConfig = ModelConfig> {
+  readonly config: Config;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+export type ConcatModel = NaanModel<ConcatConfig>;
+export type PairwiseModel = NaanModel<PairwiseConfig>;
+
+/** Features of an edge by the graph alone, and by the scores of the round before. */
+export const structuralFeatureCount = 16;
+export const scoreFeatureCount = 15;
+
+/** The longest neighbour list that features can look at. */
+export const longestList = 254;
+
+/** Features that a round of the `pairwise` head reads. */
+export function featureCount(round: number): number {
+  return structuralFeatureCount + (round === 0 ? 0 : scoreFeatureCount);
+}
+
+type ConcatShape = Pick<ConcatConfig, 'head' | 'dim' | 'heads'>;
+type PairwiseShape = Pick<PairwiseConfig, 'head' | 'rounds' | 'hidden'>;
+
 /** Names and shapes a model of this configuration must have, in file order. */
-export function expectedTensors(
-  config: Pick<ModelConfig, 'dim' | 'heads' | 'head'>,
-): [name: string, shape: number[]][] {
-  const { dim: d, heads } = config;
+export function expectedTensors(config: ConcatShape | PairwiseShape): [name: string, shape: number[]][] {
+  return config.head === 'concat' ? concatTensors(config) : pairwiseTensors(config);
+}
+
+function concatTensors({ dim: d, heads }: ConcatShape): [name: string, shape: number[]][] {
   const expected: [string, number[]][] = [];
   for (let m = 0; m < heads; m++) {
     const at = `attention.attn_${m}`;
@@ -54,6 +91,20 @@ export function expectedTensors(
   }
   expected.push(['classifier.0.weight', [d, 2 * d]], ['classifier.0.bias', [d]], ['classifier.1.weight', [d]]);
   expected.push(['classifier.2.weight', [2, d]], ['classifier.2.bias', [2]]);
+  return expected;
+}
+
+function pairwiseTensors({ rounds, hidden }: PairwiseShape): [name: string, shape: number[]][] {
+  const expected: [string, number[]][] = [];
+  for (let round = 0; round < rounds; round++) {
+    const at = `rounds.${round}`;
+    let inputs = featureCount(round);
+    expected.push([`${at}.mean`, [inputs]], [`${at}.scale`, [inputs]]);
+    [...hidden, 1].forEach((units, layer) => {
+      expected.push([`${at}.${layer}.weight`, [units, inputs]], [`${at}.${layer}.bias`, [units]]);
+      inputs = units;
+    });
+  }
   return expected;
 }
 

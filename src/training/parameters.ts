@@ -3,9 +3,9 @@
  * is one loop. The same layout serves gradients and moments.
  */
 import { RandomStream } from '../graph/random.js';
-import { expectedTensors, type ModelConfig, type NaanModel, type Tensor, tensorOf } from '../model/model.js';
+import { type ConcatConfig, type ConcatModel, expectedTensors, type Tensor, tensorOf } from '../model/model.js';
 
-export type Architecture = Pick<ModelConfig, 'dim' | 'heads' | 'head'>;
+export type Architecture = Pick<ConcatConfig, 'dim' | 'heads' | 'head'>;
 
 /** Arrays by parameter are a multiple of this long; values beyond the last tensor stay zero. */
 export const parameterRow = 256;
@@ -46,7 +46,7 @@ export class Parameters {
     return tensor.data;
   }
 
-  copyFrom(model: NaanModel): void {
+  copyFrom(model: ConcatModel): void {
     for (const [name, { data }] of this.tensors) data.set(tensorOf(model, name));
   }
 
@@ -72,7 +72,7 @@ export class Parameters {
   }
 
   /** A copy as a model of this configuration. */
-  toModel(config: ModelConfig): NaanModel {
+  toModel(config: ConcatConfig): ConcatModel {
     const tensors = new Map<string, Tensor>();
     for (const [name, { shape, data }] of this.tensors) tensors.set(name, { shape, data: Float32Array.from(data) });
     return { config, tensors };

@@ -8,7 +8,7 @@ import { locateFeatures } from '../../src/io/features.js';
 import { readKnn } from '../../src/io/knn.js';
 import type { MatrixLocation } from '../../src/io/matrix.js';
 import { importCheckpoint } from '../../src/model/import-checkpoint.js';
-import type { NaanModel } from '../../src/model/model.js';
+import type { ConcatModel } from '../../src/model/model.js';
 
 /** Real embeddings and the published code's results on them stand beside a checkout, not in it. */
 export const realData = '../shared/data/omniglot_longtail';
@@ -17,7 +17,7 @@ export const withoutRealData =
   existsSync(realData) && existsSync(realResults) ? false : `${realData} or ${realResults} is not here`;
 
 export interface Case {
-  readonly model: NaanModel;
+  readonly model: ConcatModel;
   readonly features: MatrixLocation;
   readonly graph: KnnGraph;
   readonly centres: Float32Array;
@@ -44,7 +44,7 @@ export function readJson(path: string) {
 
 /** A run on one model at its own hops, closed after `use`. */
 export async function withRun<T>(
-  model: NaanModel,
+  model: ConcatModel,
   input: Omit<ScoringInput, 'uniteFrom'> & { uniteFrom?: number },
   options: EngineOptions,
   use: (run: ScoringRun) => Promise<T>,

@@ -4,7 +4,13 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeSafetensors } from '../../src/io/safetensors.js';
-import { expectedTensors, type ModelConfig, type NaanModel, type Tensor } from '../../src/model/model.js';
+import {
+  expectedTensors,
+  type ModelConfig,
+  type NaanModel,
+  type PairwiseConfig,
+  type Tensor,
+} from '../../src/model/model.js';
 import { readModel, writeModel } from '../../src/model/model-file.js';
 import { temporaryFolder } from '../io/python.js';
 
@@ -113,6 +119,46 @@ test('a model that lacks a tensor, or has one of wrong shape or not finite, is n
     if (value === undefined) changed.delete(key);
     else changed.set(key, value);
     await writeSafetensors(path, { metadata: changed, tensors: good.tensors });
+    await assert.rejects(readModel(path), { code: 'BAD_MODEL', message }, `${key} ${value}`);
+  }
+});
+
+const pairwise: PairwiseConfig = {
+  head: 'pairwise',
+  k: 20,
+  rounds: 2,
+  hidden: [8, 4],
+  sampleHops: 15,
+  threshold: 0.3125,
+  partition: 'whispers',
+  thresholds: { whispers: 0.3125, threshold: 0.75 },
+  provenance: {},
+};
+
+test('a pairwise model survives, and is refused when its shape or its features are others', async (t) => {
+  const path = join(temporaryFolder(t), 'm.safetensors');
+  const model = modelOf(pairwise);
+  await writeModel(path, model);
+  const read = await readModel(path);
+  assert.deepEqual(read.config, pairwise);
+  assert.deepEqual([...read.tensors], [...model.tensors]);
+  assert.deepEqual(read.tensors.get('rounds.1.0.weight')?.shape, [8, 31]);
+
+  const { __metadata__ } = JSON.parse(
+    readFileSync(path).toString('utf8', 8, 8 + Number(readFileSync(path).readBigUInt64LE())),
+  );
+  const wrong: [key: string, value: string, message: RegExp][] = [
+    ['rounds', '3', /tensor 'rounds\.2\.mean' is missing, expected \[31\]/],
+    ['rounds', '1e6', /too few for 1000000 rounds/],
+    ['hidden', '8 5', /has shape \[4 × 8\], expected \[5 × 8\]/],
+    ['hidden', '8,4', /metadata 'hidden' is '8,4', expected units of each layer/],
+    ['k', '255', /metadata 'k' is '255', expected 1\.\.254/],
+    ['partition', 'louvain', /metadata 'partition' is 'louvain', expected propagation, threshold, whispers/],
+    ['features', 'structure-9', /expected 'structure-16 scores-15': train again/],
+  ];
+  for (const [key, value, message] of wrong) {
+    const metadata = new Map<string, string>(Object.entries({ ...__metadata__, [key]: value }));
+    await writeSafetensors(path, { metadata, tensors: model.tensors });
     await assert.rejects(readModel(path), { code: 'BAD_MODEL', message }, `${key} ${value}`);
   }
 });
