@@ -66,6 +66,19 @@ export interface RowDotsInput {
   readonly outColumn: number;
 }
 
+/** Cosines of the first row of each list with all of it; see assembly/list-dots.ts. B lists, w list width, R rows. */
+export interface ListDotsInput {
+  readonly count: number;
+  readonly width: number;
+  readonly dim: number;
+  /** [B × w] local rows, then −1; the first is the node itself. */
+  readonly lists: Int32Array;
+  /** [R × d]. */
+  readonly rows: Float32Array;
+  /** [B × w]. */
+  readonly out: Float32Array;
+}
+
 /** A tile of similarities for the lists of its rows and columns; see assembly/top-k.ts. m rows, n columns. */
 export interface OfferTileInput {
   readonly rows: number;
@@ -91,6 +104,7 @@ export interface Kernels {
   rowDots(input: RowDotsInput): void;
   /** Squared norm of each row: rows [n × d] → out [n]. */
   rowNorms(count: number, dim: number, rows: Float32Array, out: Float32Array): void;
+  listDots(input: ListDotsInput): void;
   offerTile(input: OfferTileInput): void;
   /** Puts lists [count × 2k] in order once all tiles were offered. */
   sortLists(count: number, k: number, lists: Float32Array): void;
@@ -183,6 +197,9 @@ function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
     },
     rowNorms(count, dim, rows, out) {
       wasm.rowNorms(count, dim, rows.byteOffset, out.byteOffset);
+    },
+    listDots(i) {
+      wasm.listDots(i.count, i.width, i.dim, i.lists.byteOffset, i.rows.byteOffset, i.out.byteOffset);
     },
     offerTile(i) {
       wasm.offerTile(

@@ -1,5 +1,5 @@
 /** Scalar twins of the SIMD kernels: the same results up to the order of additions, in plain loops over float64. */
-import type { AttendInput, OfferTileInput, PairScoresInput, RowDotsInput } from './kernels.js';
+import type { AttendInput, ListDotsInput, OfferTileInput, PairScoresInput, RowDotsInput } from './kernels.js';
 
 export function attend(input: AttendInput): void {
   const { width, dim, lists, rows, weights, out } = input;
@@ -55,6 +55,16 @@ export function rowNorms(count: number, dim: number, rows: Float32Array, out: Fl
     let sum = 0;
     for (let c = 0; c < dim; c++) sum += rows[i * dim + c] ** 2;
     out[i] = sum;
+  }
+}
+
+export function listDots({ count, width, dim, lists, rows, out }: ListDotsInput): void {
+  for (let at = 0; at < count * width; at++) {
+    if (lists[at] < 0) continue;
+    const centre = lists[at - (at % width)] * dim;
+    let sum = 0;
+    for (let c = 0; c < dim; c++) sum += rows[centre + c] * rows[lists[at] * dim + c];
+    out[at] = sum;
   }
 }
 

@@ -96,6 +96,22 @@ for (const [level, arena, kernels] of setups) {
       });
     }
 
+    for (const dim of [4, 12, 16, 60, 64, 68, 512]) {
+      it(`listDots agrees with its scalar twin, and a pair has one product wherever it is met: d ${dim}`, () => {
+        const rows = fill(arena.float32(7 * dim), random(dim));
+        const lists = arena.int32(3 * 4);
+        lists.set([2, 5, 0, 6, 5, 2, -1, -1, 3, -1, -1, -1]);
+        const out = arena.float32(12).fill(9);
+        const expected = new Float32Array(12).fill(9);
+        const input = { count: 3, width: 4, dim, lists, rows };
+        kernels.listDots({ ...input, out });
+        scalar.listDots({ ...input, out: expected });
+        // float32 sums of d products below 1
+        assertClose(out, expected, 4e-6, 'out');
+        assert.equal(out[1], out[5]);
+      });
+    }
+
     for (const dim of [1, 2, 3, 4, 5, 7, 8, 15, 16, 17]) {
       it(`rowNorms agrees with its scalar twin: d ${dim}`, () => {
         const rows = fill(arena.float32(5 * dim), random(dim));

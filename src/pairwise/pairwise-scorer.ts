@@ -1,0 +1,176 @@
+/**
+ * The `pairwise` head: scores candidate edges in rounds. The first knows the kNN graph, each later one also the scores of
+ * the round before; every round has a small network of its own.
+ *
+ * A job lies in memory that threads share. Its steps, each over ranges of nodes or edges in any order by any number of
+ * threads, with a barrier after each:
+ *
+ *   summariseLists                              nodes   once the cosines are there
+ *   score(0)                                    edges
+ *   for each later round r: summariseScores     nodes   of the round before
+ *                           score(r)            edges
+ *
+ * Scores are the same to the bit for any ranges, any threads, and any numbering of nodes inside the engine.
+ */
+import type { CandidateEdges } from '../graph/candidate-edges.js';
+import { type ReverseEdges, reverseEdges } from '../graph/reverse-edges.js';
+import { SharedRows } from '../memory/shared-rows.js';
+import { featureCount, type PairwiseModel, structuralFeatureCount } from '../model/model.js';
+import { roundParameters, sigmoid } from './mlp.js';
+import { checkLists, type NeighbourLists } from './neighbour-lists.js';
+import { PairwiseMlp } from './pairwise-mlp.js';
+import { quantiseScore, ScoreFeatures, summariseScores, summaryWidth } from './score-features.js';
+import { listSummaryWidth, StructuralFeatures, summariseLists } from './structural-features.js';
+
+/** What threads share; for n nodes and E edges 40·n + 72·E bytes beside lists, edges and scores. */
+export interface PairwiseJob {
+  readonly lists: NeighbourLists;
+  /** Keyed by the end of smaller input number. */
+  readonly edges: CandidateEdges;
+  readonly reverse: ReverseEdges;
+  /** Written by `summariseLists` [n × 6] and `summariseScores` [n × 4]. */
+  readonly listSummaries: Float32Array;
+  readonly scoreSummaries: Float64Array;
+  /** Structural features, written in round 0 and read in the others [E × 16]. */
+  readonly structure: SharedRows;
+}
+
+/** Throws BAD_SHAPE when lists, edges and k do not fit together, or memory is refused. */
+export function allocatePairwiseJob(
+  lists: NeighbourLists,
+  edges: CandidateEdges,
+  reverse: ReverseEdges,
+  k: number,
+): PairwiseJob {
+  checkLists(lists, edges, k);
+  const { nodeCount, targets } = edges;
+  return {
+    ...{ lists, edges, reverse },
+    listSummaries: new Float32Array(new SharedArrayBuffer(4 * nodeCount * listSummaryWidth)),
+    scoreSummaries: new Float64Array(new SharedArrayBuffer(8 * nodeCount * summaryWidth)),
+    structure: SharedRows.allocate(targets.length, structuralFeatureCount),
+  };
+}
+
+/** One thread's features of edges: those of the graph from its own tables or, after round 0, from the job. */
+export class EdgeFeatures {
+  private readonly structural: StructuralFeatures;
+  private readonly scored: ScoreFeatures;
+
+  constructor(
+    private readonly job: PairwiseJob,
+    private readonly k: number,
+  ) {
+    const { lists, edges, reverse, listSummaries, scoreSummaries } = job;
+    this.structural = new StructuralFeatures(lists, edges, listSummaries, k);
+    this.scored = new ScoreFeatures(edges, reverse, scoreSummaries);
+  }
+
+  summariseLists(start: number, end: number): void {
+    summariseLists(this.job.lists, this.k, start, end, this.job.listSummaries);
+  }
+
+  /** `scores` [E]: of a whole round. */
+  summariseScores(scores: Float32Array, start: number, end: number): void {
+    const { edges, reverse, scoreSummaries } = this.job;
+    summariseScores(edges, reverse, scores, start, end, scoreSummaries);
+  }
+
+  /** Features of edges first .. until−1 → out [edges × featureCount(round)]. `previous` [E]: scores of the round before. */
+  write(round: number, first: number, until: number, previous: Float32Array, out: Float32Array): void {
+    const { structure } = this.job;
+    const stride = featureCount(round);
+    if (round === 0) {
+      this.structural.write(first, until, out, stride);
+      structure.eachRun(first, until - first, (run, from) => {
+        const start = (from - first) * structuralFeatureCount;
+        run.set(out.subarray(start, start + run.length));
+      });
+      return;
+    }
+    structure.eachRun(first, until - first, (run, from) => {
+      for (let i = 0; i < run.length; i += structuralFeatureCount) {
+        const at = (from - first + i / structuralFeatureCount) * stride;
+        for (let f = 0; f < structuralFeatureCount; f++) out[at + f] = run[i + f];
+      }
+    });
+    this.scored.write(first, until, previous, out, stride, structuralFeatureCount);
+  }
+}
+
+/** Edges whose features are in local memory at a time: with the layers they fit in a second-level cache. */
+const edgesAtOnce = 1024;
+
+/** The networks of one thread, over the features of a job. */
+export class PairwiseScorer {
+  private constructor(
+    private readonly features: EdgeFeatures,
+    private readonly mlps: readonly PairwiseMlp[],
+  ) {}
+
+  static async create(model: PairwiseModel, job: PairwiseJob): Promise<PairwiseScorer> {
+    const { k, rounds } = model.config;
+    const mlps: PairwiseMlp[] = [];
+    for (let round = 0; round < rounds; round++) {
+      mlps.push(await PairwiseMlp.create(roundParameters(model, round), edgesAtOnce));
+    }
+    return new PairwiseScorer(new EdgeFeatures(job, k), mlps);
+  }
+
+  summariseLists(start: number, end: number): void {
+    this.features.summariseLists(start, end);
+  }
+
+  summariseScores(scores: Float32Array, start: number, end: number): void {
+    this.features.summariseScores(scores, start, end);
+  }
+
+  /**
+   * Scores edges first .. until−1 of a round into `scores` [E]: the probability that both ends are one identity.
+   * `previous` [E]: scores of the whole round before, another array; not read in round 0.
+   */
+  async score(
+    round: number,
+    first: number,
+    until: number,
+    previous: Float32Array,
+    scores: Float32Array,
+  ): Promise<void> {
+    const mlp = this.mlps[round];
+    const last = round === this.mlps.length - 1;
+    for (let from = first; from < until; from += edgesAtOnce) {
+      const to = Math.min(from + edgesAtOnce, until);
+      this.features.write(round, from, to, previous, mlp.features);
+      await mlp.run(to - from);
+      for (let e = from; e < to; e++) {
+        const score = sigmoid(mlp.logits[e - from]);
+        scores[e] = last ? score : quantiseScore(score);
+      }
+    }
+  }
+
+  async release(): Promise<void> {
+    for (const mlp of this.mlps) await mlp.release();
+  }
+}
+
+/** Scores [E] of all candidate edges, on the calling thread. Throws BAD_SHAPE when lists are too short for the model. */
+export async function scorePairwise(
+  model: PairwiseModel,
+  lists: NeighbourLists,
+  edges: CandidateEdges,
+): Promise<Float32Array> {
+  const job = allocatePairwiseJob(lists, edges, reverseEdges(edges), model.config.k);
+  const scorer = await PairwiseScorer.create(model, job);
+  const edgeCount = edges.targets.length;
+  scorer.summariseLists(0, edges.nodeCount);
+  let previous = new Float32Array(edgeCount);
+  let scores = new Float32Array(edgeCount);
+  for (let round = 0; round < model.config.rounds; round++) {
+    [previous, scores] = [scores, previous];
+    if (round > 0) scorer.summariseScores(previous, 0, edges.nodeCount);
+    await scorer.score(round, 0, edgeCount, previous, scores);
+  }
+  await scorer.release();
+  return scores;
+}
