@@ -3,10 +3,20 @@
  * One block of float64 a worker, on cache lines of its own: a worker is the only writer of its block, so plain
  * stores suffice and the hot path pays nothing. Readers may see a value a tile old.
  */
-export const stages = ['knn', 'edges', 'project', 'aggregate', 'embed', 'split', 'score'] as const;
+export const stages = [
+  'knn',
+  'edges',
+  'project',
+  'aggregate',
+  'embed',
+  'split',
+  'load',
+  'similarities',
+  'score',
+] as const;
 export type Stage = (typeof stages)[number];
 
-const fields = [...stages, 'edgesScored', 'unions', 'rowsGathered', 'busySeconds'] as const;
+const fields = [...stages, 'edgesScored', 'unions', 'rowsGathered', 'rowsNormalised', 'busySeconds'] as const;
 export type CounterField = (typeof fields)[number];
 const stride = 16;
 

@@ -1,29 +1,20 @@
 /**
  * One labelling job as every thread sees it: plain data and shared memory, sent with each task.
  *
- * Nodes stand in *positions* 0..n-1, the locality order; `order[position]` is the node's number in the input. Rows live in
- * two stores of n × M·p that the stages reuse, so that the job holds two n × d matrices and no third:
- *
- *   stage      reads                            writes
- *   project    x (file)                         A = h, s, t
- *   aggregate  A, t of N(i)[0..k2]              B = h of z, tz
- *   embed      A, s, t of i; B, tz of N(i)      A = c      (only the owner reads h_i here, so c may take its place)
- *   split      A                                A = left, B = right
- *   score      A of a, B of b of each edge      scores; unites
+ * Nodes stand in *positions* 0..n-1, the locality order; `order[position]` is the node's number in the input. What a head
+ * keeps for each node is its own; see `ConcatMemory` and `PairwiseMemory`.
  */
 import type { SharedDisjointSetHandle } from '../cluster/shared-disjoint-set.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { SharedRowsHandle } from '../memory/shared-rows.js';
-import type { CountersHandle, Stage } from './counters.js';
+import type { PairwiseJob } from '../pairwise/pairwise-scorer.js';
+import type { CountersHandle } from './counters.js';
 
 export interface LabelJob {
   /** Raised when the main thread adds to the job: copies of one version are the same. */
   readonly version: number;
-  readonly shardCount: number;
   readonly features: MatrixLocation;
   readonly nodeCount: number;
-  readonly k1: number;
-  readonly k2: number;
   readonly sampleHops: number;
   /** kNN lists in positions [n × width]. */
   readonly neighbours: Int32Array;
@@ -31,41 +22,66 @@ export interface LabelJob {
   /** Input number of each position, and the inverse; absent when they are the same. */
   readonly order?: Int32Array;
   readonly positions?: Int32Array;
-  readonly a: SharedRowsHandle;
-  readonly b: SharedRowsHandle;
-  /** [n × M]. */
-  readonly s: Float32Array;
-  readonly t: Float32Array;
-  readonly tz: Float32Array;
   /** Candidate edges, keyed by the end of smaller input number: counts, then offsets [n + 1]. */
   readonly offsets: Uint32Array;
   /** [E], once counted. */
   readonly targets?: Int32Array;
   readonly scores?: Float32Array;
   readonly components: SharedDisjointSetHandle;
-  /** Edges of this score or more are united as they are scored. */
+  /** Edges of this score or more are united when they have their final score. */
   readonly uniteFrom: number;
+  /** Times that edges are scored, one after the other; the last is final. */
+  readonly rounds: number;
+  readonly head: ConcatMemory | PairwiseMemory;
   /** Nodes of a tile. */
   readonly batch: number;
   readonly counters: CountersHandle;
-  /** Nodes finished by stage and shard, so that a task that is run again goes on where it stopped [stages × shards]. */
+  /** Nodes finished by shard in the stage that runs, so that a task that is run again goes on where it stopped. */
   readonly finished: Int32Array;
   /** [1]: not zero asks every worker to stop. */
   readonly cancel: Int32Array;
 }
 
-export type ShardStage = Exclude<Stage, 'knn' | 'edges'> | 'countEdges' | 'listEdges' | 'sortEdges';
+/**
+ * Rows live in two stores of n × M·p that the stages reuse, so that the job holds two n × d matrices and no third:
+ *
+ *   stage      reads                            writes
+ *   project    x (file)                         A = h, s, t
+ *   aggregate  A, t of N(i)[0..k2]              B = h of z, tz
+ *   embed      A, s, t of i; B, tz of N(i)      A = c      (only the owner reads h_i here, so c may take its place)
+ *   split      A                                A = left, B = right
+ *   score      A of a, B of b of each edge      scores
+ */
+export interface ConcatMemory {
+  readonly kind: 'concat';
+  readonly k1: number;
+  readonly k2: number;
+  readonly a: SharedRowsHandle;
+  readonly b: SharedRowsHandle;
+  /** [n × M]. */
+  readonly s: Float32Array;
+  readonly t: Float32Array;
+  readonly tz: Float32Array;
+}
 
-export const shardStages: readonly ShardStage[] = [
-  'countEdges',
-  'listEdges',
-  'sortEdges',
-  'project',
-  'aggregate',
-  'embed',
-  'split',
-  'score',
-];
+/**
+ *   stage         reads                                     writes
+ *   load          x (file)                                  rows = x, padded to a multiple of 4
+ *   similarities  rows of i and N(i)                        cosines of the lists, their summaries
+ *   score         lists, scores of the round before         scores; rounds write `scores` and `earlier` in turn
+ *   summarise     scores of the round before                their summaries, for the next round
+ */
+export interface PairwiseMemory {
+  readonly kind: 'pairwise';
+  readonly rows: SharedRowsHandle;
+  /** Allocated once edges are counted. */
+  readonly scoring?: Omit<PairwiseJob, 'structure'> & { readonly structure: SharedRowsHandle };
+  readonly earlier?: Float32Array;
+}
+
+type EdgeStage = 'countEdges' | 'listEdges' | 'sortEdges' | 'countReverse' | 'listReverse';
+export type HeadStage = 'project' | 'aggregate' | 'embed' | 'split' | 'load' | 'similarities' | 'summarise' | 'score';
+export type ShardStage = EdgeStage | HeadStage;
 
 /** Owned nodes are [start, end), in positions. */
 export interface Shard {
@@ -76,6 +92,8 @@ export interface Shard {
 
 export interface ShardTask {
   readonly stage: ShardStage;
+  /** Of `score`, and of `summarise` before it: 0 .. rounds − 1. */
+  readonly round: number;
   readonly shard: Shard;
   readonly job: LabelJob;
 }

@@ -1,18 +1,15 @@
 /** The main job, from files to pseudo-labels. */
 import { basename, join } from 'node:path';
-import { type Partition, type PartitionOptions, partitionDefaults, partitionEdges } from '../cluster/partition.js';
-import { relabel } from '../cluster/relabel.js';
+import { type Partition, type PartitionOptions, partitionDefaults } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
-import type { CandidateEdges } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
-import { localityOrder } from '../graph/locality-order.js';
 import { digestFile } from '../io/digest.js';
 import { readKnn } from '../io/knn.js';
 import { writeLabelText } from '../io/labels.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { checkWritableDirectory, writeJson, writeTogether } from '../io/output-file.js';
-import type { ConcatModel, NaanModel } from '../model/model.js';
+import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
 import { type FeatureSource, locateSource, shapeOf } from './feature-source.js';
@@ -75,8 +72,6 @@ export interface LabelResult {
   readonly edges?: { readonly pairs: Int32Array; readonly scores: Float32Array };
 }
 
-type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
-
 const uncalibratedThreshold = 0.8;
 
 /**
@@ -99,10 +94,9 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   };
 
   if (options.out !== undefined) await checkWritableDirectory(options.out);
-  const model = concatOnly(typeof options.model === 'string' ? await readModel(options.model) : options.model);
+  const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
   const features = await findFeatures(options, model);
-  const [k1, k2] = options.kHops ?? [model.config.k1, model.config.k2];
-  const sampleHops = options.sampleHops ?? model.config.sampleHops;
+  const { k1, k2, sampleHops } = hopsOf(options, model);
   const partition = options.partition ?? model.config.partition ?? 'propagation';
   const calibrated = model.config.thresholds?.[partition] ?? model.config.threshold;
   const ladder: PartitionOptions = {
@@ -120,19 +114,18 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   try {
     const columns = Math.max(k1, k2, sampleHops) + 1;
     const graph = await timed('read', () => findGraph(options, features, columns));
-    const order = await timed('order', () => localityOrder(graph));
-    run.load({ features, graph, order, uniteFrom });
+    const layout = await timed('order', () => run.layOut(graph));
+    run.load({ features, layout, uniteFrom });
     await run.buildEdges();
     await run.embedNodes();
     await run.scoreEdges();
     Object.assign(stages, run.seconds);
-    if (run.normalisedRows > 0) {
-      options.onNotice?.(`${features.name}: ${run.normalisedRows} rows were not unit vectors and were normalised`);
+    const normalised = run.counters.total('rowsNormalised');
+    if (normalised > 0) {
+      options.onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
     }
-    const labels = await timed('propagate', () =>
-      inInputOrder(partitionEdges(run.edges, run.edges.scores, partition, ladder, run.components.componentOf()), order),
-    );
-    const edges = options.saveEdges ? sortedPairs(run.edges, order) : undefined;
+    const labels = await timed('partition', () => run.cut(partition, ladder));
+    const edges = options.saveEdges ? await timed('pairs', () => run.sortedPairs()) : undefined;
 
     const counts = countClusters(labels);
     const summary = (): LabelSummary => ({
@@ -158,7 +151,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
           ...(options.optionSources && { optionSources: options.optionSources }),
           engine: {
             ...{ threads: run.threads, shards: run.shardCount, ...run.backend },
-            // Rows that the tiles of aggregate, embed and score copied, for each row they own: 3 is the least.
+            // Rows that tiles copied from their halos, for each node: each stage that gathers costs at least 1.
             rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
             busyShare: busyShare(run),
           },
@@ -181,9 +174,14 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   }
 }
 
-function concatOnly({ config, tensors }: NaanModel): ConcatModel {
-  if (config.head === 'concat') return { config, tensors };
-  throw new NaanError('BAD_MODEL', `the model has head '${config.head}', expected 'concat'`);
+/**
+ * Hops as asked, else those of the published labelling, or the model's where they are fewer. The `pairwise` head looks at
+ * as many neighbours as it was trained on.
+ */
+function hopsOf({ kHops, sampleHops }: LabelOptions, { config }: NaanModel) {
+  const hops = config.head === 'concat' ? [config.k1, config.k2] : [config.k, config.k];
+  const [k1, k2] = config.head === 'concat' ? (kHops ?? [Math.min(20, hops[0]), Math.min(10, hops[1])]) : hops;
+  return { k1, k2, sampleHops: sampleHops ?? Math.min(20, config.sampleHops) };
 }
 
 /** Part of the threads' time, over the sharded stages, that they spent working. */
@@ -194,12 +192,12 @@ function busyShare(run: ScoringRun): number {
 
 async function findFeatures(
   { features, dim, model: source }: LabelOptions,
-  model: ConcatModel,
+  { config }: NaanModel,
 ): Promise<MatrixLocation> {
-  const expected = model.config.dim;
+  const expected = config.head === 'concat' ? config.dim : undefined;
   const location = await locateSource(features, dim ?? expected);
   const { dim: got } = shapeOf(location);
-  if (got !== expected) {
+  if (expected !== undefined && got !== expected) {
     const name = typeof source === 'string' ? source : 'the model';
     throw new NaanError(
       'BAD_SHAPE',
@@ -221,33 +219,6 @@ async function findGraph(options: LabelOptions, features: MatrixLocation, column
     );
   }
   return options.knn;
-}
-
-function inInputOrder(byPosition: Int32Array, order: Int32Array): Int32Array {
-  const labels = new Int32Array(order.length);
-  for (let p = 0; p < order.length; p++) labels[order[p]] = byPosition[p];
-  relabel(labels);
-  return labels;
-}
-
-/** Pairs a < b of input numbers, sorted by a, then b, with their scores. Edges are keyed by a already. */
-function sortedPairs({ nodeCount, offsets, targets, scores }: ScoredEdges, order: Int32Array) {
-  const positions = new Int32Array(nodeCount);
-  for (let p = 0; p < nodeCount; p++) positions[order[p]] = p;
-  const pairs = new Int32Array(2 * targets.length);
-  const sortedScores = new Float32Array(targets.length);
-  let out = 0;
-  for (let a = 0; a < nodeCount; a++) {
-    const p = positions[a];
-    const row = Array.from({ length: offsets[p + 1] - offsets[p] }, (_, i) => offsets[p] + i);
-    row.sort((x, y) => order[targets[x]] - order[targets[y]]);
-    for (const e of row) {
-      pairs[2 * out] = a;
-      pairs[2 * out + 1] = order[targets[e]];
-      sortedScores[out++] = scores[e];
-    }
-  }
-  return { pairs, scores: sortedScores };
 }
 
 function countClusters(labels: Int32Array) {

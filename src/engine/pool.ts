@@ -102,6 +102,15 @@ export class Pool {
     if (failure !== undefined) throw failure;
   }
 
+  /** Runs one task. Rejects with its error. */
+  async run<Task, Result>(task: Task): Promise<Result> {
+    try {
+      return (await this.piscina.run(task)) as Result;
+    } catch (error) {
+      throw asNaanError(error) ?? error;
+    }
+  }
+
   async close(): Promise<void> {
     await this.piscina.destroy();
   }

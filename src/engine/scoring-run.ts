@@ -5,18 +5,23 @@
  */
 import { availableParallelism } from 'node:os';
 import type { BackendName } from '../backends/backend.js';
+import type { Partition, PartitionOptions } from '../cluster/partition.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { NaanError } from '../errors.js';
 import { type CandidateEdges, startOffsets } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
+import type { ReverseEdges } from '../graph/reverse-edges.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { RunObserver } from '../metrics/run-observer.js';
-import type { ConcatModel } from '../model/model.js';
+import type { NaanModel } from '../model/model.js';
+import { allocatePairwiseJob } from '../pairwise/pairwise-scorer.js';
 import type { ProgressListener } from '../progress.js';
 import { Counters, type Stage } from './counters.js';
-import { cutShards, type LabelJob, type Shard, type ShardStage, type ShardTask, shardStages } from './job.js';
+import { shapeOf } from './feature-source.js';
+import type { CutTask, LayOutTask, Layout, PairsTask, SortedPairs } from './graph-tasks.js';
+import { cutShards, type LabelJob, type PairwiseMemory, type Shard, type ShardStage, type ShardTask } from './job.js';
 import { Pool } from './pool.js';
 import type { ShardResult } from './shard-runner.js';
 
@@ -36,7 +41,7 @@ export interface EngineOptions {
 }
 
 export interface ScoringOptions extends EngineOptions {
-  readonly model: ConcatModel;
+  readonly model: NaanModel;
   readonly k1: number;
   readonly k2: number;
   readonly sampleHops: number;
@@ -44,16 +49,14 @@ export interface ScoringOptions extends EngineOptions {
 
 export interface ScoringInput {
   readonly features: MatrixLocation;
-  readonly graph: KnnGraph;
-  /** Input number of each position: the order in which nodes are laid out. Default: as they come. */
-  readonly order?: Int32Array | undefined;
+  readonly layout: Layout;
   /** Edges of this score or more are united; −Infinity unites all. */
   readonly uniteFrom: number;
 }
 
 /** Given to each worker once. */
 export interface ShardWorkerData {
-  readonly model: ConcatModel;
+  readonly model: NaanModel;
   readonly batch: number;
   readonly k1: number;
   readonly k2: number;
@@ -72,9 +75,8 @@ export class ScoringRun {
   readonly counters: Counters;
   /** Seconds of each stage that has run. */
   readonly seconds: Record<string, number> = {};
-  normalisedRows = 0;
   /** What the workers started, once the first task is done. */
-  backend: { readonly backend: string; readonly simd: string } | undefined;
+  backend: ShardResult | undefined;
   private readonly batch: number;
   private readonly pool: Pool;
   private readonly cancel = new Int32Array(new SharedArrayBuffer(4));
@@ -99,77 +101,99 @@ export class ScoringRun {
     if (signal?.aborted) this.stop();
   }
 
-  /** Lays out shared memory for this input. Throws BAD_SHAPE when features, graph and model do not fit together. */
+  /**
+   * The order in which this graph is best laid out, and the graph in it; found on a worker, so that this thread can answer
+   * signals.
+   */
+  layOut(graph: KnnGraph): Promise<Layout> {
+    return this.pool.run<LayOutTask, Layout>({ task: 'layOut', graph });
+  }
+
+  /** Labels by input number of what has been scored. */
+  cut(partition: Partition, options: PartitionOptions): Promise<Int32Array> {
+    const { order } = this.job;
+    return this.pool.run<CutTask, Int32Array>({
+      ...{ task: 'cut', edges: this.edges, components: this.job.components, partition, options },
+      ...(order && { order }),
+    });
+  }
+
+  /** Candidate edges as pairs a < b of input numbers, sorted, and their scores. */
+  sortedPairs(): Promise<SortedPairs> {
+    const { order, positions } = this.job;
+    return this.pool.run<PairsTask, SortedPairs>({
+      ...{ task: 'pairs', edges: this.edges },
+      ...(order && positions && { order, positions }),
+    });
+  }
+
+  /** Lays out shared memory for this input. Throws BAD_USAGE when the graph has too few neighbours. */
   load(input: ScoringInput): void {
-    const { features, graph, order } = input;
-    const { model, k1, k2, sampleHops, shards = 'auto' } = this.options;
-    const { dim, heads } = model.config;
+    const { features, layout } = input;
+    const { graph, order, positions } = layout;
+    const { model, sampleHops, shards = 'auto' } = this.options;
     const nodeCount = graph.nodeCount;
-    const longest = Math.max(k1, k2, sampleHops);
-    if (graph.width < longest + 1) {
-      throw new NaanError(
-        'BAD_USAGE',
-        `the kNN graph has ${graph.width - 1} neighbours a node, expected at least ${longest} for k-hops ${k1} ${k2} and sample-hops ${sampleHops}`,
-      );
-    }
-    const paddedDim = Math.ceil(dim / 4) * 4;
+    this.checkWidth(graph);
     const count = shards === 'auto' ? this.autoShards(nodeCount) : Math.min(shards, nodeCount);
     this.shards = cutShards(nodeCount, count);
-    const positions = order && inverse(order);
     this.current = {
-      ...{ version: 0, shardCount: count, features, nodeCount, k1, k2, sampleHops },
-      neighbours: order && positions ? renumber(graph, order, positions) : graph.ids,
-      width: graph.width,
+      ...{ version: 0, features, nodeCount, sampleHops, batch: this.batch, uniteFrom: input.uniteFrom },
+      ...{ neighbours: graph.ids, width: graph.width, cancel: this.cancel, counters: this.counters.handle() },
       ...(order && positions ? { order, positions } : {}),
-      a: SharedRows.allocate(nodeCount, heads * paddedDim).handle(),
-      b: SharedRows.allocate(nodeCount, heads * paddedDim).handle(),
-      s: sharedFloats(nodeCount * heads),
-      t: sharedFloats(nodeCount * heads),
-      tz: sharedFloats(nodeCount * heads),
       offsets: new Uint32Array(new SharedArrayBuffer((nodeCount + 1) * 4)),
       components: SharedDisjointSet.allocate(nodeCount).handle(),
-      uniteFrom: input.uniteFrom,
-      batch: this.batch,
-      counters: this.counters.handle(),
-      finished: new Int32Array(new SharedArrayBuffer(shardStages.length * count * 4)),
-      cancel: this.cancel,
+      rounds: model.config.head === 'pairwise' ? model.config.rounds : 1,
+      head: this.headMemory(graph, shapeOf(features).dim),
+      finished: new Int32Array(new SharedArrayBuffer(count * 4)),
     };
     this.options.observer?.start({ counters: this.counters, threads: this.threads, shards: count });
   }
 
   /** Finds the candidate edges: counts them, makes room, lists them, puts them in order. */
   async buildEdges(): Promise<void> {
-    const nodes = this.job.nodeCount;
-    await this.timed('edges', 'nodes', nodes, async () => {
+    await this.timed('edges', 'nodes', this.job.nodeCount, async () => {
       await this.runStage('countEdges');
       const edgeCount = startOffsets(this.job.offsets);
+      const targets = sharedInts(edgeCount);
+      const { head, version } = this.job;
       this.current = {
-        ...this.job,
-        version: this.job.version + 1,
-        targets: new Int32Array(new SharedArrayBuffer(edgeCount * 4)),
-        scores: sharedFloats(edgeCount),
+        ...{ ...this.job, version: version + 1, targets, scores: sharedFloats(edgeCount) },
+        ...(head.kind === 'pairwise' && { head: this.pairwiseMemory(head, targets) }),
       };
       await this.runStage('listEdges');
       await this.runStage('sortEdges');
+      if (head.kind !== 'pairwise') return;
+      await this.runStage('countReverse');
+      startOffsets(this.reverse.offsets);
+      await this.runStage('listReverse');
     });
   }
 
-  /** project, aggregate, embed: afterwards `centres` holds c. */
+  /** What comes before edges can be scored. Head `concat`: afterwards `centres` holds c. */
   async embedNodes(): Promise<void> {
-    for (const stage of ['project', 'aggregate', 'embed'] as const) {
+    const stages = { concat: ['project', 'aggregate', 'embed'], pairwise: ['load', 'similarities'] } as const;
+    for (const stage of stages[this.job.head.kind]) {
       await this.timed(stage, 'nodes', this.job.nodeCount, () => this.runStage(stage));
     }
   }
 
-  /** split, score: afterwards `scores` and `components` are complete. */
+  /** Afterwards `edges.scores` and `components` are complete. */
   async scoreEdges(): Promise<void> {
-    await this.timed('split', 'nodes', this.job.nodeCount, () => this.runStage('split'));
-    await this.timed('score', 'edges', this.edges.targets.length, () => this.runStage('score'));
+    const { head, rounds, nodeCount } = this.job;
+    if (head.kind === 'concat') await this.timed('split', 'nodes', nodeCount, () => this.runStage('split'));
+    await this.timed('score', 'edges', rounds * this.edges.targets.length, async () => {
+      for (let round = 0; round < rounds; round++) {
+        if (round > 0) await this.runStage('summarise', round);
+        await this.runStage('score', round);
+      }
+    });
   }
 
-  /** c of each node after `embedNodes`, in positions: the first p columns of [n × M·p]. */
+  /** Head `concat`: c of each node after `embedNodes`, in positions: the first p columns of [n × M·p]. */
   get centres(): SharedRows {
-    return SharedRows.from(this.job.a);
+    const { head } = this.job;
+    if (head.kind !== 'concat') throw new Error(`head '${head.kind}' has no centres`);
+    return SharedRows.from(head.a);
   }
 
   /** Candidate edges in positions, keyed by the end of smaller input number, and their scores [E]. */
@@ -198,14 +222,70 @@ export class ScoringRun {
     return this.current;
   }
 
+  private checkWidth({ width }: KnnGraph): void {
+    const { model, k1, k2, sampleHops } = this.options;
+    const { config } = model;
+    const longest = Math.max(sampleHops, ...(config.head === 'concat' ? [k1, k2] : [config.k]));
+    if (width > longest) return;
+    const hops = config.head === 'concat' ? `k-hops ${k1} ${k2}` : `a model that looks at ${config.k}`;
+    throw new NaanError(
+      'BAD_USAGE',
+      `the kNN graph has ${width - 1} neighbours a node, expected at least ${longest} for ${hops} and sample-hops ${sampleHops}`,
+    );
+  }
+
+  private headMemory({ nodeCount }: KnnGraph, dim: number): LabelJob['head'] {
+    const { model, k1, k2 } = this.options;
+    const paddedDim = Math.ceil(dim / 4) * 4;
+    if (model.config.head === 'pairwise') {
+      return { kind: 'pairwise', rows: SharedRows.allocate(nodeCount, paddedDim).handle() };
+    }
+    const { heads } = model.config;
+    return {
+      ...{ kind: 'concat', k1, k2 },
+      a: SharedRows.allocate(nodeCount, heads * paddedDim).handle(),
+      b: SharedRows.allocate(nodeCount, heads * paddedDim).handle(),
+      ...{
+        s: sharedFloats(nodeCount * heads),
+        t: sharedFloats(nodeCount * heads),
+        tz: sharedFloats(nodeCount * heads),
+      },
+    };
+  }
+
+  /** What a head that scores in rounds keeps of the edges. */
+  private pairwiseMemory(head: PairwiseMemory, targets: Int32Array): PairwiseMemory {
+    const { nodeCount, width, neighbours: ids, offsets } = this.job;
+    const lists = { nodeCount, width, ids, similarities: sharedFloats(nodeCount * width) };
+    const reverse = {
+      offsets: new Uint32Array(new SharedArrayBuffer(offsets.byteLength)),
+      sources: sharedInts(targets.length),
+      edges: new Uint32Array(new SharedArrayBuffer(targets.byteLength)),
+    };
+    const { config } = this.options.model;
+    const k = config.head === 'pairwise' ? config.k : 0;
+    const scoring = allocatePairwiseJob(lists, { nodeCount, offsets, targets }, reverse, k);
+    return {
+      ...{ ...head, scoring: { ...scoring, structure: scoring.structure.handle() } },
+      earlier: sharedFloats(targets.length),
+    };
+  }
+
+  private get reverse(): ReverseEdges {
+    const { head } = this.job;
+    if (head.kind !== 'pairwise' || !head.scoring) throw new Error(`head '${head.kind}' has no reverse edges yet`);
+    return head.scoring.reverse;
+  }
+
   private autoShards(nodeCount: number): number {
     const wanted = Math.max(4 * this.threads, Math.ceil(nodeCount / nodesOfAShard));
     return Math.max(1, Math.min(wanted, Math.ceil(nodeCount / this.batch)));
   }
 
-  private async runStage(stage: ShardStage): Promise<void> {
+  private async runStage(stage: ShardStage, round = 0): Promise<void> {
     const { job } = this;
-    const tasks = this.shards.map((shard): ShardTask => ({ stage, shard, job }));
+    job.finished.fill(0);
+    const tasks = this.shards.map((shard): ShardTask => ({ stage, round, shard, job }));
     await this.pool.runAll<ShardTask, ShardResult>(
       tasks,
       ({ shard }) =>
@@ -213,9 +293,8 @@ export class ScoringRun {
       {
         signal: this.options.signal,
         onDone: (_, result) => {
-          this.normalisedRows += result.normalisedRows;
           if (!this.backend) this.options.observer?.backend(result);
-          this.backend = { backend: result.backend, simd: result.simd };
+          this.backend = result;
         },
         onCounts: (counts) => this.options.observer?.shards(counts),
       },
@@ -244,18 +323,6 @@ function sharedFloats(length: number): Float32Array {
   return new Float32Array(new SharedArrayBuffer(length * 4));
 }
 
-function inverse(order: Int32Array): Int32Array {
-  const positions = new Int32Array(new SharedArrayBuffer(order.length * 4));
-  for (let p = 0; p < order.length; p++) positions[order[p]] = p;
-  return positions;
-}
-
-/** The kNN lists in positions: row p is the list of node order[p]. */
-function renumber({ ids, width }: KnnGraph, order: Int32Array, positions: Int32Array): Int32Array {
-  const out = new Int32Array(new SharedArrayBuffer(ids.length * 4));
-  for (let p = 0; p < order.length; p++) {
-    const from = order[p] * width;
-    for (let c = 0; c < width; c++) out[p * width + c] = ids[from + c] < 0 ? -1 : positions[ids[from + c]];
-  }
-  return out;
+function sharedInts(length: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(length * 4));
 }

@@ -1,6 +1,7 @@
 /** Fixture cases as the engine takes them. */
 import { existsSync, readFileSync } from 'node:fs';
-import type { EngineOptions, ScoringInput } from '../../src/engine/scoring-run.js';
+import { layOut } from '../../src/engine/graph-tasks.js';
+import type { EngineOptions } from '../../src/engine/scoring-run.js';
 import { ScoringRun } from '../../src/engine/scoring-run.js';
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
 import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
@@ -42,17 +43,24 @@ export function readJson(path: string) {
   return JSON.parse(readFileSync(path, 'utf8'));
 }
 
+interface RunInput {
+  readonly features: MatrixLocation;
+  readonly graph: KnnGraph;
+  readonly order?: Int32Array | undefined;
+  readonly uniteFrom?: number;
+}
+
 /** A run on one model at its own hops, closed after `use`. */
 export async function withRun<T>(
   model: ConcatModel,
-  input: Omit<ScoringInput, 'uniteFrom'> & { uniteFrom?: number },
+  { features, graph, order, uniteFrom = 0.5 }: RunInput,
   options: EngineOptions,
   use: (run: ScoringRun) => Promise<T>,
 ): Promise<T> {
   const { k1, k2, sampleHops } = model.config;
   const run = new ScoringRun({ ...options, model, k1, k2, sampleHops });
   try {
-    run.load({ uniteFrom: 0.5, ...input });
+    run.load({ features, layout: order ? layOut(graph, order) : { graph }, uniteFrom });
     return await use(run);
   } finally {
     await run.close();

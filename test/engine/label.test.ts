@@ -40,7 +40,7 @@ describe('label', () => {
     );
     assert.equal(summary.clusters, run.clusters);
     assert.equal(summary.largest, Math.max(...Array.from(labels, (l) => labels.filter((x) => x === l).length)));
-    for (const stage of ['read', 'edges', 'project', 'aggregate', 'embed', 'split', 'score', 'propagate']) {
+    for (const stage of ['read', 'order', 'edges', 'project', 'aggregate', 'embed', 'split', 'score', 'partition']) {
       assert.ok(run.seconds.stages[stage] > 0, stage);
     }
   });

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Backend, startBackend } from '../../src/backends/backend.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
+import { ConcatStages, tileCapacity } from '../../src/engine/concat-stages.js';
 import { Counters } from '../../src/engine/counters.js';
-import { cutShards, type LabelJob, type ShardStage, shardStages } from '../../src/engine/job.js';
-import { ShardRunner, tileCapacity } from '../../src/engine/shard-runner.js';
+import { cutShards, type LabelJob, type ShardStage } from '../../src/engine/job.js';
+import { ShardRunner } from '../../src/engine/shard-runner.js';
 import { startOffsets } from '../../src/graph/candidate-edges.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
 import { factor } from '../../src/model/factored.js';
@@ -32,27 +33,31 @@ async function scoresOf(
       return backend.split(count);
     },
   };
-  const runner = new ShardRunner(faulty, factored, 0);
+  const runner = new ShardRunner(new ConcatStages(faulty, factored, 0), 0);
   const shards = cutShards(n, 2);
   const floats = (length: number) => new Float32Array(new SharedArrayBuffer(length * 4));
   const components = SharedDisjointSet.allocate(n);
   let job: LabelJob = {
-    ...{ version: 0, shardCount: shards.length, features, nodeCount: n, k1, k2, sampleHops, batch },
-    ...{ neighbours: graph.ids, width: graph.width, components: components.handle(), uniteFrom: 0.5 },
-    a: SharedRows.allocate(n, heads * dim).handle(),
-    b: SharedRows.allocate(n, heads * dim).handle(),
-    ...{ s: floats(n * heads), t: floats(n * heads), tz: floats(n * heads) },
+    ...{ version: 0, features, nodeCount: n, sampleHops, batch, rounds: 1, uniteFrom: 0.5 },
+    ...{ neighbours: graph.ids, width: graph.width, components: components.handle() },
+    head: {
+      ...{ kind: 'concat', k1, k2 },
+      a: SharedRows.allocate(n, heads * dim).handle(),
+      b: SharedRows.allocate(n, heads * dim).handle(),
+      ...{ s: floats(n * heads), t: floats(n * heads), tz: floats(n * heads) },
+    },
     offsets: new Uint32Array(new SharedArrayBuffer((n + 1) * 4)),
     counters: new Counters(1).handle(),
-    finished: new Int32Array(new SharedArrayBuffer(shardStages.length * shards.length * 4)),
+    finished: new Int32Array(new SharedArrayBuffer(shards.length * 4)),
     cancel: new Int32Array(new SharedArrayBuffer(4)),
   };
   let failures = 0;
   const runStage = async (stage: ShardStage) => {
+    job.finished.fill(0);
     for (const shard of shards) {
       for (let done = false; !done; ) {
         try {
-          await runner.run({ stage, shard, job });
+          await runner.run({ stage, round: 0, shard, job });
           done = true;
         } catch (error) {
           assert.equal((error as Error).message, 'injected');
@@ -64,7 +69,8 @@ async function scoresOf(
   await runStage('countEdges');
   const edgeCount = startOffsets(job.offsets);
   job = { ...job, version: 1, targets: new Int32Array(edgeCount), scores: floats(edgeCount) };
-  for (const stage of shardStages.slice(1)) await runStage(stage);
+  for (const stage of ['listEdges', 'sortEdges', 'project', 'aggregate', 'embed', 'split', 'score'] as const)
+    await runStage(stage);
   await backend.release();
   assert.ok(job.scores);
   return { scores: job.scores, failures };

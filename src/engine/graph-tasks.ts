@@ -1,0 +1,106 @@
+/**
+ * Work on the graph as a whole, done by one worker so that the main thread stays free to tell about progress and to answer
+ * signals.
+ */
+import { type Partition, type PartitionOptions, partitionEdges } from '../cluster/partition.js';
+import { relabel } from '../cluster/relabel.js';
+import { SharedDisjointSet, type SharedDisjointSetHandle } from '../cluster/shared-disjoint-set.js';
+import type { CandidateEdges } from '../graph/candidate-edges.js';
+import type { KnnGraph } from '../graph/knn-graph.js';
+import { localityOrder } from '../graph/locality-order.js';
+
+/** A graph in positions: `order[position]` is the node's number in the input, `positions` the inverse. */
+export interface Layout {
+  readonly graph: KnnGraph;
+  /** Absent when nodes stand as they came. */
+  readonly order?: Int32Array;
+  readonly positions?: Int32Array;
+}
+
+type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
+
+export interface LayOutTask {
+  readonly task: 'layOut';
+  readonly graph: KnnGraph;
+}
+
+export interface CutTask {
+  readonly task: 'cut';
+  readonly edges: ScoredEdges;
+  readonly components: SharedDisjointSetHandle;
+  readonly partition: Partition;
+  readonly options: PartitionOptions;
+  readonly order?: Int32Array;
+}
+
+export interface PairsTask {
+  readonly task: 'pairs';
+  readonly edges: ScoredEdges;
+  readonly order?: Int32Array;
+  readonly positions?: Int32Array;
+}
+
+/** Pairs a < b of input numbers, sorted by a, then b [E × 2], and their scores [E]. */
+export interface SortedPairs {
+  readonly pairs: Int32Array;
+  readonly scores: Float32Array;
+}
+
+export type GraphTask = LayOutTask | CutTask | PairsTask;
+
+export function runGraphTask(task: GraphTask): Layout | Int32Array | SortedPairs {
+  switch (task.task) {
+    case 'layOut':
+      return layOut(task.graph, localityOrder(task.graph));
+    case 'cut':
+      return cut(task);
+    case 'pairs':
+      return sortedPairs(task);
+  }
+}
+
+/** The graph in an order of its nodes: row p is the list of node order[p]. */
+export function layOut({ nodeCount, width, ids }: KnnGraph, order: Int32Array): Layout {
+  const positions = sharedInts(nodeCount);
+  for (let p = 0; p < nodeCount; p++) positions[order[p]] = p;
+  const moved = sharedInts(ids.length);
+  for (let p = 0; p < nodeCount; p++) {
+    const from = order[p] * width;
+    for (let c = 0; c < width; c++) moved[p * width + c] = ids[from + c] < 0 ? -1 : positions[ids[from + c]];
+  }
+  return { graph: { nodeCount, width, ids: moved }, order, positions };
+}
+
+/** Labels by input number, clusters numbered by first appearance. */
+function cut({ edges, components, partition, options, order }: CutTask): Int32Array {
+  const roundZero = SharedDisjointSet.from(components).componentOf();
+  const byPosition = partitionEdges(edges, edges.scores, partition, options, roundZero);
+  const labels = sharedInts(edges.nodeCount);
+  for (let p = 0; p < labels.length; p++) labels[order ? order[p] : p] = byPosition[p];
+  relabel(labels);
+  return labels;
+}
+
+/** Edges are keyed by a already. */
+function sortedPairs({ edges, order, positions }: PairsTask): SortedPairs {
+  const { nodeCount, offsets, targets, scores } = edges;
+  const pairs = sharedInts(2 * targets.length);
+  const sorted = new Float32Array(new SharedArrayBuffer(4 * targets.length));
+  let out = 0;
+  for (let a = 0; a < nodeCount; a++) {
+    const p = positions ? positions[a] : a;
+    const number = (e: number) => (order ? order[targets[e]] : targets[e]);
+    const row = Array.from({ length: offsets[p + 1] - offsets[p] }, (_, i) => offsets[p] + i);
+    row.sort((x, y) => number(x) - number(y));
+    for (const e of row) {
+      pairs[2 * out] = a;
+      pairs[2 * out + 1] = number(e);
+      sorted[out++] = scores[e];
+    }
+  }
+  return { pairs, scores: sorted };
+}
+
+function sharedInts(length: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(length * 4));
+}
