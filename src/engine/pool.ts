@@ -20,6 +20,8 @@ export interface TaskListener<Task, Result> {
   readonly signal?: AbortSignal | undefined;
   /** Times a task is tried; default 2. 1 for tasks that change what they read. */
   readonly attempts?: number;
+  /** Told of a failure while other tasks still run, in case they wait for the one that failed. */
+  readonly onFailure?: () => void;
 }
 
 export interface TaskCounts {
@@ -52,7 +54,7 @@ export class Pool {
   async runAll<Task, Result>(
     tasks: readonly Task[],
     describe: (task: Task) => string,
-    { onDone, onCounts, signal, attempts = 2 }: TaskListener<Task, Result> = {},
+    { onDone, onCounts, signal, attempts = 2, onFailure }: TaskListener<Task, Result> = {},
   ): Promise<void> {
     let next = 0;
     let running = 0;
@@ -92,6 +94,7 @@ export class Pool {
           done++;
         } catch (error) {
           failure ??= error;
+          onFailure?.();
         }
         running--;
         report();

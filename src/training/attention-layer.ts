@@ -95,13 +95,14 @@ export class AttentionLayer {
     await bench.products.inner([w, p, count], wide, narrow, this.weightGradient);
   }
 
-  /** Moves what was summed for W since the last call into the gradient. */
-  flush(gradient: Parameters): void {
+  /** Moves the gradient of W, summed since the last call, to its place, or adds it to what is there. */
+  flush(gradient: Parameters, add: boolean): void {
     const { p, heads, architecture } = this.bench;
     const { dim } = architecture;
+    const move = add ? addBlock : copyBlock;
     for (let m = 0; m < heads; m++) {
       const out = gradient.get(`attention.attn_${m}.w.weight`);
-      addBlock(out, [dim, 0], this.weightGradient.subarray(m * p * p), p, [dim, dim]);
+      move(out, dim, this.weightGradient.subarray(m * p * p), [p, 0], [dim, dim]);
     }
     this.weightGradient.fill(0);
   }

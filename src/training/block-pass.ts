@@ -21,7 +21,7 @@ export type TrainingStage = (typeof stages)[number];
 /** torch.optim.Adam's defaults. */
 const [beta1, beta2, epsilon] = [0.9, 0.999, 1e-8];
 /** Rows of a chunk, unless there are more than mostChunks of them: enough for a GEMM to be worth it. */
-const chunkRows = 256;
+const chunkRows = 384;
 
 /** What every thread of an engine gets once. */
 export interface PassContext {
@@ -101,10 +101,10 @@ export class BlockPass {
         return this.head.flush(slot);
       case 'aggregateBackward':
         await eachTile(start, end, (first, count) => this.attention.aggregateBackward(first, count, slot));
-        return this.attention.flush(slot);
+        return this.attention.flush(slot, false);
       case 'projectBackward':
         await eachTile(start, end, (first, count) => this.attention.projectBackward(first, count, slot));
-        return this.attention.flush(slot);
+        return this.attention.flush(slot, true);
       case 'reduce':
         return this.reduce(start * parameterRow, end * parameterRow);
       case 'update':
@@ -178,12 +178,17 @@ export function gradientNorm(norms: Float32Array): number {
   return Math.sqrt(norms.reduce((sum, norm) => sum + norm, 0));
 }
 
+/** Visits rows [start, end) in as few tiles as there can be, of equal sizes. */
 async function eachTile(
   start: number,
   end: number,
   visit: (first: number, count: number) => void | Promise<void>,
 ): Promise<void> {
-  for (let first = start; first < end; first += tileRows) await visit(first, Math.min(tileRows, end - first));
+  const tiles = Math.ceil((end - start) / tileRows);
+  for (let t = 0; t < tiles; t++) {
+    const [first, last] = range(end - start, tiles, t);
+    await visit(start + first, last - first);
+  }
 }
 
 /** Rows of chunk c of `chunks`. */

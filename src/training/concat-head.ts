@@ -8,7 +8,7 @@
  * with the other sign.
  */
 import type { Parameters } from './parameters.js';
-import { addBlock, copyBlock, type Workbench } from './workbench.js';
+import { copyBlock, type Workbench } from './workbench.js';
 
 export interface PairSums {
   loss: number;
@@ -65,8 +65,10 @@ export class ConcatHead {
       const target = targets[e];
       const weight = task.pairWeights[target];
       const margin = target === 1 ? gap : -gap;
-      const miss = 1 / (1 + Math.exp(margin)); // 1 − probability of the right class
-      sums.loss += weight * (margin > 0 ? Math.log1p(Math.exp(-margin)) : Math.log1p(Math.exp(margin)) - margin);
+      const odds = Math.exp(-Math.abs(margin)); // of the less probable class
+      const less = odds / (1 + odds);
+      const miss = margin > 0 ? less : 1 - less; // 1 − probability of the right class
+      sums.loss += weight * (Math.log1p(odds) + Math.max(-margin, 0));
       sums.correct += margin > 0 ? 1 : 0;
       deltas[e] = target === 1 ? -weight * miss : weight * miss;
       deltaSum += deltas[e];
@@ -111,13 +113,13 @@ export class ConcatHead {
     await products.plain([count, p, 2 * p], wide, this.weight, narrow);
   }
 
-  /** Moves what was summed for W1 since the last call into the gradient. */
+  /** Moves the gradient of W1, summed since the last call, into its place. */
   flush(gradient: Parameters): void {
     const { p, architecture } = this.bench;
     const { dim } = architecture;
     const out = gradient.get('classifier.0.weight');
-    addBlock(out, [2 * dim, 0], this.weightGradient, p, [dim, dim]);
-    addBlock(out, [2 * dim, dim], this.weightGradient.subarray(p * p), p, [dim, dim]);
+    copyBlock(out, 2 * dim, this.weightGradient, [p, 0], [dim, dim]);
+    copyBlock(out.subarray(dim), 2 * dim, this.weightGradient.subarray(p * p), [p, 0], [dim, dim]);
     this.weightGradient.fill(0);
   }
 }

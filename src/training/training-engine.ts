@@ -13,7 +13,7 @@ import { SharedRows } from '../memory/shared-rows.js';
 import { gradientNorm, type PassContext } from './block-pass.js';
 import { type Block, type Closure, ClosureFinder, type Hops } from './closure.js';
 import { type Architecture, Parameters } from './parameters.js';
-import { controlWords } from './stage-loop.js';
+import { controlWords, failedWord } from './stage-loop.js';
 import {
   allocateStepMemory,
   type FixedViews,
@@ -159,7 +159,10 @@ export class TrainingEngine {
       this.context.pairSums.fill(0);
       const shared: StepTask = { ...task, sizes, pairWeights: [negative / total, positive / total] };
       const tasks = Array.from({ length: this.threads }, () => shared);
-      await this.pool.runAll<StepTask, void>(tasks, () => `step ${task.step}`, { attempts: 1 });
+      await this.pool.runAll<StepTask, void>(tasks, () => `step ${task.step}`, {
+        attempts: 1, // a chunk that ran has changed what it read
+        onFailure: () => Atomics.store(this.control, failedWord, 1),
+      });
       const sums = this.context.pairSums;
       let loss = 0;
       let correct = 0;

@@ -110,21 +110,6 @@ function part(views: Float32Array, index: number, length: number): Float32Array 
   return views.subarray(index * length, (index + 1) * length);
 }
 
-/** Adds the upper left rows × columns of `source` [· × stride] to `out` [· × outStride] at `outColumn`. */
-export function addBlock(
-  out: Float32Array,
-  [outStride, outColumn]: readonly [number, number],
-  source: Float32Array,
-  stride: number,
-  [rows, columns]: readonly [number, number],
-): void {
-  for (let r = 0; r < rows; r++) {
-    const from = r * stride;
-    const to = r * outStride + outColumn;
-    for (let c = 0; c < columns; c++) out[to + c] += source[from + c];
-  }
-}
-
 /** Copies rows × columns of `source` [· × sourceStride] from `sourceColumn` to the upper left of `out` [· × stride]. */
 export function copyBlock(
   out: Float32Array,
@@ -137,5 +122,20 @@ export function copyBlock(
   for (let r = 0; r < rows; r++) {
     const from = r * sourceStride + sourceColumn;
     out.set(source.subarray(from, from + columns), r * stride);
+  }
+}
+
+/** As `copyBlock`, but adds to `out`. */
+export function addBlock(
+  out: Float32Array,
+  stride: number,
+  source: Float32Array,
+  [sourceStride, sourceColumn]: readonly [number, number],
+  [rows, columns]: readonly [number, number],
+): void {
+  for (let r = 0; r < rows; r++) {
+    const from = r * sourceStride + sourceColumn;
+    const to = r * stride;
+    for (let c = 0; c < columns; c++) out[to + c] += source[from + c];
   }
 }

@@ -54,6 +54,21 @@ describe('Pool', () => {
     assert.ok(attempts.includes(0));
   });
 
+  it('tries a task as often as told, and tells of a failure while others run', async () => {
+    const attempts = new Int32Array(new SharedArrayBuffer(4 * 4));
+    const pool = new Pool({ worker, threads: 2 });
+    let failures = 0;
+    const tasks = Array.from({ length: 4 }, (_, id): FlakyTask => ({ id, attempts, failures: id === 1 ? 9 : 0 }));
+    const options = { attempts: 1, onFailure: () => failures++ };
+    await assert.rejects(
+      pool.runAll<FlakyTask, number>(tasks, ({ id }) => `step ${id}`, options),
+      { code: 'SHARD_FAILED', message: 'step 1 failed: broken at attempt 1' },
+    );
+    await pool.close();
+    assert.equal(attempts[1], 1);
+    assert.equal(failures, 1);
+  });
+
   it('does not retry bad input', async () => {
     const { attempts, failure } = await runTasks((id, attempts) => ({ id, attempts, failures: 0, badInput: id === 2 }));
     assert.equal(failure?.message, 'row 2 is NaN');

@@ -25,7 +25,7 @@ function nodePairs(closure: { pairs: Int32Array; nodes: Int32Array }): Int32Arra
 describe('a training step', () => {
   const problems: [what: string, problem: SmallProblem][] = [
     ['one head', {}],
-    ['one identity left out of pairs, d not a multiple of 4', { dim: 10 }],
+    ['d not a multiple of 4', { dim: 10 }],
     ['three heads', { heads: 3, dim: 6 }],
     ['hop two longer than hop one', { hops: { k1: 2, k2: 5, sampleHops: 4 } }],
     ['a block whose nodes name each other only', { identities: 1, nodeCount: 20 }],

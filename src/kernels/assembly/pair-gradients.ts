@@ -37,6 +37,29 @@ export function pairGradients(
     const all = f32x4.splat(total);
     let c: usize = 0;
     if (sums) {
+      const downs = sums + rowBytes;
+      for (; c + 32 <= rowBytes; c += 32) {
+        const x0 = v128.load(u + c), x1 = v128.load(u + c, 16);
+        let p0 = zero, p1 = zero, up0 = zero, up1 = zero, down0 = zero, down1 = zero;
+        for (let e = first; e < last; e++) {
+          const at = (<usize>e) << 2;
+          const delta = v128.load32_splat(deltas + at);
+          const v = other + <usize>load<i32>(index + at) * rowBytes + c;
+          const y0 = f32x4.add(x0, v128.load(v)), y1 = f32x4.add(x1, v128.load(v, 16));
+          p0 = f32x4.add(p0, v128.and(f32x4.gt(y0, zero), delta));
+          p1 = f32x4.add(p1, v128.and(f32x4.gt(y1, zero), delta));
+          up0 = madd(delta, f32x4.max(y0, zero), up0);
+          up1 = madd(delta, f32x4.max(y1, zero), up1);
+          down0 = madd(delta, f32x4.min(y0, zero), down0);
+          down1 = madd(delta, f32x4.min(y1, zero), down1);
+        }
+        finish(p0, all, positive + c, negative + c, target + c);
+        finish(p1, all, positive + c + 16, negative + c + 16, target + c + 16);
+        addTo(sums + c, up0);
+        addTo(sums + c + 16, up1);
+        addTo(downs + c, down0);
+        addTo(downs + c + 16, down1);
+      }
       for (; c < rowBytes; c += 16) {
         const x = v128.load(u + c);
         let p = zero, up = zero, down = zero;
@@ -49,8 +72,8 @@ export function pairGradients(
           down = madd(delta, f32x4.min(y, zero), down);
         }
         finish(p, all, positive + c, negative + c, target + c);
-        v128.store(sums + c, f32x4.add(v128.load(sums + c), up));
-        v128.store(sums + rowBytes + c, f32x4.add(v128.load(sums + rowBytes + c), down));
+        addTo(sums + c, up);
+        addTo(downs + c, down);
       }
     }
     for (; c + 64 <= rowBytes; c += 64) {
@@ -87,4 +110,10 @@ export function pairGradients(
 @inline
 function finish(p: v128, all: v128, positive: usize, negative: usize, out: usize): void {
   v128.store(out, madd(v128.load(positive), p, f32x4.mul(v128.load(negative), f32x4.sub(all, p))));
+}
+
+// @ts-expect-error: decorator
+@inline
+function addTo(sum: usize, value: v128): void {
+  v128.store(sum, f32x4.add(v128.load(sum), value));
 }

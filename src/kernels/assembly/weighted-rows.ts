@@ -3,9 +3,9 @@
  *
  *   out_i = Σ_e weight_e · row_{index_e},  e in offsets[i] .. offsets[i + 1)     or, with a bias g,  ReLU(that + g)
  *
- * Columns are walked in blocks of 32 floats that stay in registers while the rows of a list stream by. The order of
- * additions is the list's. B sums, E entries, R rows, d columns, strides in floats. The caller guarantees ids in range
- * and that d is a multiple of 4.
+ * Rows stream by four at a time, whole, while the sum stays in the first-level cache: rows are read in the order that
+ * memory prefetches. The order of additions is the list's. B sums, E entries, R rows, d columns, strides in floats. The
+ * caller guarantees ids in range, that d is a multiple of 4, and that `out` is none of the rows.
  */
 import { madd } from './simd';
 
@@ -22,53 +22,40 @@ export function weightedRows(
   outStride: i32,
 ): void {
   const rowBytes = (<usize>rowStride) << 2;
+  const columnBytes = (<usize>dim) << 2;
   const zero = f32x4.splat(0);
   for (let i = 0; i < count; i++) {
-    const first = load<i32>(offsets + ((<usize>i) << 2));
+    let e = load<i32>(offsets + ((<usize>i) << 2));
     const last = load<i32>(offsets + ((<usize>i) << 2), 4);
     const target = out + ((<usize>i * outStride) << 2);
-    let c = 0;
-    for (; c + 32 <= dim; c += 32) {
-      const column = (<usize>c) << 2;
-      let a0 = zero, a1 = zero, a2 = zero, a3 = zero, a4 = zero, a5 = zero, a6 = zero, a7 = zero;
-      for (let e = first; e < last; e++) {
-        const at = (<usize>e) << 2;
-        const w = v128.load32_splat(weights + at);
-        const row = rows + <usize>load<i32>(index + at) * rowBytes + column;
-        a0 = madd(w, v128.load(row), a0);
-        a1 = madd(w, v128.load(row, 16), a1);
-        a2 = madd(w, v128.load(row, 32), a2);
-        a3 = madd(w, v128.load(row, 48), a3);
-        a4 = madd(w, v128.load(row, 64), a4);
-        a5 = madd(w, v128.load(row, 80), a5);
-        a6 = madd(w, v128.load(row, 96), a6);
-        a7 = madd(w, v128.load(row, 112), a7);
+    for (let c: usize = 0; c < columnBytes; c += 16) v128.store(target + c, zero);
+    for (; e + 4 <= last; e += 4) {
+      const entry = (<usize>e) << 2;
+      const w0 = v128.load32_splat(weights + entry), w1 = v128.load32_splat(weights + entry, 4);
+      const w2 = v128.load32_splat(weights + entry, 8), w3 = v128.load32_splat(weights + entry, 12);
+      const r0 = rows + <usize>load<i32>(index + entry) * rowBytes;
+      const r1 = rows + <usize>load<i32>(index + entry, 4) * rowBytes;
+      const r2 = rows + <usize>load<i32>(index + entry, 8) * rowBytes;
+      const r3 = rows + <usize>load<i32>(index + entry, 12) * rowBytes;
+      for (let c: usize = 0; c < columnBytes; c += 16) {
+        let a = madd(w0, v128.load(r0 + c), v128.load(target + c));
+        a = madd(w1, v128.load(r1 + c), a);
+        a = madd(w2, v128.load(r2 + c), a);
+        v128.store(target + c, madd(w3, v128.load(r3 + c), a));
       }
-      const o = target + column;
-      finish(a0, bias, column, o);
-      finish(a1, bias, column + 16, o + 16);
-      finish(a2, bias, column + 32, o + 32);
-      finish(a3, bias, column + 48, o + 48);
-      finish(a4, bias, column + 64, o + 64);
-      finish(a5, bias, column + 80, o + 80);
-      finish(a6, bias, column + 96, o + 96);
-      finish(a7, bias, column + 112, o + 112);
     }
-    for (; c < dim; c += 4) {
-      const column = (<usize>c) << 2;
-      let a = zero;
-      for (let e = first; e < last; e++) {
-        const at = (<usize>e) << 2;
-        const row = rows + <usize>load<i32>(index + at) * rowBytes + column;
-        a = madd(v128.load32_splat(weights + at), v128.load(row), a);
+    for (; e < last; e++) {
+      const entry = (<usize>e) << 2;
+      const w0 = v128.load32_splat(weights + entry);
+      const r0 = rows + <usize>load<i32>(index + entry) * rowBytes;
+      for (let c: usize = 0; c < columnBytes; c += 16) {
+        v128.store(target + c, madd(w0, v128.load(r0 + c), v128.load(target + c)));
       }
-      finish(a, bias, column, target + column);
+    }
+    if (bias) {
+      for (let c: usize = 0; c < columnBytes; c += 16) {
+        v128.store(target + c, f32x4.max(f32x4.add(v128.load(target + c), v128.load(bias + c)), zero));
+      }
     }
   }
-}
-
-// @ts-expect-error: decorator
-@inline
-function finish(sum: v128, bias: usize, column: usize, out: usize): void {
-  v128.store(out, bias ? f32x4.max(f32x4.add(sum, v128.load(bias + column)), f32x4.splat(0)) : sum);
 }
