@@ -12,7 +12,7 @@ import { SharedRows } from '../src/memory/shared-rows.js';
 import { balancedWeights, coverageOf, cutBlocks } from '../src/training/blocks.js';
 import type { Closure, Hops } from '../src/training/closure.js';
 import { TrainingEngine } from '../src/training/training-engine.js';
-import { measureLimits } from './limits.js';
+import { type Limits, measureLimits } from './limits.js';
 import { report, spread } from './report.js';
 
 const { values } = parseArgs({
@@ -46,6 +46,12 @@ function flopsOf({ rowCount, oneHopCount, blockCount, attention, targets }: Clos
   return { gemm: 2 * dim * dim * rows, kernels: dim * (6 * attention.index.length + 14 * targets.length) };
 }
 
+/** Measured before and after, as the machine may be shared. */
+function meanOf(a: Limits, b: Limits): Limits {
+  const mean = (name: 'gemmGflops' | 'randomRowGBps') => (a[name] + b[name]) / 2;
+  return { threads: a.threads, gemmGflops: mean('gemmGflops'), randomRowGBps: mean('randomRowGBps') };
+}
+
 const set = new SyntheticSet({ seed: 1, split: 0, dim, extent: { nodes }, shuffle: false });
 const graph = await plantKnn(set, { k: Math.max(...cases.map(({ sampleHops }) => sampleHops)) });
 const labels = set.labels();
@@ -57,8 +63,9 @@ for (const hops of cases) {
   const architecture = { dim, heads: 1, head: 'concat' as const };
   const engine = new TrainingEngine({ architecture, alpha: 0.2, hops, features, graph, labels, seed: 1, threads });
   engine.parameters.initialise(1);
+  const before = await measureLimits(threads);
   const rates: number[] = [];
-  const totals = { steps: 0, pairs: 0, gemm: 0, kernels: 0, seconds: 0, rows: 0, oneHop: 0, block: 0 };
+  const totals = { steps: 0, pairs: 0, cpuSeconds: 0, gemm: 0, kernels: 0, seconds: 0, rows: 0, oneHop: 0, block: 0 };
   let coverage = 0;
   let loss = 0;
   for (let epoch = 0; epoch <= epochs; epoch++) {
@@ -67,6 +74,7 @@ for (const hops of cases) {
     coverage = covered.coveredPairs / covered.pairs;
     const classWeights = balancedWeights(covered);
     const began = performance.now();
+    const cpuBegan = process.cpuUsage();
     let pairs = 0;
     let next = engine.prepare(blocks[0]);
     for (let b = 0; b < blocks.length; b++) {
@@ -86,16 +94,19 @@ for (const hops of cases) {
     }
     const seconds = (performance.now() - began) / 1000;
     if (epoch === 0) continue; // warms up
+    const cpu = process.cpuUsage(cpuBegan);
+    totals.cpuSeconds += (cpu.user + cpu.system) / 1e6;
     totals.pairs += pairs;
     totals.seconds += seconds;
     rates.push(pairs / seconds);
   }
   await engine.close();
-  const limits = await measureLimits(threads);
+  const limits = meanOf(before, await measureLimits(threads));
   const gflops = totals.gemm / totals.seconds / 1e9;
   results.push({
     ...{ nodes, dim, ...hops, threads, blockNodes, cellNodes, epochs },
     pairsPerSecond: spread(rates),
+    pairsPerCpuSecond: totals.pairs / totals.cpuSeconds,
     timesPublished: spread(rates).median / publishedPairsPerSecond,
     millisecondsPerStep: (totals.seconds / totals.steps) * 1000,
     pairsPerStep: totals.pairs / totals.steps,

@@ -6,6 +6,7 @@
  * at `column`.
  */
 import { bestSimdLevel, instantiate, type PairScoresInput, type RowDotsInput, type SimdLevel } from './kernels.js';
+import { pairScores, rowDots, rowNorms } from './scalar.js';
 import * as scalar from './training-scalar.js';
 
 export interface ListRange {
@@ -118,7 +119,7 @@ export interface TrainingKernels {
 
 /** Kernels over a shared memory, in which all views passed to them lie. */
 export function loadTrainingKernels(memory: WebAssembly.Memory, level: SimdLevel = bestSimdLevel()): TrainingKernels {
-  if (level === 'scalar') return { simd: 'scalar', ...scalar };
+  if (level === 'scalar') return { simd: 'scalar', ...scalar, pairScores, rowDots, rowNorms };
   const wasm = instantiate('training', level, memory);
   const at = (view: Float32Array | Int32Array, place = 0) => view.byteOffset + 4 * place;
   return {

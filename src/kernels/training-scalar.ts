@@ -9,8 +9,6 @@ import type {
   WeightedRowsInput,
 } from './training-kernels.js';
 
-export { pairScores, rowDots, rowNorms } from './scalar.js';
-
 /** Calls `visit` with each list and its entries. */
 function eachList({ first, count, offsets }: ListRange, visit: (i: number, from: number, to: number) => void): void {
   for (let i = first; i < first + count; i++) visit(i, offsets[i], offsets[i + 1]);

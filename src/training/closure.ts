@@ -31,7 +31,7 @@ export interface Hops {
 }
 
 /** Lists in CSR form. */
-export interface Lists {
+interface Lists {
   readonly offsets: Int32Array;
   readonly index: Int32Array;
 }

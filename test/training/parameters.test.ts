@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkModel, type ModelConfig } from '../../src/model/model.js';
+import { type ConcatConfig, checkModel } from '../../src/model/model.js';
 import { Parameters, parameterCount } from '../../src/training/parameters.js';
 
-const config: ModelConfig = {
+const config: ConcatConfig = {
   ...{ head: 'concat', dim: 20, heads: 2, alpha: 0.2, k1: 3, k2: 2, sampleHops: 3, provenance: {} },
 };
 
@@ -16,7 +16,8 @@ function initialised(seed: number): Parameters {
 describe('parameters', () => {
   it('become a model and come back from it, which stays as it was', () => {
     const parameters = initialised(1);
-    const model = checkModel(parameters.toModel(config), 'test');
+    const model = parameters.toModel(config);
+    checkModel(model, 'test');
     const other = new Parameters(config, new Float32Array(parameterCount(config)));
     other.copyFrom(model);
     assert.deepEqual(other.data, parameters.data);
