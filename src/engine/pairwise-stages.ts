@@ -98,7 +98,7 @@ export class PairwiseStages implements HeadStages {
   }
 
   private scorer(opened: OpenedJob): Promise<PairwiseScorer> {
-    opened.scorer ??= PairwiseScorer.create(this.model, opened.scoring());
+    opened.scorer ??= PairwiseScorer.create(this.model, opened.scoring(), this.options.plain);
     return opened.scorer;
   }
 

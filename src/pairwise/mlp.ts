@@ -67,6 +67,29 @@ export function mlpLogits({ mean, scale, layers }: MlpParameters, features: Floa
   return logits;
 }
 
+/** What `PairwiseMlp` does, by `mlpLogits`. */
+export class PlainMlp {
+  /** In: raw features [capacity × F]. */
+  readonly features: Float32Array;
+  /** Out: [capacity]. */
+  readonly logits: Float32Array;
+
+  constructor(
+    private readonly parameters: MlpParameters,
+    capacity: number,
+  ) {
+    this.features = new Float32Array(capacity * parameters.mean.length);
+    this.logits = new Float32Array(capacity);
+  }
+
+  async run(count: number): Promise<void> {
+    const { parameters, features, logits } = this;
+    logits.set(mlpLogits(parameters, features.subarray(0, count * parameters.mean.length)));
+  }
+
+  async release(): Promise<void> {}
+}
+
 export function sigmoid(logit: number): number {
   return 1 / (1 + Math.exp(-logit));
 }

@@ -16,7 +16,7 @@ import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { type ReverseEdges, reverseEdges } from '../graph/reverse-edges.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import { featureCount, type PairwiseModel, structuralFeatureCount } from '../model/model.js';
-import { roundParameters, sigmoid } from './mlp.js';
+import { PlainMlp, roundParameters, sigmoid } from './mlp.js';
 import { checkLists, type NeighbourLists } from './neighbour-lists.js';
 import { PairwiseMlp } from './pairwise-mlp.js';
 import { quantiseScore, ScoreFeatures, summariseScores, summaryWidth } from './score-features.js';
@@ -105,14 +105,16 @@ const edgesAtOnce = 1024;
 export class PairwiseScorer {
   private constructor(
     private readonly features: EdgeFeatures,
-    private readonly mlps: readonly PairwiseMlp[],
+    private readonly mlps: readonly (PairwiseMlp | PlainMlp)[],
   ) {}
 
-  static async create(model: PairwiseModel, job: PairwiseJob): Promise<PairwiseScorer> {
+  /** `plain`: networks in plain loops. */
+  static async create(model: PairwiseModel, job: PairwiseJob, plain = false): Promise<PairwiseScorer> {
     const { k, rounds } = model.config;
-    const mlps: PairwiseMlp[] = [];
+    const mlps: (PairwiseMlp | PlainMlp)[] = [];
     for (let round = 0; round < rounds; round++) {
-      mlps.push(await PairwiseMlp.create(roundParameters(model, round), edgesAtOnce));
+      const parameters = roundParameters(model, round);
+      mlps.push(plain ? new PlainMlp(parameters, edgesAtOnce) : await PairwiseMlp.create(parameters, edgesAtOnce));
     }
     return new PairwiseScorer(new EdgeFeatures(job, k), mlps);
   }
