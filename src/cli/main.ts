@@ -6,9 +6,10 @@ import type { Context, Run } from './command.js';
 import { parse } from './program.js';
 
 /** Loaded when asked for, so that help is quick. */
-const runs: { [C in CommandName]: () => Promise<{ run: Run<C> }> } = {
+const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number }> } = {
   generate: () => import('./generate.js'),
   knn: () => import('./knn.js'),
+  train: () => import('./train.js'),
   label: () => import('./label.js'),
   evaluate: () => import('./evaluate.js'),
   sweep: () => import('./sweep.js'),
@@ -42,8 +43,12 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     const log = createLog(values);
     log.debug({ command, values, origins }, 'options');
     const onProgress = values.quiet ? () => {} : progress.update;
-    const tell = (line: string) => void process.stderr.write(`naan ${command}: ${line}\n`);
-    const { run } = await runs[command]();
+    const tell = (line: string) => {
+      progress.clear();
+      process.stderr.write(`naan ${command}: ${line}\n`);
+    };
+    const { run, graceMs } = await runs[command]();
+    if (graceMs !== undefined) interrupt.graceMs = graceMs;
     const context: Context = { signal: interrupt.signal, onProgress, log, tell, origins };
     const printed = await run(values, context);
     progress.clear();

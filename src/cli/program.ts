@@ -11,7 +11,8 @@ flags win over the environment, the environment over the file.
 
 A complete run:
   naan generate --out faces
-  naan import-model model.ckpt --out model.safetensors
+  naan train --features faces/labeled/split0_feats.npz --knn faces/labeled/split0_knn.npy \\
+             --out model.safetensors
   naan label --features faces/unlabeled/split1_feats.npz --knn faces/unlabeled/split1_knn.npy \\
              --model model.safetensors --out labels
   naan evaluate --labels labels/split1_labels.txt --truth faces/unlabeled/split1_labels.txt`;

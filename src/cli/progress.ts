@@ -52,10 +52,10 @@ export class Progress {
 }
 
 /** `score       43 %  1.2M edges/s  12 s left`; rate and time left once the stage has run for a moment. */
-export function progressLine({ stage, done, total, unit }: ProgressEvent, seconds: number): string {
+export function progressLine({ stage, done, total, unit, from = 0 }: ProgressEvent, seconds: number): string {
   const percent = total > 0 ? Math.floor((100 * done) / total) : 0;
   const line = `${stage.padEnd(10)} ${String(percent).padStart(3)} %`;
-  if (done === 0 || seconds < 0.5) return line;
-  const rate = done / seconds;
+  if (done === from || seconds < 0.5) return line;
+  const rate = (done - from) / seconds;
   return `${line}  ${short(rate)} ${unit}/s  ${duration((total - done) / rate)} left`;
 }

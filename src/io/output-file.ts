@@ -129,6 +129,13 @@ export async function checkWritableDirectory(directory: string): Promise<void> {
   await rm(probe, { force: true });
 }
 
+/** The same for a file; its folder is made. Throws NOT_WRITABLE. */
+export async function prepareOutput(path: string): Promise<void> {
+  await checkWritableDirectory(dirname(path));
+  await resolveTarget(path);
+  await refusedBy(path, mkdir(dirname(path), { recursive: true }));
+}
+
 export async function writeText(path: string, text: string): Promise<void> {
   await writeOutput(path, (file) => file.write(Buffer.from(text)));
 }

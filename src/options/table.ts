@@ -2,6 +2,7 @@
  * Every option of every command: the one place that names it and gives its unit, default, help and schema.
  * Flags, help, `NAAN_*` names, the keys of a config file and docs/options.md all follow from this table.
  */
+import { trainingDefaults } from '../training/defaults.js';
 import {
   choice,
   decimal,
@@ -42,6 +43,20 @@ const threads = integer({
   max: 1024,
   otherwise: 'one per core',
   help: 'worker threads; the result does not depend on it',
+});
+
+const knn = path({
+  unit: 'file',
+  required: true,
+  help: "kNN graph: .npy [n × (k+1)] of any integer type, or .npz with knn or learn-to-cluster's data",
+});
+
+const metricsPort = integer({
+  unit: 'port',
+  min: 0,
+  max: 65535,
+  otherwise: 'no metrics',
+  help: 'serve Prometheus metrics on 127.0.0.1 while the run lasts; 0 takes a free port',
 });
 
 const threshold = decimal({
@@ -116,6 +131,120 @@ export const commands = {
       threads,
     },
   },
+  train: {
+    summary: 'train a model on a labelled set',
+    description:
+      'Learns from features with known identities to tell whether two neighbours are one identity, and writes a model for ' +
+      'naan label to --out, with train.json and train.svg (its history) beside it. Identities held out choose the best ' +
+      'epoch, and the partition and threshold that naan label takes. A run that is cut off goes on with --resume.',
+    examples: [
+      ['naan train --features split0_feats.npz --knn split0_knn.npy --out model.safetensors', ''],
+      ['naan train --features F --knn K --labels L --out M --k-hops 20 10 --sample-hops 20', 'smaller neighbourhoods'],
+      ['naan train ... --resume', 'go on after a crash or Ctrl-C: the model is the same to the bit'],
+    ],
+    options: {
+      features,
+      dim,
+      labels: path({
+        unit: 'file',
+        otherwise: 'labels of the feature file',
+        help: 'identity of each row, -1 where not known: one integer a line, .npy, or .npz with labels',
+      }),
+      knn,
+      out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
+      head: choice(['concat'], {
+        default: trainingDefaults.head,
+        help: 'how a pair is scored: from the two embeddings one after the other, as published',
+      }),
+      kHops: integerPair({
+        unit: 'neighbours of hop one and hop two',
+        min: 1,
+        otherwise: '100 10 as published, or what the graph has',
+        help: 'neighbours that attention looks at in training; the model is labelled with 20 10 at most',
+      }),
+      sampleHops: integer({
+        unit: 'neighbours',
+        min: 1,
+        otherwise: '120 as published, or what the graph has',
+        help: 'pairs go to this many nearest neighbours in training; the model is labelled with 20 at most',
+      }),
+      heads: integer({ unit: 'heads', min: 1, max: 64, default: trainingDefaults.heads, help: 'attention heads' }),
+      alpha: decimal({ unit: 'slope', default: trainingDefaults.alpha, help: 'of LeakyReLU below zero in attention' }),
+      lr: decimal({
+        unit: 'per step',
+        min: 0,
+        default: trainingDefaults.lr,
+        help: 'of Adam in the first epoch',
+      }),
+      lrDecay: decimal({
+        unit: 'factor',
+        min: 0,
+        max: 1,
+        default: trainingDefaults.lrDecay,
+        help: 'the learning rate is multiplied by this after each epoch',
+      }),
+      weightDecay: decimal({
+        unit: 'per step',
+        min: 0,
+        default: trainingDefaults.weightDecay,
+        help: 'L2 decay of the parameters, part of the gradient that Adam sees',
+      }),
+      clip: decimal({
+        unit: 'norm',
+        min: 0,
+        default: trainingDefaults.clip,
+        help: 'a gradient of all parameters longer than this is cut to it',
+      }),
+      dropout: decimal({
+        unit: 'share',
+        min: 0,
+        max: 0.99,
+        default: trainingDefaults.dropout,
+        help: 'attention entries dropped at random in each step',
+      }),
+      batch: integer({
+        unit: 'nodes',
+        min: 2,
+        default: trainingDefaults.batch,
+        help: 'nodes of a block; the candidate pairs within it make a step',
+      }),
+      epochs: integer({ unit: 'epochs', min: 1, default: trainingDefaults.epochs, help: 'at most this many' }),
+      passes: integer({
+        unit: 'passes',
+        min: 1,
+        default: trainingDefaults.passes,
+        help: 'an epoch is this many passes over the nodes, each cut into other blocks',
+      }),
+      validation: decimal({
+        unit: 'share',
+        min: 0,
+        max: 0.9,
+        default: trainingDefaults.validation,
+        help: 'identities held out to choose the epoch, the partition and the threshold by; 0 for none',
+      }),
+      seed: integer({
+        unit: 'number',
+        min: 0,
+        max: 2 ** 32 - 1,
+        default: trainingDefaults.seed,
+        help: 'seed of the random numbers',
+      }),
+      checkpointEvery: integer({
+        unit: 'steps',
+        min: 1,
+        default: trainingDefaults.checkpointEvery,
+        help: 'steps between checkpoints (MODEL.checkpoint); one is written after each epoch and at Ctrl-C as well',
+      }),
+      resume: flag({ help: 'go on from the checkpoint of a run that was cut off, if there is one' }),
+      history: path({
+        unit: 'file',
+        otherwise: 'train.json beside the model',
+        help: 'history of the run (.json); a plot (.svg) gets the same name',
+      }),
+      threads,
+      metricsPort,
+    },
+  },
   label: {
     summary: 'give every row a pseudo-label',
     description:
@@ -130,12 +259,12 @@ export const commands = {
     options: {
       features,
       dim,
-      knn: path({
+      knn,
+      model: path({
         unit: 'file',
         required: true,
-        help: "kNN graph: .npy [n × (k+1)] of any integer type, or .npz with knn or learn-to-cluster's data",
+        help: 'model, as written by naan train or naan import-model (.safetensors)',
       }),
-      model: path({ unit: 'file', required: true, help: 'model, as written by naan import-model (.safetensors)' }),
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
       kHops: integerPair({
         unit: 'neighbours of hop one and hop two',
@@ -189,13 +318,7 @@ export const commands = {
         default: 'auto',
         help: 'what computes: ONNX Runtime and SIMD kernels (native), or slow plain loops (reference)',
       }),
-      metricsPort: integer({
-        unit: 'port',
-        min: 0,
-        max: 65535,
-        otherwise: 'no metrics',
-        help: 'serve Prometheus metrics on 127.0.0.1 while the run lasts; 0 takes a free port',
-      }),
+      metricsPort,
     },
   },
   evaluate: {

@@ -18,6 +18,7 @@ test('a line tells stage, percent, rate and time left', () => {
   assert.equal(progressLine(at(0), 0), 'score        0 %');
   assert.equal(progressLine(at(250), 5), 'score       25 %  50 edges/s  15 s left');
   assert.equal(progressLine({ ...at(0), total: 0 }, 9), 'score        0 %');
+  assert.equal(progressLine({ ...at(600), from: 500 }, 5), 'score       60 %  20 edges/s  20 s left');
 });
 
 test('without a terminal: one plain line at once, then every few seconds', () => {

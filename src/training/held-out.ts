@@ -1,0 +1,122 @@
+/** How well a model does on identities that it was not trained on, and what to label with: the calibration. */
+import { type Partition, partitionDefaults, partitionEdges, partitions } from '../cluster/partition.js';
+import { ScoringRun } from '../engine/scoring-run.js';
+import { auc } from '../evaluation/auc.js';
+import { evaluate } from '../evaluation/evaluate.js';
+import type { PrecisionRecall } from '../evaluation/precision-recall.js';
+import { sweep } from '../evaluation/sweep.js';
+import type { CandidateEdges } from '../graph/candidate-edges.js';
+import type { KnnGraph } from '../graph/knn-graph.js';
+import type { MatrixLocation } from '../io/matrix.js';
+import type { ConcatModel } from '../model/model.js';
+
+/** A set of identities of its own, with a kNN graph of its own. */
+export interface HeldOut {
+  readonly features: MatrixLocation;
+  readonly graph: KnnGraph;
+  /** Identity of each node, −1 where not known. */
+  readonly labels: Int32Array;
+}
+
+export interface Calibrated {
+  readonly threshold: number;
+  readonly bcubed: PrecisionRecall;
+}
+
+export interface Judgement {
+  /** Candidate edges between nodes of known identity. */
+  readonly edges: number;
+  readonly auc: number;
+  /** Share of them on the right side of 0.5. */
+  readonly accuracy: number;
+  /** Mean cross-entropy, in nats. */
+  readonly loss: number;
+  /** The partition of the highest BCubed F, and the best threshold of each. */
+  readonly partition: Partition;
+  readonly partitions: Readonly<Record<Partition, Calibrated>>;
+}
+
+/** Scores the candidate edges of a held-out set just as labelling would, and judges the scores. Throws CANCELLED. */
+export async function judge(
+  model: ConcatModel,
+  heldOut: HeldOut,
+  options: { readonly threads?: number | undefined; readonly signal?: AbortSignal | undefined },
+): Promise<Judgement> {
+  const { k1, k2, sampleHops } = model.config;
+  const run = new ScoringRun({ ...options, model, k1, k2, sampleHops });
+  try {
+    run.load({ features: heldOut.features, layout: { graph: heldOut.graph }, uniteFrom: Number.POSITIVE_INFINITY });
+    await run.buildEdges();
+    await run.embedNodes();
+    await run.scoreEdges();
+    return { ...pairMeasures(run.edges, run.edges.scores, heldOut.labels), ...calibrate(run.edges, heldOut.labels) };
+  } finally {
+    await run.close();
+  }
+}
+
+type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
+
+/** Scores are float32: further from 0 and 1 they cannot be told from these. */
+const leastProbability = 2 ** -24;
+
+function pairMeasures({ nodeCount, offsets, targets }: CandidateEdges, scores: Float32Array, labels: Int32Array) {
+  const known = new Float32Array(scores.length);
+  const same = new Uint8Array(scores.length);
+  let edges = 0;
+  let correct = 0;
+  let loss = 0;
+  for (let a = 0; a < nodeCount; a++) {
+    for (let e = offsets[a]; e < offsets[a + 1]; e++) {
+      const b = targets[e];
+      if (labels[a] < 0 || labels[b] < 0) continue;
+      const one = labels[a] === labels[b];
+      known[edges] = scores[e];
+      same[edges++] = one ? 1 : 0;
+      if (scores[e] >= 0.5 === one) correct++;
+      loss -= Math.log(Math.max(one ? scores[e] : 1 - scores[e], leastProbability));
+    }
+  }
+  return { edges, auc: auc(known.subarray(0, edges), same), accuracy: correct / edges, loss: loss / edges };
+}
+
+/** Thresholds tried where each costs a partition of its own. */
+const coarse = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
+const fine = Array.from({ length: 99 }, (_, i) => (i + 1) / 100);
+/** BCubed F that differ by less are equal. */
+const indifference = 5e-4;
+
+/** The partition of the best BCubed F, and the threshold that each does best at. */
+export function calibrate(edges: ScoredEdges, truth: Int32Array): Pick<Judgement, 'partition' | 'partitions'> {
+  const { scores } = edges;
+  const tried = (partition: Partition): Calibrated[] => {
+    if (partition === 'threshold') {
+      const points = sweep(edges, scores, { truth, thresholds: fine });
+      return points.map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! }));
+    }
+    return coarse.map((threshold) => {
+      const labels = partitionEdges(edges, scores, partition, { ...partitionDefaults, threshold });
+      return { threshold, bcubed: evaluate(labels, truth).all.bcubed };
+    });
+  };
+  const found = Object.fromEntries(partitions.map((name) => [name, steadiest(tried(name))]));
+  const best = partitions.reduce((a, b) => (found[b].bcubed.f > found[a].bcubed.f + indifference ? b : a));
+  return { partition: best, partitions: found as Record<Partition, Calibrated> };
+}
+
+/** The middle of the longest run of thresholds that are as good as the best one: the one least moved by chance. */
+export function steadiest(points: readonly Calibrated[]): Calibrated {
+  const smooth = points.map((_, i) => {
+    const around = points.slice(Math.max(0, i - 1), i + 2);
+    return around.reduce((sum, { bcubed }) => sum + bcubed.f, 0) / around.length;
+  });
+  const least = Math.max(...smooth) - indifference;
+  let best = { start: 0, length: 0 };
+  for (let start = 0; start < smooth.length; start++) {
+    let end = start;
+    while (end < smooth.length && smooth[end] >= least) end++;
+    if (end - start > best.length) best = { start, length: end - start };
+    start = end;
+  }
+  return points[best.start + ((best.length - 1) >> 1)];
+}
