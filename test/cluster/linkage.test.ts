@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { linkage, linkageMerges } from '../../src/cluster/linkage.js';
+import { relabel } from '../../src/cluster/relabel.js';
+import { NaanError } from '../../src/errors.js';
+import { scoredEdges } from './stored-cases.js';
+
+type Link = readonly [a: number, b: number, score: number];
+
+const clique = (nodes: number[], score: number): Link[] =>
+  nodes.flatMap((a, i) => nodes.slice(i + 1).map((b): Link => [a, b, score]));
+
+function graphOf(nodeCount: number, links: readonly Link[]) {
+  return scoredEdges(
+    nodeCount,
+    links.flatMap((link) => link.slice(0, 2)),
+    links.map(([, , score]) => score),
+  );
+}
+
+function label(nodeCount: number, links: readonly Link[], threshold: number, order?: Int32Array): number[] {
+  const { edges, scores } = graphOf(nodeCount, links);
+  return [...linkage(edges, scores, { threshold, order })];
+}
+
+/** Joins the most alike pair of clusters, sets of nodes, while there is one; all pairs are looked at every time. */
+function naive(nodeCount: number, links: readonly Link[], threshold: number): number[] {
+  const clusters = Array.from({ length: nodeCount }, (_, node) => new Set([node]));
+  for (;;) {
+    let best: { a: number; b: number; alike: number } | undefined;
+    for (let a = 0; a < nodeCount; a++) {
+      for (let b = a + 1; b < nodeCount; b++) {
+        const [x, y] = [clusters[a], clusters[b]];
+        const between = links.filter(([i, j]) => (x.has(i) && y.has(j)) || (x.has(j) && y.has(i)));
+        if (between.length === 0) continue;
+        const alike =
+          between.reduce((sum, [, , score]) => sum + score, 0) / Math.sqrt(between.length * (x.size * y.size));
+        if (alike >= threshold && (best === undefined || alike > best.alike)) best = { a, b, alike };
+      }
+    }
+    if (best === undefined) break;
+    for (const node of clusters[best.b]) clusters[best.a].add(node);
+    clusters[best.b].clear();
+  }
+  const labels = new Int32Array(nodeCount).fill(-1);
+  const touched = new Set(links.flatMap((link) => link.slice(0, 2)));
+  clusters.forEach((nodes, name) => {
+    for (const node of nodes) if (touched.has(node)) labels[node] = name;
+  });
+  relabel(labels);
+  return [...labels];
+}
+
+/** Few different scores, so that there are many ties, or scores that hardly ever tie. */
+const graphs = fc.tuple(fc.integer({ min: 2, max: 14 }), fc.constantFrom(4, 2 ** 20)).chain(([nodeCount, steps]) =>
+  fc.record({
+    nodeCount: fc.constant(nodeCount),
+    links: fc
+      .uniqueArray(fc.tuple(fc.nat(nodeCount - 1), fc.nat(nodeCount - 1), fc.nat(steps)), {
+        maxLength: 50,
+        selector: ([a, b]) => Math.min(a, b) * nodeCount + Math.max(a, b),
+      })
+      .map((links) => links.filter(([a, b]) => a !== b).map(([a, b, score]): Link => [a, b, score / steps])),
+    threshold: fc.integer({ min: 1, max: 20 }).map((step) => step / 20 - 0.013),
+    random: fc.infiniteStream(fc.nat()),
+  }),
+);
+
+test('two groups with a bridge stay two, and nodes alone are −1 or a cluster of one', () => {
+  const groups = [...clique([0, 1, 2, 3], 0.8), ...clique([4, 5, 6, 7], 0.8), [3, 4, 0.7] as const];
+  assert.deepEqual(label(8, groups, 0.3), [0, 0, 0, 0, 1, 1, 1, 1]);
+  assert.deepEqual(label(3, [[0, 1, 0.4]], 0.5), [0, 1, -1]);
+  assert.deepEqual(label(0, [], 0.5), []);
+});
+
+test('nearest-neighbour chains join what joining the most alike pair joins', () => {
+  let joined = 0;
+  fc.assert(
+    fc.property(graphs, ({ nodeCount, links, threshold }) => {
+      const expected = naive(nodeCount, links, threshold);
+      assert.deepEqual(label(nodeCount, links, threshold), expected);
+      joined += expected.length - new Set(expected).size;
+    }),
+    { numRuns: 1000 },
+  );
+  assert.ok(joined > 1000, `${joined}`);
+});
+
+test('the order of edges and a renumbering of nodes change nothing, even among equals', () => {
+  fc.assert(
+    fc.property(graphs, ({ nodeCount, links, threshold, random }) => {
+      const wanted = label(nodeCount, links, threshold);
+      const order = Int32Array.from(shuffled(nodeCount, random));
+      const turned = shuffled(links.length, random).map((e): Link => {
+        const [a, b, score] = links[e];
+        return [order.indexOf(b), order.indexOf(a), score];
+      });
+      const labels = label(nodeCount, turned, threshold, order);
+      const back = new Int32Array(nodeCount);
+      order.forEach((node, position) => {
+        back[node] = labels[position];
+      });
+      relabel(back);
+      assert.deepEqual([...back], wanted);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('one run holds the joins of every higher threshold, from the most alike on', () => {
+  fc.assert(
+    fc.property(graphs, ({ nodeCount, links, threshold }) => {
+      const { edges, scores } = graphOf(nodeCount, links);
+      const { firsts, seconds, alike } = linkageMerges(edges, scores, { threshold: 0.01 });
+      const count = alike.filter((value) => value >= threshold).length;
+      assert.deepEqual(
+        [...alike],
+        [...alike].sort((x, y) => y - x),
+      );
+      const merged: Link[] = Array.from({ length: count }, (_, m) => [firsts[m], seconds[m], 1]);
+      assert.deepEqual(componentsOf(nodeCount, merged, links), label(nodeCount, links, threshold));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('arguments that do not fit are refused', () => {
+  const { edges, scores } = scoredEdges(2, [0, 1], [0.5]);
+  const refuses = (code: string, run: () => unknown) =>
+    assert.throws(run, (error) => error instanceof NaanError && error.code === code);
+  refuses('BAD_SHAPE', () => linkage(edges, new Float32Array(2), { threshold: 0.5 }));
+  refuses('BAD_SHAPE', () => linkage(edges, scores, { threshold: 0.5, order: Int32Array.of(0) }));
+  refuses('BAD_INPUT', () => linkage(edges, Float32Array.of(Number.NaN), { threshold: 0.5 }));
+  refuses('BAD_USAGE', () => linkage(edges, scores, { threshold: 0 }));
+  refuses('BAD_USAGE', () => linkage(edges, scores, { threshold: Number.NaN }));
+});
+
+/** Components of `joins`; −1 for nodes that no link of `all` touches. */
+function componentsOf(nodeCount: number, joins: readonly Link[], all: readonly Link[]): number[] {
+  const labels = Int32Array.from({ length: nodeCount }, (_, node) => node);
+  for (const [a, b] of joins) {
+    const [from, to] = [labels[b], labels[a]];
+    labels.forEach((value, node) => {
+      if (value === from) labels[node] = to;
+    });
+  }
+  const touched = new Set(all.flatMap((link) => link.slice(0, 2)));
+  labels.forEach((_, node) => {
+    if (!touched.has(node)) labels[node] = -1;
+  });
+  relabel(labels);
+  return [...labels];
+}
+
+function shuffled(count: number, random: Iterator<number>): number[] {
+  const items = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = random.next().value % (i + 1);
+    [items[i], items[j]] = [items[j], items[i]];
+  }
+  return items;
+}
