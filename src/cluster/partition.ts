@@ -1,13 +1,17 @@
 /** The ways in which scored edges become clusters. */
 import type { CandidateEdges } from '../graph/candidate-edges.js';
+import { linkage } from './linkage.js';
 import { type PropagationOptions, propagate } from './propagation.js';
 import { whispers } from './whispers.js';
 
-export const partitions = ['propagation', 'threshold', 'whispers'] as const;
+export const partitions = ['propagation', 'threshold', 'whispers', 'linkage'] as const;
 export type Partition = (typeof partitions)[number];
 
 /** All that any of them wants to know; `threshold` means something to each. */
-export type PartitionOptions = PropagationOptions;
+export interface PartitionOptions extends PropagationOptions {
+  /** Input number of each node where nodes were renumbered: decides ties. */
+  readonly order?: Int32Array | undefined;
+}
 
 /** As the command line has them, but for the threshold, which is a matter of the scores. */
 export const partitionDefaults = {
@@ -32,6 +36,7 @@ export function partitionEdges(
   roundZero?: Int32Array,
 ): Int32Array {
   if (partition === 'whispers') return whispers(edges, scores, options);
+  if (partition === 'linkage') return linkage(edges, scores, options);
   const ladder: PropagationOptions =
     partition === 'threshold' ? { ...options, start: 'threshold', maxSize: Number.POSITIVE_INFINITY } : options;
   return propagate(edges, scores, ladder, roundZero);

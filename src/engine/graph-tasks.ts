@@ -74,7 +74,7 @@ export function layOut({ nodeCount, width, ids }: KnnGraph, order: Int32Array): 
 /** Labels by input number, clusters numbered by first appearance. */
 function cut({ edges, components, partition, options, order }: CutTask): Int32Array {
   const roundZero = SharedDisjointSet.from(components).componentOf();
-  const byPosition = partitionEdges(edges, edges.scores, partition, options, roundZero);
+  const byPosition = partitionEdges(edges, edges.scores, partition, { ...options, order }, roundZero);
   const labels = sharedInts(edges.nodeCount);
   for (let p = 0; p < labels.length; p++) labels[order ? order[p] : p] = byPosition[p];
   relabel(labels);

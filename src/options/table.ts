@@ -278,9 +278,9 @@ export const commands = {
         otherwise: 'as the model says',
         help: 'candidate edges go to this many nearest neighbours',
       }),
-      partition: choice(['propagation', 'threshold', 'whispers'], {
+      partition: choice(['propagation', 'threshold', 'whispers', 'linkage'], {
         otherwise: 'the one calibrated with the model, or propagation',
-        help: 'how scores become clusters: a ladder of thresholds, components at one threshold, or Chinese Whispers',
+        help: 'how scores become clusters: a ladder of thresholds, components at one threshold, Chinese Whispers, or agglomeration by mean score',
       }),
       threshold,
       step: decimal({

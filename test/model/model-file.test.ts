@@ -153,7 +153,7 @@ test('a pairwise model survives, and is refused when its shape or its features a
     ['hidden', '8 5', /has shape \[4 × 8\], expected \[5 × 8\]/],
     ['hidden', '8,4', /metadata 'hidden' is '8,4', expected units of each layer/],
     ['k', '255', /metadata 'k' is '255', expected 1\.\.254/],
-    ['partition', 'louvain', /metadata 'partition' is 'louvain', expected propagation, threshold, whispers/],
+    ['partition', 'louvain', /metadata 'partition' is 'louvain', expected propagation, threshold, whispers, linkage/],
     ['features', 'structure-9', /expected 'structure-16 scores-15': train again/],
   ];
   for (const [key, value, message] of wrong) {
