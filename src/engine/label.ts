@@ -25,9 +25,9 @@ export interface LabelOptions extends EngineOptions {
   readonly model: string | NaanModel;
   /** Directory to write labels and run.json to; without it nothing is written. */
   readonly out?: string | undefined;
-  /** Neighbours of hop one and hop two; default: the model's. */
+  /** Neighbours of hop one and hop two; default: 20 and 10, or the model's where they are fewer. Not for head `pairwise`. */
   readonly kHops?: readonly [number, number] | undefined;
-  /** Candidate edges go to this many nearest neighbours; default: the model's. */
+  /** Candidate edges go to this many nearest neighbours; default: 20, or the model's where it is less. */
   readonly sampleHops?: number | undefined;
   /** Default: the one calibrated with the model, else `propagation`. */
   readonly partition?: Partition | undefined;

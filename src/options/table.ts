@@ -269,13 +269,13 @@ export const commands = {
       kHops: integerPair({
         unit: 'neighbours of hop one and hop two',
         min: 1,
-        otherwise: 'as the model says',
+        otherwise: '20 10, or what the model was trained with if that is fewer',
         help: 'neighbours that attention looks at',
       }),
       sampleHops: integer({
         unit: 'neighbours',
         min: 1,
-        otherwise: 'as the model says',
+        otherwise: '20, or what the model was trained with if that is fewer',
         help: 'candidate edges go to this many nearest neighbours',
       }),
       partition: choice(['propagation', 'threshold', 'whispers', 'linkage'], {
