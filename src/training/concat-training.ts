@@ -101,8 +101,11 @@ interface State {
 
 /** Epochs without a better one after which training stops. */
 const patience = 2;
-/** Cells are smaller than blocks, so that a block mixes identities from all over the set. */
-const cellsOfABlock = 8;
+/**
+ * Nodes of the cells that blocks are made of. Small ones mix more identities in a block: at equal steps cells of 16 reached
+ * a held-out AUC of .859 where cells of 64 reached .847 (bench/destination.ts).
+ */
+const cellNodes = 16;
 const progressIntervalMs = 200;
 
 const emptySums = () => ({ steps: 0, pairs: 0, positives: 0, correct: 0, loss: 0, norm: 0 });
@@ -149,7 +152,7 @@ export async function trainConcat(
     const cut = state.epoch * settings.passes + state.pass;
     const blocks = cutBlocks(training.graph, {
       blockNodes: settings.batch,
-      cellNodes: Math.max(1, Math.round(settings.batch / cellsOfABlock)),
+      cellNodes,
       ...{ seed, epoch: cut },
     });
     const classWeights = balancedWeights(coverageOf(training.graph, training.labels, hops.sampleHops, blocks));

@@ -12,7 +12,7 @@ export const trainingDefaults = {
   dropout: 0,
   batch: 512,
   epochs: 4,
-  passes: 4,
+  passes: 20,
   seed: 1,
   validation: 0.1,
   checkpointEvery: 200,
