@@ -1,8 +1,10 @@
 /** How well a model does on identities that it was not trained on, and what to label with: the calibration. */
+import { linkageMerges } from '../cluster/linkage.js';
 import { type Partition, partitionDefaults, partitionEdges, partitions } from '../cluster/partition.js';
 import { ScoringRun } from '../engine/scoring-run.js';
 import { auc } from '../evaluation/auc.js';
 import { evaluate } from '../evaluation/evaluate.js';
+import { MergeScorer } from '../evaluation/merge-scorer.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
 import { sweep } from '../evaluation/sweep.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
@@ -94,6 +96,7 @@ export function calibrate(edges: ScoredEdges, truth: Int32Array): Pick<Judgement
       const points = sweep(edges, scores, { truth, thresholds: fine });
       return points.map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! }));
     }
+    if (partition === 'linkage') return linkageCuts(edges, truth);
     return coarse.map((threshold) => {
       const labels = partitionEdges(edges, scores, partition, { ...partitionDefaults, threshold });
       return { threshold, bcubed: evaluate(labels, truth).all.bcubed };
@@ -102,6 +105,18 @@ export function calibrate(edges: ScoredEdges, truth: Int32Array): Pick<Judgement
   const found = Object.fromEntries(partitions.map((name) => [name, steadiest(tried(name))]));
   const best = partitions.reduce((a, b) => (found[b].bcubed.f > found[a].bcubed.f + indifference ? b : a));
   return { partition: best, partitions: found as Record<Partition, Calibrated> };
+}
+
+/** One run down to the lowest threshold serves all. By rising threshold. */
+function linkageCuts(edges: ScoredEdges, truth: Int32Array): Calibrated[] {
+  const { firsts, seconds, alike } = linkageMerges(edges, edges.scores, { threshold: fine[0] });
+  const scorer = new MergeScorer(edges.nodeCount, { firsts, seconds, count: alike.length }, truth);
+  let count = 0;
+  const cuts = fine.toReversed().map((threshold) => {
+    while (count < alike.length && alike[count] >= threshold) count++;
+    return { threshold, bcubed: scorer.after(count).bcubed };
+  });
+  return cuts.reverse();
 }
 
 /** The middle of the longest run of thresholds that are as good as the best one: the one least moved by chance. */
