@@ -82,56 +82,59 @@ function pairMeasures({ nodeCount, offsets, targets }: CandidateEdges, scores: F
   return { edges, auc: auc(known.subarray(0, edges), same), accuracy: correct / edges, loss: loss / edges };
 }
 
-/** Thresholds tried where each costs a partition of its own. */
-const coarse = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
-const fine = Array.from({ length: 99 }, (_, i) => (i + 1) / 100);
+const thresholds = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
 /** BCubed F that differ by less are equal. */
-const indifference = 5e-4;
+const indifference = 1e-3;
+/** Of equals the first: what joins by means before what a single edge decides. */
+const preference: readonly Partition[] = ['linkage', 'whispers', 'threshold', 'propagation'];
 
 /** The partition of the best BCubed F, and the threshold that each does best at. */
 export function calibrate(edges: ScoredEdges, truth: Int32Array): Pick<Judgement, 'partition' | 'partitions'> {
   const { scores } = edges;
   const tried = (partition: Partition): Calibrated[] => {
     if (partition === 'threshold') {
-      const points = sweep(edges, scores, { truth, thresholds: fine });
+      const points = sweep(edges, scores, { truth, thresholds });
       return points.map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! }));
     }
     if (partition === 'linkage') return linkageCuts(edges, truth);
-    return coarse.map((threshold) => {
+    return thresholds.map((threshold) => {
       const labels = partitionEdges(edges, scores, partition, { ...partitionDefaults, threshold });
       return { threshold, bcubed: evaluate(labels, truth).all.bcubed };
     });
   };
-  const found = Object.fromEntries(partitions.map((name) => [name, steadiest(tried(name))]));
-  const best = partitions.reduce((a, b) => (found[b].bcubed.f > found[a].bcubed.f + indifference ? b : a));
+  const curves = partitions.map((name) => [name, tried(name)] as const);
+  const found = Object.fromEntries(curves.map(([name, curve]) => [name, steadiest(curve)]));
+  const tops = Object.fromEntries(curves.map(([name, curve]) => [name, Math.max(...smoothed(curve))]));
+  const best = preference.reduce((a, b) => (tops[b] > tops[a] + indifference ? b : a));
   return { partition: best, partitions: found as Record<Partition, Calibrated> };
 }
 
 /** One run down to the lowest threshold serves all. By rising threshold. */
 function linkageCuts(edges: ScoredEdges, truth: Int32Array): Calibrated[] {
-  const { firsts, seconds, alike } = linkageMerges(edges, edges.scores, { threshold: fine[0] });
+  const { firsts, seconds, alike } = linkageMerges(edges, edges.scores, { threshold: thresholds[0] });
   const scorer = new MergeScorer(edges.nodeCount, { firsts, seconds, count: alike.length }, truth);
   let count = 0;
-  const cuts = fine.toReversed().map((threshold) => {
+  const cuts = thresholds.toReversed().map((threshold) => {
     while (count < alike.length && alike[count] >= threshold) count++;
     return { threshold, bcubed: scorer.after(count).bcubed };
   });
   return cuts.reverse();
 }
 
-/** The middle of the longest run of thresholds that are as good as the best one: the one least moved by chance. */
+/**
+ * The middle between the first and the last threshold that are as good as the best one: about its top the curve is flat,
+ * and where on the flat the highest point lies is chance.
+ */
 export function steadiest(points: readonly Calibrated[]): Calibrated {
-  const smooth = points.map((_, i) => {
-    const around = points.slice(Math.max(0, i - 1), i + 2);
-    return around.reduce((sum, { bcubed }) => sum + bcubed.f, 0) / around.length;
-  });
+  const smooth = smoothed(points);
   const least = Math.max(...smooth) - indifference;
-  let best = { start: 0, length: 0 };
-  for (let start = 0; start < smooth.length; start++) {
-    let end = start;
-    while (end < smooth.length && smooth[end] >= least) end++;
-    if (end - start > best.length) best = { start, length: end - start };
-    start = end;
-  }
-  return points[best.start + ((best.length - 1) >> 1)];
+  const first = smooth.findIndex((f) => f >= least);
+  const last = smooth.findLastIndex((f) => f >= least);
+  return points[(first + last) >> 1];
+}
+
+/** F, each with those beside it. */
+function smoothed(points: readonly Calibrated[]): number[] {
+  const f = (i: number) => points[Math.min(Math.max(i, 0), points.length - 1)].bcubed.f;
+  return points.map((_, i) => (f(i - 1) + f(i) + f(i + 1)) / 3);
 }
