@@ -18,8 +18,8 @@ export { importCheckpoint } from './model/import-checkpoint.js';
 export type { ConcatConfig, ModelConfig, NaanModel, PairwiseConfig, Tensor } from './model/model.js';
 export { readModel, writeModel } from './model/model-file.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
-export type { TrainedEpoch } from './training/concat-training.js';
 export { type TrainOptions, type TrainResult, type TrainSummary, train } from './training/train.js';
+export type { TrainingReport } from './training/trained.js';
 export type { BuildKnnOptions, KnnGraph };
 
 /**

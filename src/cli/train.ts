@@ -1,7 +1,7 @@
 import { serveMetrics } from '../metrics/server.js';
 import { TrainingMetrics } from '../metrics/training.js';
-import type { TrainedEpoch } from '../training/concat-training.js';
 import { type TrainSummary, train } from '../training/train.js';
+import type { TrainingReport } from '../training/trained.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
@@ -14,14 +14,14 @@ export const run: Run<'train'> = async (values, { signal, onProgress, log, tell,
   const server = metrics && (await serveMetrics(metrics.registry, metricsPort ?? 0));
   if (server) tell(`metrics at ${server.url}`);
   const inform = quiet ? () => {} : tell;
-  const onEpoch = (epoch: TrainedEpoch) => {
-    inform(epochLine(epoch, values.epochs));
-    log.info(epoch, 'epoch');
+  const onReport = (report: TrainingReport) => {
+    inform(reportLine(report));
+    log.info(report, report.unit);
   };
   try {
     const { summary } = await train({
       ...options,
-      ...{ signal, onProgress, onEpoch, onNotice: inform, observer: metrics, optionSources: origins },
+      ...{ signal, onProgress, onReport, onNotice: inform, observer: metrics, optionSources: origins },
     });
     return { json: summary, text: describe(summary, values.out) };
   } finally {
@@ -29,35 +29,36 @@ export const run: Run<'train'> = async (values, { signal, onProgress, log, tell,
   }
 };
 
-function epochLine({ epoch, learningRate, loss, accuracy, heldOut }: TrainedEpoch, epochs: number): string {
-  const trained = `epoch ${epoch} of ${epochs}: lr ${Number(learningRate.toPrecision(3))}, loss ${loss.toFixed(4)}, accuracy ${accuracy.toFixed(4)}`;
+function reportLine({ unit, index, count, learningRate, loss, accuracy, heldOut }: TrainingReport): string {
+  const rate = unit === 'epoch' ? `lr ${Number(learningRate.toPrecision(3))}, ` : '';
+  const trained = `${unit} ${index} of ${count}: ${rate}loss ${loss.toFixed(4)}, accuracy ${accuracy.toFixed(4)}`;
   if (!heldOut) return trained;
-  const { partition, partitions, auc } = heldOut;
-  const { threshold, bcubed } = partitions[partition];
-  const best = `BCubed F ${bcubed.f.toFixed(4)} by ${partition} at ${threshold.toFixed(2)}`;
-  return `${trained}; held out: loss ${heldOut.loss.toFixed(4)}, AUC ${auc.toFixed(4)}, ${best}`;
+  const { auc, partition, threshold, bcubed } = heldOut;
+  const measures = `loss ${heldOut.loss.toFixed(4)}, AUC ${auc.toFixed(4)}, accuracy ${heldOut.accuracy.toFixed(4)}`;
+  const [p, r, f] = [bcubed.precision, bcubed.recall, bcubed.f].map((value) => value.toFixed(4));
+  return `${trained}; held out: ${measures}, BCubed P ${p} R ${r} F ${f} by ${partition} at ${threshold.toFixed(2)}`;
 }
 
 function describe(summary: TrainSummary, out: string): string {
-  const { nodes, identities, heldOutNodes, heldOutIdentities, heldOut, seconds } = summary;
+  const { head, nodes, identities, steps, pairs, heldOut, seconds, peakRssBytes } = summary;
   const measures = heldOut && [
+    ['on identities held out', ''],
     ['  loss', heldOut.loss.toFixed(4)],
     ['  AUC', heldOut.auc.toFixed(4)],
     ['  accuracy', heldOut.accuracy.toFixed(4)],
     ['  BCubed F', heldOut.bcubed.f.toFixed(4)],
-    ['partition', heldOut.partition],
-    ['threshold', heldOut.threshold.toFixed(3)],
+    ['  partition', heldOut.partition],
+    ['  threshold', heldOut.threshold.toFixed(3)],
   ];
   const facts = table([
+    ['head', head],
     ['nodes', count(nodes)],
     ['identities', count(identities)],
-    ['held out', heldOut ? `${count(heldOutNodes)} of ${count(heldOutIdentities)} identities` : 'none'],
+    ['steps', count(steps)],
+    ['pairs', count(pairs)],
     ...(measures ?? []),
-    ['best epoch', `${summary.bestEpoch} of ${summary.epochs}`],
-    ['steps', count(summary.steps)],
-    ['pairs', count(summary.pairs)],
     ['time', duration(seconds)],
-    ['peak memory', bytes(summary.peakRssBytes)],
+    ['peak memory', bytes(peakRssBytes)],
   ]);
   return `${facts}\n\nwritten to ${out}`;
 }

@@ -1,18 +1,18 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { TrainingObserver, TrainingStep } from '../training/training-observer.js';
+import type { TrainingObserver, TrainingSteps } from '../training/training-observer.js';
 import { addProcessMetrics } from './process.js';
 
 /** Prometheus metrics of a training run. */
 export class TrainingMetrics implements TrainingObserver {
   readonly registry = new Registry();
-  readonly step: (step: TrainingStep) => void;
+  readonly steps: (done: TrainingSteps) => void;
 
   constructor() {
     const registers = [this.registry];
     addProcessMetrics(this.registry);
     const loss = new Gauge({
       name: 'naan_training_loss',
-      help: 'Mean cross-entropy of the pairs of the last step, in nats.',
+      help: 'Mean cross-entropy of the last pairs trained on, in nats.',
       registers,
     });
     const pairs = new Counter({ name: 'naan_training_pairs_total', help: 'Pairs trained on.', registers });
@@ -27,12 +27,12 @@ export class TrainingMetrics implements TrainingObserver {
       help: 'Norm of the gradient of all parameters in the last step, before clipping.',
       registers,
     });
-    this.step = (step) => {
-      loss.set(step.loss);
-      pairs.inc(step.pairs);
-      steps.inc();
-      learningRate.set(step.learningRate);
-      gradientNorm.set(step.gradientNorm);
+    this.steps = (done) => {
+      loss.set(done.loss);
+      pairs.inc(done.pairs);
+      steps.inc(done.steps);
+      learningRate.set(done.learningRate);
+      gradientNorm.set(done.gradientNorm);
     };
   }
 }

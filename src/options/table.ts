@@ -2,7 +2,7 @@
  * Every option of every command: the one place that names it and gives its unit, default, help and schema.
  * Flags, help, `NAAN_*` names, the keys of a config file and docs/options.md all follow from this table.
  */
-import { trainingDefaults } from '../training/defaults.js';
+import { concatTrainingDefaults as concat, pairwiseTrainingDefaults, trainingDefaults } from '../training/defaults.js';
 import {
   choice,
   decimal,
@@ -66,6 +66,11 @@ const threshold = decimal({
   otherwise: 'the one calibrated with the model for the partition, or 0.8',
   help: 'edges of this score or more join their ends',
 });
+
+/** The default of an option of training that both heads have. */
+function byHead(name: keyof typeof pairwiseTrainingDefaults): string {
+  return `${concat[name]} (concat), ${pairwiseTrainingDefaults[name]} (pairwise)`;
+}
 
 /** Options that every command has. */
 export const commonOptions = {
@@ -135,11 +140,11 @@ export const commands = {
     summary: 'train a model on a labelled set',
     description:
       'Learns from features with known identities to tell whether two neighbours are one identity, and writes a model for ' +
-      'naan label to --out, with train.json and train.svg (its history) beside it. Identities held out choose the best ' +
-      'epoch, and the partition and threshold that naan label takes. A run that is cut off goes on with --resume.',
+      'naan label to --out, with train.json and train.svg (its history) beside it. Identities held out choose the ' +
+      'partition and threshold that naan label takes. A run that is cut off goes on with --resume.',
     examples: [
       ['naan train --features split0_feats.npz --knn split0_knn.npy --out model.safetensors', ''],
-      ['naan train --features F --knn K --labels L --out M --k-hops 20 10 --sample-hops 20', 'smaller neighbourhoods'],
+      ['naan train --head concat --features F --knn K --labels L --out M', 'the published network'],
       ['naan train ... --resume', 'go on after a crash or Ctrl-C: the model is the same to the bit'],
     ],
     options: {
@@ -152,75 +157,79 @@ export const commands = {
       }),
       knn,
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
-      head: choice(['concat'], {
+      head: choice(['pairwise', 'concat'], {
         default: trainingDefaults.head,
-        help: 'how a pair is scored: from the two embeddings one after the other, as published',
+        help: 'what scores a pair: how the neighbourhoods of its ends overlap, or its two embeddings, as published',
       }),
       kHops: integerPair({
         unit: 'neighbours of hop one and hop two',
         min: 1,
-        otherwise: '100 10 as published, or what the graph has',
-        help: 'neighbours that attention looks at in training; the model is labelled with 20 10 at most',
+        otherwise: `${concat.kHops.join(' ')} as published, or what the graph has`,
+        help: 'concat: neighbours that attention looks at in training; the model is labelled with 20 10 at most',
       }),
       sampleHops: integer({
         unit: 'neighbours',
         min: 1,
-        otherwise: '120 as published, or what the graph has',
+        otherwise: `${byHead('sampleHops')}, or what the graph has`,
         help: 'pairs go to this many nearest neighbours in training; the model is labelled with 20 at most',
       }),
-      heads: integer({ unit: 'heads', min: 1, max: 64, default: trainingDefaults.heads, help: 'attention heads' }),
-      alpha: decimal({ unit: 'slope', default: trainingDefaults.alpha, help: 'of LeakyReLU below zero in attention' }),
-      lr: decimal({
-        unit: 'per step',
-        min: 0,
-        default: trainingDefaults.lr,
-        help: 'of Adam in the first epoch',
+      heads: integer({ unit: 'heads', min: 1, max: 64, otherwise: `${concat.heads}`, help: 'concat: attention heads' }),
+      alpha: decimal({
+        unit: 'slope',
+        otherwise: `${concat.alpha}`,
+        help: 'concat: of LeakyReLU below zero in attention',
       }),
+      lr: decimal({ unit: 'per step', min: 0, otherwise: byHead('lr'), help: 'learning rate of Adam at the start' }),
       lrDecay: decimal({
         unit: 'factor',
         min: 0,
         max: 1,
-        default: trainingDefaults.lrDecay,
-        help: 'the learning rate is multiplied by this after each epoch',
+        otherwise: `${concat.lrDecay}`,
+        help: 'concat: the learning rate is multiplied by this after each epoch',
       }),
       weightDecay: decimal({
         unit: 'per step',
         min: 0,
-        default: trainingDefaults.weightDecay,
-        help: 'L2 decay of the parameters, part of the gradient that Adam sees',
+        otherwise: byHead('weightDecay'),
+        help: 'decay of the parameters: L2 as published for concat, decoupled from Adam for pairwise',
       }),
       clip: decimal({
         unit: 'norm',
         min: 0,
-        default: trainingDefaults.clip,
-        help: 'a gradient of all parameters longer than this is cut to it',
+        otherwise: `${concat.clip}`,
+        help: 'concat: a gradient of all parameters longer than this is cut to it',
       }),
       dropout: decimal({
         unit: 'share',
         min: 0,
         max: 0.99,
-        default: trainingDefaults.dropout,
-        help: 'attention entries dropped at random in each step',
+        otherwise: `${concat.dropout}`,
+        help: 'concat: attention entries dropped at random in each step',
       }),
       batch: integer({
-        unit: 'nodes',
+        unit: 'nodes (concat) or pairs (pairwise)',
         min: 2,
-        default: trainingDefaults.batch,
-        help: 'nodes of a block; the candidate pairs within it make a step',
+        otherwise: byHead('batch'),
+        help: 'a step takes the candidate pairs within a block of so many nodes, or so many pairs',
       }),
-      epochs: integer({ unit: 'epochs', min: 1, default: trainingDefaults.epochs, help: 'at most this many' }),
+      epochs: integer({
+        unit: 'epochs',
+        min: 1,
+        otherwise: byHead('epochs'),
+        help: 'passes over the set: at most so many, or so many for each network of pairwise',
+      }),
       passes: integer({
         unit: 'passes',
         min: 1,
-        default: trainingDefaults.passes,
-        help: 'an epoch is this many passes over the nodes, each cut into other blocks',
+        otherwise: `${concat.passes}`,
+        help: 'concat: an epoch is this many passes over the nodes, each cut into other blocks',
       }),
       validation: decimal({
         unit: 'share',
         min: 0,
         max: 0.9,
-        default: trainingDefaults.validation,
-        help: 'identities held out to choose the epoch, the partition and the threshold by; 0 for none',
+        otherwise: byHead('validation'),
+        help: 'identities held out to choose the partition and its threshold by: once for concat (0 for none), in folds that take turns for pairwise',
       }),
       seed: integer({
         unit: 'number',
@@ -233,7 +242,7 @@ export const commands = {
         unit: 'steps',
         min: 1,
         default: trainingDefaults.checkpointEvery,
-        help: 'steps between checkpoints (MODEL.checkpoint); one is written after each epoch and at Ctrl-C as well',
+        help: 'steps between checkpoints (MODEL.checkpoint); one is written at Ctrl-C as well',
       }),
       resume: flag({ help: 'go on from the checkpoint of a run that was cut off, if there is one' }),
       history: path({

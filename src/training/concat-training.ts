@@ -12,8 +12,8 @@ import { balancedWeights, coverageOf, cutBlocks } from './blocks.js';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Hops } from './closure.js';
 import { type HeldOut, type Judgement, judge } from './held-out.js';
+import type { TrainingHooks } from './trained.js';
 import { TrainingEngine } from './training-engine.js';
-import type { TrainingObserver } from './training-observer.js';
 import type { TrainingPart } from './training-set.js';
 
 export interface ConcatSettings {
@@ -56,24 +56,12 @@ export interface TrainedEpoch {
   readonly heldOut?: Judgement;
 }
 
-export interface ConcatTrainingOptions {
+export interface ConcatTrainingOptions extends Omit<TrainingHooks, 'onReport'> {
   readonly settings: ConcatSettings;
   /** Of the model: what it is labelled with, without what calibration adds. */
   readonly config: ConcatConfig;
-  readonly checkpoint: {
-    /** Undefined when none are to be written. */
-    readonly path: string | undefined;
-    readonly identity: Readonly<Record<string, unknown>>;
-    /** Steps from one to the next, besides one after each epoch. */
-    readonly every: number;
-    readonly resume: boolean;
-  };
   readonly threads?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly observer?: TrainingObserver | undefined;
-  readonly onProgress?: ProgressListener | undefined;
   readonly onEpoch?: ((epoch: TrainedEpoch) => void) | undefined;
-  readonly onNotice?: ((message: string) => void) | undefined;
 }
 
 export interface ConcatTraining {
@@ -145,7 +133,7 @@ export async function trainConcat(
       options.onNotice?.(`goes on from step ${state.steps}, epoch ${state.epoch + 1} of ${settings.epochs}`);
     } else options.onNotice?.(`${checkpoint.path}: no checkpoint yet, training starts from the beginning`);
   }
-  const progress = progressOf(training, settings, options.onProgress);
+  const progress = progressOf(settings, options.onProgress);
 
   /** One pass over the blocks of a cut. */
   const runPass = async (learningRate: number) => {
@@ -180,7 +168,7 @@ export async function trainConcat(
       sums.norm += gradientNorm;
       passSums.pairs += pairs;
       passSums.loss += loss * pairs;
-      observer?.step({ loss, pairs, learningRate, gradientNorm });
+      observer?.steps({ steps: 1, pairs, loss, learningRate, gradientNorm });
       progress(state, pairs, blocks.length);
       if (state.steps % checkpoint.every === 0) await save();
     }
@@ -231,7 +219,6 @@ function hasStopped({ epochs, best }: State): boolean {
 
 /** Tells about pairs done; how many there will be is reckoned from the blocks done so far. */
 function progressOf(
-  _training: TrainingPart,
   { epochs, passes }: ConcatSettings,
   onProgress: ProgressListener | undefined,
 ): (state: State, pairs: number, blocks: number) => void {

@@ -60,7 +60,7 @@ export interface PairwiseTrainingSet {
 }
 
 /** What one pass over the pairs of one network did. */
-interface PairwiseEpoch {
+export interface PairwiseEpoch {
   /** From 0; `network` = folds is the one for the model. */
   readonly round: number;
   readonly network: number;
@@ -76,7 +76,7 @@ interface PairwiseEpoch {
 }
 
 /** How well the fold networks of a round score the edges between known identities that they did not see. */
-interface PairwiseRound {
+export interface PairwiseRound {
   readonly round: number;
   readonly edges: number;
   readonly auc: number;
@@ -106,7 +106,10 @@ export interface PairwiseTrainingOptions {
   readonly state?: PairwiseState | undefined;
   /** Hears about each epoch, with the state after it; its arrays are valid until the promise resolves. */
   readonly onEpoch?: ((epoch: PairwiseEpoch, state: PairwiseState) => void | Promise<void>) | undefined;
-  readonly onRound?: ((round: PairwiseRound) => void) | undefined;
+  /** Hears about each round, with the scores of all edges by its fold networks [E] and the epochs so far. */
+  readonly onRound?:
+    | ((round: PairwiseRound, scores: Float32Array, epochs: readonly PairwiseEpoch[]) => void)
+    | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -166,7 +169,7 @@ export async function trainPairwise(
     const scores = await scoreByFold(features, units, pairs, progress, folds);
     if (round < rounds - 1) for (let e = 0; e < scores.length; e++) scores[e] = quantiseScore(scores[e]);
     progress.finishRound(units, scores, judge(round, scores, pairs));
-    options.onRound?.(progress.rounds[round]);
+    options.onRound?.(progress.rounds[round], scores, progress.epochs);
   }
   const config: PairwiseConfig = {
     ...{ head: 'pairwise', k, rounds, hidden, sampleHops },

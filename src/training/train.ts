@@ -1,6 +1,7 @@
 /** From a labelled set to a calibrated model. */
 import { dirname, join } from 'node:path';
 import type { Partition } from '../cluster/partition.js';
+import { relabel } from '../cluster/relabel.js';
 import { type FeatureSource, locateSource, shapeOf } from '../engine/feature-source.js';
 import { NaanError } from '../errors.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
@@ -11,16 +12,18 @@ import { readKnn } from '../io/knn.js';
 import { readLabels } from '../io/labels.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { checkWritableDirectory, prepareOutput, writeJson, writeText } from '../io/output-file.js';
-import type { ConcatConfig, ModelConfig, NaanModel } from '../model/model.js';
+import type { ModelConfig, NaanModel } from '../model/model.js';
 import { writeModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
 import { version } from '../version.js';
 import { checkpointPath, removeCheckpoint } from './checkpoint.js';
-import { type ConcatSettings, type TrainedEpoch, trainConcat } from './concat-training.js';
-import { labellingHops, trainingDefaults } from './defaults.js';
-import { plotTraining } from './plot.js';
+import { concatSettings, runConcat } from './concat-run.js';
+import { concatTrainingDefaults, pairwiseTrainingDefaults, trainingDefaults } from './defaults.js';
+import { pairwiseSettings, runPairwise } from './pairwise-run.js';
+import { pairwiseDefaults } from './pairwise-training.js';
+import { plotCourse } from './plot.js';
+import { bestOf, type Trained, type TrainingReport } from './trained.js';
 import type { TrainingObserver } from './training-observer.js';
-import { checkPairs, loadTrainingSet } from './training-set.js';
 
 export interface TrainOptions {
   readonly features: FeatureSource;
@@ -32,33 +35,38 @@ export interface TrainOptions {
   readonly knn: string | KnnGraph;
   /** Model file to write; beside it a history, a plot and, while training lasts, a checkpoint. Without it nothing is written. */
   readonly out?: string | undefined;
-  /** Default `concat`. */
-  readonly head?: 'concat' | undefined;
-  /** Neighbours of hop one and hop two in training; default: 100 and 10 as published, or as many as the lists hold. */
+  /** `pairwise` (default) or, as published, `concat`. */
+  readonly head?: ModelConfig['head'] | undefined;
+  /** `concat`: neighbours of hop one and hop two in training; default: 100 and 10, or as many as the lists hold. */
   readonly kHops?: readonly [number, number] | undefined;
-  /** Pairs go to this many nearest neighbours; default: 120 as published, or as many as the lists hold. */
+  /** Pairs go to this many nearest neighbours; default: 120 (`concat`) or 20, or as many as the lists hold. */
   readonly sampleHops?: number | undefined;
-  /** Attention heads; default 1. */
+  /** `concat`: attention heads; default 1. */
   readonly heads?: number | undefined;
-  /** Slope of LeakyReLU below zero; default 0.2. */
+  /** `concat`: slope of LeakyReLU below zero; default 0.2. */
   readonly alpha?: number | undefined;
-  /** Of Adam in the first epoch, multiplied by `lrDecay` after each; default 0.002 and 0.1. */
+  /** Learning rate of the first step; default 0.002 (`concat`) or 0.003. */
   readonly lr?: number | undefined;
+  /** `concat`: what the learning rate is multiplied by after each epoch; default 0.1. `pairwise` falls along a cosine. */
   readonly lrDecay?: number | undefined;
-  /** L2; default 5e-4. */
+  /** L2 in Adam, default 5e-4 (`concat`), or decoupled from it, default 1e-4. */
   readonly weightDecay?: number | undefined;
-  /** Largest norm of the gradient of all parameters together; default 2. */
+  /** `concat`: largest norm of the gradient of all parameters together; default 2. */
   readonly clip?: number | undefined;
-  /** Share of attention entries dropped in a step; default 0. */
+  /** `concat`: share of attention entries dropped in a step; default 0. */
   readonly dropout?: number | undefined;
-  /** Nodes of a block, whose candidate pairs make a step; default 512. */
+  /** `concat`: nodes of a block, whose candidate pairs make a step; default 512. `pairwise`: pairs of a step; 1024. */
   readonly batch?: number | undefined;
+  /** At most this many; default 4 (`concat`), or exactly, of each network; 10. */
   readonly epochs?: number | undefined;
-  /** Times that every node is in a block in an epoch. */
+  /** `concat`: times that every node is in a block in an epoch; default 20. */
   readonly passes?: number | undefined;
   /** Of all random numbers: the same seed gives the same model, whatever the threads. Default 1. */
   readonly seed?: number | undefined;
-  /** Share of the identities that is held out to judge and calibrate by; default 0.1, 0 for none. */
+  /**
+   * Share of the identities that is held out to judge and calibrate by. `concat`: default 0.1, 0 for none. `pairwise`:
+   * default 0.2, in five folds that take turns.
+   */
   readonly validation?: number | undefined;
   /** Steps between checkpoints; default 200. */
   readonly checkpointEvery?: number | undefined;
@@ -71,8 +79,8 @@ export interface TrainOptions {
   /** Stages `read`, `knn` and `train`. */
   readonly onProgress?: ProgressListener | undefined;
   readonly observer?: TrainingObserver | undefined;
-  /** Hears about each epoch when it is over. */
-  readonly onEpoch?: ((epoch: TrainedEpoch) => void) | undefined;
+  /** Hears about each epoch (`concat`) or round (`pairwise`) when it is over. */
+  readonly onReport?: ((report: TrainingReport) => void) | undefined;
   /** Hears what a user should know. */
   readonly onNotice?: ((message: string) => void) | undefined;
   /** Where each option came from, for the history. */
@@ -84,15 +92,10 @@ export interface TrainSummary {
   readonly head: ModelConfig['head'];
   readonly nodes: number;
   readonly identities: number;
-  readonly heldOutNodes: number;
-  readonly heldOutIdentities: number;
-  readonly epochs: number;
-  /** The epoch that the model is of. */
-  readonly bestEpoch: number;
+  /** Steps and pairs trained on, over all epochs and networks. */
   readonly steps: number;
-  /** Pairs trained on, over all epochs. */
   readonly pairs: number;
-  /** On the held-out identities; absent without any. */
+  /** On identities that were not trained on; absent without any. */
   readonly heldOut?: {
     readonly auc: number;
     readonly accuracy: number;
@@ -108,70 +111,63 @@ export interface TrainSummary {
 export interface TrainResult {
   readonly model: NaanModel;
   readonly summary: TrainSummary;
-  readonly epochs: readonly TrainedEpoch[];
 }
 
+/** Options that only the other head has. */
+const concatOnly = ['kHops', 'heads', 'alpha', 'lrDecay', 'clip', 'dropout', 'passes'] as const;
+
 /**
- * Trains a scorer on a labelled set with the published objective (NAAN 2020): cross-entropy of pairs of a node and one of
- * its neighbours, by Adam. Identities held out choose the best epoch, and the partition and threshold that `label` takes.
+ * Trains a scorer on a labelled set: cross-entropy of pairs of a node and one of its neighbours (NAAN 2020). Identities
+ * held out choose the best epoch, and the partition and threshold that `label` takes.
  *
  * Throws BAD_INPUT, BAD_SHAPE or BAD_USAGE for what cannot be used, NOT_WRITABLE for `out`, CANCELLED after an abort,
  * when a checkpoint has been written from which `resume` goes on to the same model, bit for bit.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const began = performance.now();
-  const { out, threads, signal, onNotice, onProgress } = options;
+  const { out, onNotice } = options;
+  const head = options.head ?? trainingDefaults.head;
   const seed = options.seed ?? trainingDefaults.seed;
-  const validation = options.validation ?? trainingDefaults.validation;
   if (out !== undefined) await checkWritableDirectory(dirname(out));
 
   const { location, labels } = await findLabelled(options);
+  const identities = labels.slice();
+  const identityCount = relabel(identities);
+  if (identityCount < 2) {
+    const found = identityCount === 0 ? 'every row is -1' : 'all rows are of one identity';
+    throw new NaanError('BAD_INPUT', `labels: ${found}, expected two identities or more`);
+  }
   const { rowCount, dim } = shapeOf(location);
-  const given = await findGraph(options, rowCount);
-  const settings = settingsOf(options, given.width - 1, onNotice);
-  const { hops } = settings;
-  const config: ConcatConfig = {
-    ...{ head: 'concat', dim, heads: settings.heads, alpha: settings.alpha },
-    k1: Math.min(hops.k1, labellingHops.k1),
-    k2: Math.min(hops.k2, labellingHops.k2),
-    sampleHops: Math.min(hops.sampleHops, labellingHops.sampleHops),
-    provenance: { trainedBy: `naan ${version}`, seed: String(seed) },
-  };
-  const neighbours = Math.max(config.k1, config.k2, config.sampleHops);
-  const split = { validation, seed, neighbours, threads, signal, onProgress };
-  const { training, heldOut, normalisedRows } = await loadTrainingSet(location, given, labels, split);
-  if (normalisedRows > 0)
-    onNotice?.(`${location.name}: ${normalisedRows} rows were not unit vectors and were normalised`);
-  checkPairs(training, hops.sampleHops, 'the rows to train on', 'more --sample-hops or other labels');
-
+  const graph = await findGraph(options, head, rowCount);
+  const listed = graph.width - 1;
+  const validation = options.validation ?? defaultsOf(head).validation;
   const path = out === undefined ? undefined : checkpointPath(out);
-  if (out !== undefined) await prepareOutput(out);
-  const checkpoint = {
-    path,
-    identity: { head: config.head, dim, validation, ...settings, ...describeInputs(options) },
-    every: options.checkpointEvery ?? trainingDefaults.checkpointEvery,
-    resume: options.resume === true,
+  const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
+  const hooksFor = (settings: object) => {
+    const identity = { head, dim, validation, ...settings, ...describeInputs(options) };
+    const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
+    return { ...options, provenance, checkpoint: { path, identity, every, resume: options.resume === true } };
   };
-  const { onEpoch, observer } = options;
-  const run = { settings, config, checkpoint, threads, signal, onNotice, onProgress, onEpoch, observer };
-  const trained = await trainConcat(training, heldOut, run);
-  const judgement = trained.epochs[trained.bestEpoch - 1].heldOut;
-  const model = judgement ? calibrated(trained.model, judgement) : trained.model;
+  let settings: object;
+  let trained: Trained;
+  if (head === 'concat') {
+    const own = concatSettings(options, listed, seed);
+    settings = own;
+    if (out !== undefined) await prepareOutput(out);
+    trained = await runConcat(location, dim, graph, identities, own, { ...hooksFor(own), validation });
+  } else {
+    const meaningless = concatOnly.filter((name) => options[name] !== undefined);
+    if (meaningless.length > 0) onNotice?.(`${meaningless.join(', ')}: of head concat, not used`);
+    const own = pairwiseSettings(options, listed, seed);
+    settings = own;
+    if (out !== undefined) await prepareOutput(out);
+    trained = await runPairwise(location, graph, identities, own, hooksFor(own));
+  }
 
-  const identitiesOf = (labels: Int32Array | undefined) => new Set(labels?.filter((label) => label >= 0)).size;
+  const { model, judgement, steps, pairs } = trained;
   const summary: TrainSummary = {
-    ...{ head: config.head, nodes: rowCount },
-    identities: identitiesOf(training.labels) + identitiesOf(heldOut?.labels),
-    heldOutNodes: heldOut?.labels.length ?? 0,
-    heldOutIdentities: identitiesOf(heldOut?.labels),
-    ...{ epochs: trained.epochs.length, bestEpoch: trained.bestEpoch, steps: trained.steps },
-    pairs: trained.epochs.reduce((sum, { pairs }) => sum + pairs, 0),
-    ...(judgement && {
-      heldOut: {
-        ...{ auc: judgement.auc, accuracy: judgement.accuracy, loss: judgement.loss },
-        ...{ partition: judgement.partition, ...judgement.partitions[judgement.partition] },
-      },
-    }),
+    ...{ head, nodes: rowCount, identities: identityCount, steps, pairs },
+    ...(judgement && { heldOut: bestOf(judgement) }),
     seconds: (performance.now() - began) / 1000,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
   };
@@ -179,25 +175,24 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const history = options.history ?? join(dirname(out), 'train.json');
     await writeJson(history, {
       ...{ naan: version, node: process.version },
-      options: { ...describeOptions(options), ...settings, validation },
+      options: { ...describeOptions(options), head, validation, ...settings },
       ...(options.optionSources && { optionSources: options.optionSources }),
       inputs: describeInputs(options),
       model: { ...model.config },
       ...summary,
-      history: trained.epochs,
+      ...(judgement && { calibration: judgement.partitions }),
+      ...trained.history,
     });
-    await writeText(`${history.replace(/\.json$/, '')}.svg`, plotTraining(trained.epochs, `training of ${out}`));
+    await writeText(`${history.replace(/\.json$/, '')}.svg`, plotCourse(trained.course, `training of ${out}`));
     // The model comes last: when it is there, so is the rest, and the checkpoint has done its work.
     await writeModel(out, model);
     await removeCheckpoint(path);
   }
-  return { model, summary, epochs: trained.epochs };
+  return { model, summary };
 }
 
-function calibrated(model: NaanModel, { partition, partitions }: NonNullable<TrainedEpoch['heldOut']>): NaanModel {
-  const thresholds = Object.fromEntries(Object.entries(partitions).map(([name, { threshold }]) => [name, threshold]));
-  const { threshold } = partitions[partition];
-  return { ...model, config: { ...model.config, partition, threshold, thresholds } };
+function defaultsOf(head: ModelConfig['head']) {
+  return head === 'concat' ? concatTrainingDefaults : pairwiseTrainingDefaults;
 }
 
 /** The features, and the identity of each row. Throws BAD_INPUT without labels, BAD_SHAPE when they are not one a row. */
@@ -223,44 +218,16 @@ async function findLabelled(options: TrainOptions): Promise<{ location: MatrixLo
   return { location, labels };
 }
 
-async function findGraph({ knn, kHops, sampleHops, onProgress }: TrainOptions, rowCount: number): Promise<KnnGraph> {
+async function findGraph(options: TrainOptions, head: ModelConfig['head'], rowCount: number): Promise<KnnGraph> {
+  const { knn, onProgress, sampleHops = defaultsOf(head).sampleHops } = options;
   if (typeof knn === 'string') {
-    const [k1, k2] = kHops ?? trainingDefaults.kHops;
-    const columns = Math.max(k1, k2, sampleHops ?? trainingDefaults.sampleHops) + 1;
-    return readKnn(knn, { nodeCount: rowCount, columns, onProgress });
+    const [k1, k2] = head === 'concat' ? (options.kHops ?? concatTrainingDefaults.kHops) : [pairwiseDefaults.k, 0];
+    return readKnn(knn, { nodeCount: rowCount, columns: Math.max(k1, k2, sampleHops) + 1, onProgress });
   }
   if (knn.nodeCount !== rowCount) {
     throw new NaanError('BAD_SHAPE', `the kNN graph has ${knn.nodeCount} rows, but there are ${rowCount} features`);
   }
   return knn;
-}
-
-/** Defaults of hops are cut to the neighbours that there are; hops asked for are not. */
-function settingsOf(
-  options: TrainOptions,
-  listed: number,
-  onNotice: ((message: string) => void) | undefined,
-): ConcatSettings {
-  const d = trainingDefaults;
-  const [k1, k2] = options.kHops ?? d.kHops.map((hops) => Math.min(hops, listed));
-  const sampleHops = options.sampleHops ?? Math.min(d.sampleHops, listed);
-  const longest = Math.max(k1, k2, sampleHops);
-  if (longest > listed) {
-    throw new NaanError(
-      'BAD_USAGE',
-      `the kNN graph has ${listed} neighbours a node, expected at least ${longest} for k-hops ${k1} ${k2} and sample-hops ${sampleHops}`,
-    );
-  }
-  const cut =
-    (options.kHops === undefined && k1 < d.kHops[0]) || (options.sampleHops === undefined && sampleHops < d.sampleHops);
-  if (cut) onNotice?.(`the kNN graph has ${listed} neighbours a node: k-hops ${k1} ${k2}, sample-hops ${sampleHops}`);
-  return {
-    ...{ heads: options.heads ?? d.heads, alpha: options.alpha ?? d.alpha, hops: { k1, k2, sampleHops } },
-    ...{ learningRate: options.lr ?? d.lr, decay: options.lrDecay ?? d.lrDecay },
-    ...{ weightDecay: options.weightDecay ?? d.weightDecay, clip: options.clip ?? d.clip },
-    ...{ dropout: options.dropout ?? d.dropout, batch: options.batch ?? d.batch },
-    ...{ epochs: options.epochs ?? d.epochs, passes: options.passes ?? d.passes, seed: options.seed ?? d.seed },
-  };
 }
 
 function describeOptions({ features, knn, labels, out }: TrainOptions) {

@@ -1,12 +1,14 @@
 /** What a training run tells whoever watches it. Training knows this type and nothing else of metrics. */
 export interface TrainingObserver {
-  step(step: TrainingStep): void;
+  steps(steps: TrainingSteps): void;
 }
 
-export interface TrainingStep {
-  /** Mean cross-entropy of its pairs, in nats. */
-  readonly loss: number;
+/** One step of the optimiser or a few, averaged. */
+export interface TrainingSteps {
+  readonly steps: number;
   readonly pairs: number;
+  /** Mean cross-entropy of the pairs, in nats. */
+  readonly loss: number;
   readonly learningRate: number;
   /** Before clipping. */
   readonly gradientNorm: number;

@@ -1,5 +1,4 @@
 /** What training reads, checked and split into the part to train on and the part to judge by. */
-import { relabel } from '../cluster/relabel.js';
 import { buildKnn } from '../engine/knn-exact.js';
 import { normaliseRows } from '../engine/normalise.js';
 import { NaanError } from '../errors.js';
@@ -46,16 +45,11 @@ export async function loadTrainingSet(
   labels: Int32Array,
   options: SplitOptions,
 ): Promise<TrainingSet> {
-  const identities = labels.slice();
-  if (relabel(identities) < 2) {
-    const found = identities.every((identity) => identity === -1) ? 'every row is -1' : 'all rows are of one identity';
-    throw new NaanError('BAD_INPUT', `labels: ${found}, expected two identities or more`);
-  }
-  const parts = options.validation > 0 ? holdOut(identities, options.validation, options.seed) : undefined;
+  const parts = options.validation > 0 ? holdOut(labels, options.validation, options.seed) : undefined;
   const { rows, normalisedRows } = readParts(location, parts ?? new Uint8Array(labels.length));
-  if (parts === undefined) return { training: { features: rows[0], graph, labels: identities }, normalisedRows };
+  if (parts === undefined) return { training: { features: rows[0], graph, labels }, normalisedRows };
 
-  const of = (nodes: Int32Array) => Int32Array.from(nodes, (node) => identities[node]);
+  const of = (nodes: Int32Array) => Int32Array.from(nodes, (node) => labels[node]);
   const nodes = nodesOf(parts, 0);
   const training = { features: rows[0], graph: restrictGraph(graph, nodes), labels: of(nodes) };
   const features: MatrixLocation = { kind: 'memory', name: location.name, rows: rows[1].handle() };

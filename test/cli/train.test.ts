@@ -20,55 +20,53 @@ before(async () => {
   truth = await readLabels(features);
 });
 
-const hops = ['--head', 'concat', '--k-hops', '6', '4', '--sample-hops', '8'];
-const short = [...hops, '--batch', '256', '--passes', '2', '--epochs', '3'];
+const concat = ['--head', 'concat', '--k-hops', '6', '4', '--sample-hops', '8', '--batch', '256'];
+const pairwise = ['--head', 'pairwise', '--sample-hops', '8', '--batch', '128'];
 
-function trainFlags(out: string, more: readonly string[] = short): string[] {
+function trainFlags(out: string, more: readonly string[]): string[] {
   return ['train', '--features', features, '--knn', knn, '--out', out, ...more];
 }
 
-test('train writes a calibrated model, its history and a plot, and label takes what was calibrated', async () => {
-  const out = at('plain', 'model.safetensors');
-  const trained = await naan([...trainFlags(out), '--json']);
-  assert.equal(trained.code, 0, trained.stderr);
-  assert.deepEqual(readdirSync(dirname(out)).sort(), ['model.safetensors', 'train.json', 'train.svg']);
-  for (let epoch = 1; epoch <= 3; epoch++) {
-    assert.match(
-      trained.stderr,
-      new RegExp(`^naan train: epoch ${epoch} of 3: lr .*; held out: .* BCubed F 0\\.\\d+`, 'm'),
-    );
-  }
-  const summary = JSON.parse(trained.stdout);
-  const { config } = await readModel(out);
-  assert.equal(config.partition, summary.heldOut.partition);
-  assert.equal(config.threshold, summary.heldOut.threshold);
-  assert.equal(summary.identities, 60);
-  assert.equal(summary.heldOutIdentities, 6);
+for (const { head, flags, unit } of [
+  { head: 'concat', flags: [...concat, '--passes', '2', '--epochs', '3'], unit: 'epoch' },
+  { head: 'pairwise', flags: pairwise, unit: 'round' },
+]) {
+  test(`${head}: a calibrated model, its history and a plot, and label takes what was calibrated`, async () => {
+    const out = at(head, 'model.safetensors');
+    const trained = await naan([...trainFlags(out, flags), '--json']);
+    assert.equal(trained.code, 0, trained.stderr);
+    assert.deepEqual(readdirSync(dirname(out)).sort(), ['model.safetensors', 'train.json', 'train.svg']);
+    for (let i = 1; i <= 3; i++) {
+      const line = `^naan train: ${unit} ${i} of 3: .*loss 0\\.\\d+.*; held out: .*AUC 0\\.\\d+.* F 0\\.\\d+ by`;
+      assert.match(trained.stderr, new RegExp(line, 'm'));
+    }
+    const summary = JSON.parse(trained.stdout);
+    const { config } = await readModel(out);
+    assert.equal(config.head, head);
+    assert.equal(config.partition, summary.heldOut.partition);
+    assert.equal(config.threshold, summary.heldOut.threshold);
+    assert.equal(summary.identities, 60);
+    assert.equal(summary.nodes, truth.length);
 
-  const history = JSON.parse(readFileSync(at('plain', 'train.json'), 'utf8'));
-  assert.equal(history.history.length, 3);
-  assert.equal(history.optionSources.batch, '--batch');
-  const rates = history.history.map(({ learningRate }: { learningRate: number }) => learningRate.toPrecision(3));
+    const history = JSON.parse(readFileSync(at(head, 'train.json'), 'utf8'));
+    assert.equal(history.optionSources.batch, '--batch');
+    assert.equal(history.steps, summary.steps);
+    assert.ok(history.epochs.every(({ loss, pairs }: Record<string, number>) => loss > 0 && pairs > 0));
+    assert.match(readFileSync(at(head, 'train.svg'), 'utf8'), /^<svg [\s\S]*<\/svg>\n$/);
+
+    const split = at('unlabeled/split1');
+    const files = ['--features', `${split}_feats.npz`, '--knn', `${split}_knn.npy`];
+    const labelled = await naan(['label', ...files, '--model', out, '--out', at(head, 'labels')]);
+    assert.equal(labelled.code, 0, labelled.stderr);
+    assert.match(labelled.stdout, new RegExp(`^partition +${config.partition}$`, 'm'));
+    assert.match(labelled.stdout, /^threshold +\d\.\d+, calibrated with the model$/m);
+  });
+}
+
+test('the learning rate of concat falls after each epoch', async () => {
+  const history = JSON.parse(readFileSync(at('concat', 'train.json'), 'utf8'));
+  const rates = history.epochs.map(({ learningRate }: { learningRate: number }) => learningRate.toPrecision(3));
   assert.deepEqual(rates, ['0.00200', '0.000200', '0.0000200']);
-  assert.match(readFileSync(at('plain', 'train.svg'), 'utf8'), /^<svg [\s\S]*<\/svg>\n$/);
-
-  const split = at('unlabeled/split1');
-  const labelled = await naan([
-    ...[
-      'label',
-      '--features',
-      `${split}_feats.npz`,
-      '--knn',
-      `${split}_knn.npy`,
-      '--model',
-      out,
-      '--out',
-      at('labels'),
-    ],
-  ]);
-  assert.equal(labelled.code, 0, labelled.stderr);
-  assert.match(labelled.stdout, new RegExp(`^partition +${config.partition}$`, 'm'));
-  assert.match(labelled.stdout, /^threshold +\d\.\d+, calibrated with the model$/m);
 });
 
 /** Resolves when a file is written once more. */
@@ -82,56 +80,64 @@ function written(path: string): Promise<void> {
   });
 }
 
-/** After the first epoch two more are sure to follow: a signal then finds the run at work. */
-const long = [...hops, '--batch', '256', '--passes', '20', '--epochs', '5'];
-const firstEpoch = /epoch 1 of 5/;
+/** After the first epoch or round two more are sure to follow: a signal then finds the run at work. */
+const long = {
+  concat: { flags: [...concat, '--passes', '20', '--epochs', '5'], first: /epoch 1 of 5/ },
+  pairwise: { flags: [...pairwise, '--batch', '32', '--epochs', '5'], first: /round 1 of 3/ },
+};
 
-test('a run killed or interrupted goes on to the very same model', async () => {
-  const whole = at('whole.safetensors');
-  const uninterrupted = await naan([...trainFlags(whole, long), '--threads', '1']);
-  assert.equal(uninterrupted.code, 0, uninterrupted.stderr);
+for (const [head, { flags, first }] of Object.entries(long)) {
+  test(`${head}: a run killed or interrupted goes on to the very same model`, async () => {
+    const whole = at(`${head}-whole.safetensors`);
+    const uninterrupted = await naan([...trainFlags(whole, flags), '--threads', '1']);
+    assert.equal(uninterrupted.code, 0, uninterrupted.stderr);
 
-  const stopped = async (name: string, signal: 'SIGKILL' | 'SIGINT', every: string) => {
-    const out = at(name, 'model.safetensors');
-    const flags = [...trainFlags(out, long), '--checkpoint-every', every];
-    const { child, said, ended } = start([...flags, '--threads', '2']);
-    await said(firstEpoch);
-    if (signal === 'SIGKILL') await written(`${out}.checkpoint`);
-    child.kill(signal);
-    const { code } = await ended;
-    assert.equal(code, signal === 'SIGKILL' ? null : 130);
-    assert.equal(existsSync(out), false, 'it was stopped before it had a model');
-    assert.ok(readdirSync(dirname(out)).includes(`${basename(out)}.checkpoint`));
+    const stopped = async (name: string, signal: 'SIGKILL' | 'SIGINT', every: string) => {
+      const out = at(`${head}-${name}`, 'model.safetensors');
+      const all = [...trainFlags(out, flags), '--checkpoint-every', every];
+      const { child, said, ended } = start([...all, '--threads', '2']);
+      await said(first);
+      if (signal === 'SIGKILL') await written(`${out}.checkpoint`);
+      child.kill(signal);
+      const { code } = await ended;
+      assert.equal(code, signal === 'SIGKILL' ? null : 130);
+      assert.equal(existsSync(out), false, 'it was stopped before it had a model');
+      assert.ok(readdirSync(dirname(out)).includes(`${basename(out)}.checkpoint`));
 
-    const resumed = await naan([...flags, '--resume', '--threads', '1']);
-    assert.equal(resumed.code, 0, resumed.stderr);
-    const step = Number(/goes on from step (\d+)/.exec(resumed.stderr)?.[1]);
-    assert.ok(step > 0, resumed.stderr);
-    assert.ok(readFileSync(out).equals(readFileSync(whole)), `${name}: another model`);
-    assert.equal(existsSync(`${out}.checkpoint`), false);
-  };
-  await stopped('killed', 'SIGKILL', '5');
-  await stopped('interrupted', 'SIGINT', '1000000');
-});
+      const resumed = await naan([...all, '--resume', '--threads', '1']);
+      assert.equal(resumed.code, 0, resumed.stderr);
+      const step = Number(/goes on from step (\d+)/.exec(resumed.stderr)?.[1]);
+      assert.ok(step > 0, resumed.stderr);
+      assert.ok(readFileSync(out).equals(readFileSync(whole)), `${name}: another model`);
+      assert.equal(existsSync(`${out}.checkpoint`), false);
+    };
+    await stopped('killed', 'SIGKILL', '40');
+    await stopped('interrupted', 'SIGINT', '1000000');
+  });
+}
 
 test('a checkpoint of another run is refused, and --resume without one starts from the beginning', async () => {
   const out = at('other', 'model.safetensors');
-  const { child, said, ended } = start(trainFlags(out, long));
-  await said(firstEpoch);
+  const { child, said, ended } = start(trainFlags(out, long.concat.flags));
+  await said(long.concat.first);
   child.kill('SIGINT');
   assert.equal((await ended).code, 130);
-  const refused = await naan([...trainFlags(out, long), '--resume', '--seed', '2']);
+  const refused = await naan([...trainFlags(out, long.concat.flags), '--resume', '--seed', '2']);
   assert.equal(refused.code, 2);
   assert.match(refused.stderr, /^naan train: \S+checkpoint: was made with seed 1, got 2: [^\n]+\n$/m);
-  const anew = await naan([...trainFlags(at('anew.safetensors')), '--resume']);
+  const anew = await naan([...trainFlags(at('anew.safetensors'), pairwise), '--resume']);
   assert.equal(anew.code, 0, anew.stderr);
   assert.match(anew.stderr, /no checkpoint yet/);
 });
 
 test('metrics of a training run', async (t) => {
-  const { said, ended, child } = start([...trainFlags(at('watched.safetensors'), long), '--metrics-port', '0']);
+  const { said, ended, child } = start([
+    ...trainFlags(at('watched.safetensors'), long.concat.flags),
+    '--metrics-port',
+    '0',
+  ]);
   const [, url] = await said(/metrics at (http:\/\/127\.0\.0\.1:\d+\/metrics)\n/);
-  await said(firstEpoch);
+  await said(long.concat.first);
   const text = await (await fetch(url)).text();
   child.kill('SIGINT');
   await ended;
@@ -181,13 +187,17 @@ test('sets that nothing can be learnt from', async () => {
     'apart.txt',
     truth.map((identity) => (identity < 30 ? identity % 2 : -1)),
   );
-  await refuses('few', ['--labels', apart], /2 identities are too few to hold some out, .*--validation 0/);
+  await refuses(
+    'few',
+    ['--head', 'concat', '--labels', apart],
+    /2 identities are too few to hold some out, .*--validation 0/,
+  );
   const shorter = await labelsFile('shorter.txt', truth.slice(0, 100));
   await refuses('shorter', ['--labels', shorter], /shorter\.txt: 100 labels, expected one for each of the \d+ rows/);
   const { data, shape } = await readFloat32Array(features, 'embs');
   await writeNpy(at('bare.npy'), 'f4', shape, data);
   await refuses('bare', ['--features', at('bare.npy')], /bare\.npy: no labels are with the features: give --labels/);
-  await refuses('hops', ['--k-hops', '30', '4'], /has 20 neighbours a node, expected at least 30/);
+  await refuses('hops', ['--head', 'concat', '--k-hops', '30', '4'], /has 20 neighbours a node, expected at least 30/);
 });
 
 test('identities that never meet: no pair of two identities', async () => {
@@ -198,6 +208,7 @@ test('identities that never meet: no pair of two identities', async () => {
     return i % 4 < size ? first + ((row - first + (i % 4)) % size) : -1;
   });
   await writeNpy(at('apart.npy'), 'i4', [truth.length, 4], lists);
-  const flags = ['--knn', at('apart.npy'), '--k-hops', '3', '3', '--sample-hops', '3', '--validation', '0'];
-  await refuses('never', flags, /there is no pair of two identities/);
+  const graph = ['--knn', at('apart.npy')];
+  await refuses('never', [...graph, '--head', 'concat', '--validation', '0'], /there is no pair of two identities/);
+  await refuses('never', graph, /there is no pair of two identities/);
 });

@@ -1,0 +1,69 @@
+/** What the training of any head tells while it runs, and hands back. */
+import type { Partition } from '../cluster/partition.js';
+import type { PrecisionRecall } from '../evaluation/precision-recall.js';
+import type { NaanModel } from '../model/model.js';
+import type { ProgressListener } from '../progress.js';
+import type { Judgement } from './held-out.js';
+import type { Course } from './plot.js';
+import type { TrainingObserver } from './training-observer.js';
+
+/** After each epoch (head `concat`) or round (head `pairwise`). */
+export interface TrainingReport {
+  readonly unit: 'epoch' | 'round';
+  /** From 1. */
+  readonly index: number;
+  readonly count: number;
+  readonly learningRate: number;
+  /** Means over the pairs of the epoch; of a round, its last epoch. */
+  readonly loss: number;
+  readonly accuracy: number;
+  /** On identities that were not trained on. */
+  readonly heldOut?: Pick<Judgement, 'loss' | 'auc' | 'accuracy'> & {
+    readonly partition: Partition;
+    readonly threshold: number;
+    readonly bcubed: PrecisionRecall;
+  };
+}
+
+/** What every head's training takes besides its own settings. */
+export interface TrainingHooks {
+  readonly checkpoint: CheckpointPlan;
+  readonly signal?: AbortSignal | undefined;
+  readonly observer?: TrainingObserver | undefined;
+  readonly onProgress?: ProgressListener | undefined;
+  readonly onReport?: ((report: TrainingReport) => void) | undefined;
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+interface CheckpointPlan {
+  /** Undefined when none are to be written. */
+  readonly path: string | undefined;
+  /** Options and inputs that must be the same for a run to go on. */
+  readonly identity: Readonly<Record<string, unknown>>;
+  /** Steps from one to the next. */
+  readonly every: number;
+  readonly resume: boolean;
+}
+
+export interface Trained {
+  /** Calibrated where there were identities to calibrate by. */
+  readonly model: NaanModel;
+  readonly judgement?: Judgement | undefined;
+  readonly steps: number;
+  readonly pairs: number;
+  /** For train.json. */
+  readonly history: Readonly<Record<string, unknown>>;
+  readonly course: Course;
+}
+
+/** The model with the partition and thresholds that did best on the held-out identities. */
+export function calibrated(model: NaanModel, { partition, partitions }: Judgement): NaanModel {
+  const thresholds = Object.fromEntries(Object.entries(partitions).map(([name, { threshold }]) => [name, threshold]));
+  const { threshold } = partitions[partition];
+  return { ...model, config: { ...model.config, partition, threshold, thresholds } } as NaanModel;
+}
+
+/** A judgement in short: the partition that is best, and what it gives. */
+export function bestOf({ loss, auc, accuracy, partition, partitions }: Judgement) {
+  return { loss, auc, accuracy, partition, ...partitions[partition] };
+}
