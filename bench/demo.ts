@@ -9,22 +9,20 @@ import { fileURLToPath } from 'node:url';
 
 const folder = 'demo-run';
 
-function run(shown: string, script: string, args: readonly string[]): void {
-  console.log(`\n$ ${shown}`);
-  const path = fileURLToPath(new URL(script, import.meta.url));
-  const { status } = spawnSync(process.execPath, [path, ...args], { stdio: 'inherit' });
-  if (status !== 0) process.exit(status ?? 1);
-}
+const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 function naan(command: string): void {
-  run(`naan ${command}`, '../src/cli/main.js', command.split(' '));
+  console.log(`\n$ naan ${command}`);
+  const { status } = spawnSync(process.execPath, [main, ...command.split(' ')], { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
 }
 
 const began = performance.now();
 rmSync(folder, { recursive: true, force: true });
 naan(`generate --out ${folder} --ids 500 --dim 128 --seed 1`);
-run(`node dist/bench/demo-model.js ${folder}`, './demo-model.js', [folder]);
+const labelled = `${folder}/labeled/split0`;
 const split = `${folder}/unlabeled/split1`;
+naan(`train --features ${labelled}_feats.npz --knn ${labelled}_knn.npy --out ${folder}/model.safetensors`);
 naan(
   `label --features ${split}_feats.npz --knn ${split}_knn.npy --model ${folder}/model.safetensors --out ${folder}/out`,
 );

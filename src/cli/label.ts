@@ -32,10 +32,11 @@ function describe({ summary, partition, calibrated }: LabelResult, out: string):
     ['  largest', `${count(largest)} nodes`],
     ['without a label', count(unlabelled)],
     ['partition', partition],
-    ['threshold', `${threshold.toFixed(3)}${calibrated ? ', calibrated with the model' : ''}`],
+    ['threshold', threshold.toFixed(3)],
     ['time', duration(seconds.total)],
     ...stages,
     ['peak memory', bytes(peakRssBytes)],
   ]);
-  return `${facts}\n\nlabels are in ${out}`;
+  const origin = calibrated ? '\nthe threshold is the one calibrated with the model' : '';
+  return `${facts}\n\nlabels are in ${out}${origin}`;
 }
