@@ -83,8 +83,10 @@ function pairMeasures({ nodeCount, offsets, targets }: CandidateEdges, scores: F
 }
 
 const thresholds = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
-/** BCubed F that differ by less are equal. */
+/** On the curve of one partition, BCubed F that differ by less are equal. */
 const indifference = 1e-3;
+/** Between partitions, which make other mistakes, F has to differ by more: this much passes from fold to fold. */
+const partitionMargin = 5e-3;
 /** Of equals the first: what joins by means before what a single edge decides. */
 const preference: readonly Partition[] = ['linkage', 'whispers', 'threshold', 'propagation'];
 
@@ -105,7 +107,7 @@ export function calibrate(edges: ScoredEdges, truth: Int32Array): Pick<Judgement
   const curves = partitions.map((name) => [name, tried(name)] as const);
   const found = Object.fromEntries(curves.map(([name, curve]) => [name, steadiest(curve)]));
   const tops = Object.fromEntries(curves.map(([name, curve]) => [name, Math.max(...smoothed(curve))]));
-  const best = preference.reduce((a, b) => (tops[b] > tops[a] + indifference ? b : a));
+  const best = preference.reduce((a, b) => (tops[b] > tops[a] + partitionMargin ? b : a));
   return { partition: best, partitions: found as Record<Partition, Calibrated> };
 }
 
