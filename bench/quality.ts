@@ -8,7 +8,9 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Partition, partitionDefaults, partitionEdges } from '../src/cluster/partition.js';
+import { shapeOf } from '../src/engine/feature-source.js';
 import { normaliseRows } from '../src/engine/normalise.js';
+import { ScoringRun } from '../src/engine/scoring-run.js';
 import { auc } from '../src/evaluation/auc.js';
 import { type Agreement, evaluate } from '../src/evaluation/evaluate.js';
 import { candidateEdges } from '../src/graph/candidate-edges.js';
@@ -18,7 +20,9 @@ import { openRows } from '../src/io/matrix.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
 import { scorePairwise } from '../src/pairwise/pairwise-scorer.js';
 import { withSimilarities } from '../src/pairwise/similarities.js';
-import { calibrate } from '../src/training/held-out.js';
+import { concatSettings, runConcat } from '../src/training/concat-run.js';
+import { concatTrainingDefaults } from '../src/training/defaults.js';
+import { calibrate, type Judgement } from '../src/training/held-out.js';
 import { pairwiseDefaults, trainPairwise } from '../src/training/pairwise-training.js';
 import { report } from './report.js';
 
@@ -32,9 +36,9 @@ const { values } = parseArgs({
 const { k, sampleHops } = pairwiseDefaults;
 const shown: Partition[] = ['threshold', 'whispers', 'linkage', 'propagation'];
 
-/** Scores of split1, and of edges of split0 that nothing was learnt from: those that thresholds are chosen by. */
+/** Scores of split1, and what scores of edges of split0 that nothing was learnt from said to cut them at. */
 interface Scored {
-  readonly calibration: Float32Array;
+  readonly calibrated: Pick<Judgement, 'partition' | 'partitions'>;
   readonly scores: Float32Array;
   readonly seconds: { readonly train: number; readonly score: number };
 }
@@ -49,7 +53,8 @@ const cosine: Scorer = {
   name: 'cosine',
   seeds: 1,
   async score(labelled, unlabelled) {
-    return { calibration: cosines(labelled), scores: cosines(unlabelled), seconds: { train: 0, score: 0 } };
+    const calibrated = await calibrate({ ...labelled.edges, scores: cosines(labelled) }, labelled.labels);
+    return { calibrated, scores: cosines(unlabelled), seconds: { train: 0, score: 0 } };
   },
 };
 
@@ -62,9 +67,41 @@ const pairwise: Scorer = {
     const trained = performance.now();
     const scores = await scorePairwise(model, unlabelled.lists, unlabelled.edges);
     const seconds = { train: (trained - began) / 1000, score: (performance.now() - trained) / 1000 };
-    return { calibration, scores, seconds };
+    const calibrated = await calibrate({ ...labelled.edges, scores: calibration }, labelled.labels);
+    return { calibrated, scores, seconds };
   },
 };
+
+/** The published network, trained at the hops that it labels with; a tenth of the identities calibrates. */
+const concat: Scorer = {
+  name: 'concat',
+  seeds: Number(values.seeds),
+  async score({ location, graph, labels }, unlabelled, seed) {
+    const began = performance.now();
+    const hops = { k1: 20, k2: 10, sampleHops };
+    const settings = concatSettings({ kHops: [20, 10], sampleHops }, graph.width - 1, seed);
+    const { model, judgement } = await runConcat(location, shapeOf(location).dim, graph, labels, settings, {
+      ...{ validation: concatTrainingDefaults.validation, provenance: {} },
+      checkpoint: { path: undefined, identity: {}, every: Number.POSITIVE_INFINITY, resume: false },
+    });
+    if (!judgement) throw new Error('nothing was held out');
+    const trained = performance.now();
+    const run = new ScoringRun({ ...hops, model });
+    try {
+      const layout = { graph: unlabelled.graph };
+      run.load({ features: unlabelled.location, layout, uniteFrom: Number.POSITIVE_INFINITY });
+      await run.buildEdges();
+      await run.embedNodes();
+      await run.scoreEdges();
+      const seconds = { train: (trained - began) / 1000, score: (performance.now() - trained) / 1000 };
+      return { calibrated: judgement, scores: run.edges.scores, seconds };
+    } finally {
+      await run.close();
+    }
+  },
+};
+
+const scorers = [cosine, concat, pairwise];
 
 type Split = Awaited<ReturnType<typeof readSplit>>;
 
@@ -89,7 +126,7 @@ async function readSplit(set: string, split: number) {
     for (let e = edges.offsets[a]; e < edges.offsets[a + 1]; e++)
       same[e] = Number(labels[a] === labels[edges.targets[e]]);
   }
-  return { labels, edges, same, lists: withSimilarities(graph, rows) };
+  return { location, graph, labels, edges, same, lists: withSimilarities(graph, rows) };
 }
 
 /** Of each edge, 0 for a negative one. */
@@ -126,10 +163,9 @@ interface Row {
 const rows: Row[] = [];
 for (const set of values.sets) {
   const [labelled, unlabelled] = [await readSplit(set, 0), await readSplit(set, 1)];
-  for (const scorer of [cosine, pairwise]) {
+  for (const scorer of scorers) {
     for (let seed = 1; seed <= scorer.seeds; seed++) {
-      const { calibration, scores, seconds } = await scorer.score(labelled, unlabelled, seed);
-      const calibrated = calibrate({ ...labelled.edges, scores: calibration }, labelled.labels);
+      const { calibrated, scores, seconds } = await scorer.score(labelled, unlabelled, seed);
       for (const partition of shown) {
         const { threshold, bcubed: heldOut } = calibrated.partitions[partition];
         const began = performance.now();
@@ -158,7 +194,7 @@ console.log(
 );
 console.log('|---|---|---|---|---|---|---|---|');
 for (const set of values.sets) {
-  for (const scorer of [cosine, pairwise]) {
+  for (const scorer of scorers) {
     for (const partition of [...shown, 'calibrated'] as const) {
       const group = rows.filter(
         (row) =>

@@ -10,7 +10,7 @@ import { bestOf, calibrated, type Trained, type TrainingHooks } from './trained.
 import { checkPairs, loadTrainingSet } from './training-set.js';
 
 /** What the options say. Defaults of hops are cut to the neighbours that there are; hops asked for are not. */
-export function concatSettings(options: TrainOptions, listed: number, seed: number): ConcatSettings {
+export function concatSettings(options: Partial<TrainOptions>, listed: number, seed: number): ConcatSettings {
   const [k1, k2] = options.kHops ?? defaults.kHops.map((hops) => Math.min(hops, listed));
   const sampleHops = options.sampleHops ?? Math.min(defaults.sampleHops, listed);
   const longest = Math.max(k1, k2, sampleHops);

@@ -124,15 +124,14 @@ export async function trainConcat(
     if (checkpoint.path === undefined) return;
     await writeCheckpoint<State>(checkpoint.path, { identity: checkpoint.identity, state, tensors });
   };
-  if (checkpoint.resume && checkpoint.path !== undefined) {
-    const found = readCheckpoint<State>(checkpoint.path, checkpoint.identity);
-    if (found) {
-      for (const [name, data] of tensors) data.set(found.tensors.get(name)!);
-      state = found.state;
-      engine.steps = state.steps;
-      options.onNotice?.(`goes on from step ${state.steps}, epoch ${state.epoch + 1} of ${settings.epochs}`);
-    } else options.onNotice?.(`${checkpoint.path}: no checkpoint yet, training starts from the beginning`);
-  }
+  const restore = (path: string) => {
+    const found = readCheckpoint<State>(path, checkpoint.identity);
+    if (!found) return options.onNotice?.(`${path}: no checkpoint yet, training starts from the beginning`);
+    for (const [name, data] of tensors) data.set(found.tensors.get(name)!);
+    state = found.state;
+    engine.steps = state.steps;
+    options.onNotice?.(`goes on from step ${state.steps}, epoch ${state.epoch + 1} of ${settings.epochs}`);
+  };
   const progress = progressOf(settings, options.onProgress);
 
   /** One pass over the blocks of a cut. */
@@ -158,6 +157,12 @@ export async function trainConcat(
       state.block++;
       if (result === undefined) continue;
       const { loss, pairs, positives, correct, gradientNorm } = result;
+      if (!Number.isFinite(loss)) {
+        throw new NaanError(
+          'BAD_USAGE',
+          `the loss of step ${engine.steps} is ${loss}: expected a lower --lr than ${learningRate}`,
+        );
+      }
       state.steps = engine.steps;
       const { sums, passSums } = state;
       sums.steps++;
@@ -179,6 +184,7 @@ export async function trainConcat(
   };
 
   try {
+    if (checkpoint.resume && checkpoint.path !== undefined) restore(checkpoint.path);
     for (; state.epoch < settings.epochs && !hasStopped(state); ) {
       const learningRate = settings.learningRate * settings.decay ** state.epoch;
       while (state.pass < settings.passes) await runPass(learningRate);

@@ -1,7 +1,9 @@
 /** How well a model does on identities that it was not trained on, and what to label with: the calibration. */
+import { setImmediate } from 'node:timers/promises';
 import { linkageMerges } from '../cluster/linkage.js';
 import { type Partition, partitionDefaults, partitionEdges, partitions } from '../cluster/partition.js';
 import { ScoringRun } from '../engine/scoring-run.js';
+import { NaanError } from '../errors.js';
 import { auc } from '../evaluation/auc.js';
 import { evaluate } from '../evaluation/evaluate.js';
 import { MergeScorer } from '../evaluation/merge-scorer.js';
@@ -51,7 +53,8 @@ export async function judge(
     await run.buildEdges();
     await run.embedNodes();
     await run.scoreEdges();
-    return { ...pairMeasures(run.edges, run.edges.scores, heldOut.labels), ...calibrate(run.edges, heldOut.labels) };
+    const measures = pairMeasures(run.edges, run.edges.scores, heldOut.labels);
+    return { ...measures, ...(await calibrate(run.edges, heldOut.labels, options.signal)) };
   } finally {
     await run.close();
   }
@@ -90,21 +93,33 @@ const partitionMargin = 5e-3;
 /** Of equals the first: what joins by means before what a single edge decides. */
 const preference: readonly Partition[] = ['linkage', 'whispers', 'threshold', 'propagation'];
 
-/** The partition of the best BCubed F, and the threshold that each does best at. */
-export function calibrate(edges: ScoredEdges, truth: Int32Array): Pick<Judgement, 'partition' | 'partitions'> {
+/**
+ * The partition of the best BCubed F, and the threshold that each does best at. It looks up between partitions, for
+ * signals. Throws CANCELLED after an abort.
+ */
+export async function calibrate(
+  edges: ScoredEdges,
+  truth: Int32Array,
+  signal?: AbortSignal,
+): Promise<Pick<Judgement, 'partition' | 'partitions'>> {
   const { scores } = edges;
-  const tried = (partition: Partition): Calibrated[] => {
+  const tried = async (partition: Partition): Promise<Calibrated[]> => {
     if (partition === 'threshold') {
       const points = sweep(edges, scores, { truth, thresholds });
       return points.map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! }));
     }
     if (partition === 'linkage') return linkageCuts(edges, truth);
-    return thresholds.map((threshold) => {
+    const curve: Calibrated[] = [];
+    for (const threshold of thresholds) {
+      await setImmediate();
+      if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
       const labels = partitionEdges(edges, scores, partition, { ...partitionDefaults, threshold });
-      return { threshold, bcubed: evaluate(labels, truth).all.bcubed };
-    });
+      curve.push({ threshold, bcubed: evaluate(labels, truth).all.bcubed });
+    }
+    return curve;
   };
-  const curves = partitions.map((name) => [name, tried(name)] as const);
+  const curves: (readonly [Partition, Calibrated[]])[] = [];
+  for (const name of partitions) curves.push([name, await tried(name)]);
   const found = Object.fromEntries(curves.map(([name, curve]) => [name, steadiest(curve)]));
   const tops = Object.fromEntries(curves.map(([name, curve]) => [name, Math.max(...smoothed(curve))]));
   const best = preference.reduce((a, b) => (tops[b] > tops[a] + partitionMargin ? b : a));

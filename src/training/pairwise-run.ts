@@ -111,7 +111,7 @@ export async function runPairwise(
     const last = rounds[rounds.length - 1];
     const judgement: Judgement = {
       ...{ edges: last.edges, auc: last.auc, accuracy: last.accuracy, loss: last.loss },
-      ...calibrate({ ...edges, scores }, labels),
+      ...(await calibrate({ ...edges, scores }, labels, signal)),
     };
     return {
       model: calibrated(model, judgement),

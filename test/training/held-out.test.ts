@@ -25,9 +25,9 @@ function scoredGroups(groups: number) {
   return { edges: { ...edges, scores: placed }, truth };
 }
 
-test('calibration finds for every partition a threshold near the best, and the best partition', () => {
+test('calibration finds for every partition a threshold near the best, and the best partition', async () => {
   const { edges, truth } = scoredGroups(60);
-  const { partition, partitions: found } = calibrate(edges, truth);
+  const { partition, partitions: found } = await calibrate(edges, truth);
   const f = (name: (typeof partitions)[number], threshold: number) => {
     const labels = partitionEdges(edges, edges.scores, name, { ...partitionDefaults, threshold });
     return evaluate(labels, truth).all.bcubed.f;
