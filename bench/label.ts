@@ -3,7 +3,9 @@
  * limit of the machine measured in the same run: GEMM flops at the GEMM rate, gathered rows at the random-row rate, and
  * the input files at the rate of reading them.
  *
- *     node dist/bench/label.js [--nodes 12174 100000] [--runs 5] [--threads 2] [--shuffle]
+ *     node dist/bench/label.js [--nodes 12174 --nodes 100000] [--runs 5] [--threads 2] [--shuffle] [--model FILE]
+ *
+ * Without --model a constructed `concat` model is timed; with one of head `pairwise`, each run of it beside one of that.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '5' },
     threads: { type: 'string', default: String(availableParallelism()) },
     shuffle: { type: 'boolean', default: false },
+    model: { type: 'string' },
   },
 });
 const dim = 512;
@@ -41,10 +44,10 @@ interface RunJson {
   readonly peakRssBytes: number;
 }
 
-function labelOnce(set: string): RunJson & { wholeProcess: number } {
+function labelOnce(set: string, model = modelPath): RunJson & { wholeProcess: number } {
   const out = join(folder, 'out');
   const inputs = ['--features', join(set, 'split1_feats.npz'), '--knn', join(set, 'split1_knn.npy')];
-  const args = ['dist/src/cli/main.js', 'label', ...inputs, '--model', modelPath, '--out', out, '--quiet'];
+  const args = ['dist/src/cli/main.js', 'label', ...inputs, '--model', model, '--out', out, '--quiet'];
   const began = performance.now();
   const child = spawnSync(process.execPath, [...args, '--threads', String(threads)], { encoding: 'utf8' });
   const wholeProcess = (performance.now() - began) / 1000;
@@ -71,7 +74,12 @@ for (const nodes of values.nodes.map(Number)) {
   await writeModel(modelPath, smoothedDistanceModel(dim, [k1, k2]));
   const split = join(set, 'unlabeled');
   labelOnce(split);
-  const runs = Array.from({ length: Number(values.runs) }, () => labelOnce(split));
+  const runs: ReturnType<typeof labelOnce>[] = [];
+  const beside: ReturnType<typeof labelOnce>[] = [];
+  for (let i = 0; i < Number(values.runs); i++) {
+    runs.push(labelOnce(split));
+    if (values.model) beside.push(labelOnce(split, values.model));
+  }
   const limits = await measureLimits(threads);
 
   const [{ edges, engine, seconds, peakRssBytes }] = runs;
@@ -94,6 +102,13 @@ for (const nodes of values.nodes.map(Number)) {
     ...{ ...engine, peakRssBytes },
     limit: { ...limits, gemmSeconds, gatherSeconds, fileSeconds, limitSeconds },
     timesLimit: wholeProcess.median / limitSeconds,
+    ...(values.model && {
+      givenModel: {
+        wholeProcessSeconds: spread(beside.map((run) => run.wholeProcess)),
+        timesConcat: spread(beside.map((run, i) => run.wholeProcess / runs[i].wholeProcess)),
+        peakRssBytes: beside[0].peakRssBytes,
+      },
+    }),
   });
 }
 report(values.shuffle ? 'label-shuffled' : 'label', { results });
