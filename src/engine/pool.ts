@@ -1,8 +1,15 @@
 /**
  * A fixed number of worker threads, and running many shard tasks on them. The only file that knows Piscina.
  */
+import { setFlagsFromString } from 'node:v8';
 import { Piscina } from 'piscina';
 import { asNaanError, NaanError } from '../errors.js';
+
+/**
+ * Node 20 aborts the process ("Assertion failed: (data.first) != nullptr" in NodePlatform::ForIsolate) when a thread ends
+ * while V8 optimises one of its functions on another. So threads made from here on optimise on their own.
+ */
+setFlagsFromString('--no-concurrent-recompilation');
 
 export interface PoolOptions {
   /** Compiled worker module; its default export takes one task. */
