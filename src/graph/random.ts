@@ -97,3 +97,15 @@ function normalQuantiles(count: number): Float32Array {
   }
   return table;
 }
+
+/** 0..count-1 in random order (Fisher and Yates). */
+export function shuffled(count: number, random: RandomStream): Int32Array {
+  const order = Int32Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    const moved = order[i];
+    order[i] = order[j];
+    order[j] = moved;
+  }
+  return order;
+}

@@ -9,7 +9,7 @@
  * apart than two good ones of look-alikes, so no cosine threshold separates identities; their neighbours, however, are
  * mostly the good images of their own.
  */
-import { RandomStream } from './random.js';
+import { RandomStream, shuffled } from './random.js';
 
 const familySize = 5;
 const largestIdentity = 500;
@@ -58,7 +58,7 @@ export class SyntheticSet {
     this.starts = identityStarts(options, (identity) => this.stream('size', identity));
     this.identityCount = this.starts.length - 1;
     this.nodeCount = this.starts[this.identityCount];
-    this.order = options.shuffle ? permutation(this.nodeCount, this.stream('order', 0)) : undefined;
+    this.order = options.shuffle ? shuffled(this.nodeCount, this.stream('order', 0)) : undefined;
     this.spectrum = fallingSpectrum(this.dim);
     this.centre = new Float32Array(this.dim);
     this.pose = new Float32Array(this.dim);
@@ -166,16 +166,4 @@ function fallingSpectrum(dim: number): Float32Array {
   const spectrum = Float32Array.from({ length: dim }, (_, c) => 1 / Math.hypot(1, c / spectrumKnee));
   const norm = Math.sqrt(spectrum.reduce((sum, value) => sum + value * value, 0));
   return spectrum.map((value) => value / norm);
-}
-
-/** A random order of 0..count-1 (Fisher and Yates). */
-function permutation(count: number, random: RandomStream): Int32Array {
-  const order = Int32Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    const moved = order[i];
-    order[i] = order[j];
-    order[j] = moved;
-  }
-  return order;
 }

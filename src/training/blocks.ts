@@ -5,7 +5,7 @@
  * change from epoch to epoch, so every pair is seen in some epochs (ClusterGCN, Chiang 2019, merges clusters likewise).
  */
 import type { KnnGraph } from '../graph/knn-graph.js';
-import { RandomStream } from '../graph/random.js';
+import { RandomStream, shuffled } from '../graph/random.js';
 import type { Block } from './closure.js';
 import type { ClassWeights } from './training-engine.js';
 
@@ -74,18 +74,6 @@ function growCells(
     }
   }
   return { order, starts: [...starts, nodeCount] };
-}
-
-/** 0..count-1 in random order (Fisher and Yates). */
-function shuffled(count: number, random: RandomStream): Int32Array {
-  const order = Int32Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    const moved = order[i];
-    order[i] = order[j];
-    order[j] = moved;
-  }
-  return order;
 }
 
 /** Directed candidate pairs of labelled nodes: of the whole graph, and those that a set of blocks holds. */
