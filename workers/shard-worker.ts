@@ -1,8 +1,6 @@
 /**
  * Thread entry of the labelling engine: starts a back-end once, then runs the tasks it is given.
- * The start is not awaited here, so that a back-end that cannot start fails the first task instead of the thread.
  */
-import { workerData as piscinaData } from 'piscina';
 import { startBackend } from '../src/backends/backend.js';
 import { ConcatStages, tileCapacity } from '../src/engine/concat-stages.js';
 import { type GraphTask, runGraphTask } from '../src/engine/graph-tasks.js';
@@ -10,18 +8,17 @@ import type { ShardTask } from '../src/engine/job.js';
 import { PairwiseStages } from '../src/engine/pairwise-stages.js';
 import type { ShardWorkerData } from '../src/engine/scoring-run.js';
 import { type HeadStages, ShardRunner } from '../src/engine/shard-runner.js';
+import { startWorker } from '../src/engine/worker-start.js';
 import { NaanError, rethrowPortable } from '../src/errors.js';
 import { factor } from '../src/model/factored.js';
 import { isConcat, isPairwise } from '../src/model/model.js';
 
-const data = piscinaData as ShardWorkerData;
-
-async function start(): Promise<ShardRunner> {
+const starting = startWorker(async (data: ShardWorkerData) => {
   const worker = Atomics.add(data.tickets, 0, 1) % data.threads;
-  return new ShardRunner(await startHead(worker), worker);
-}
+  return new ShardRunner(await startHead(data, worker), worker);
+});
 
-async function startHead(worker: number): Promise<HeadStages> {
+async function startHead(data: ShardWorkerData, worker: number): Promise<HeadStages> {
   const { model, batch, k1, k2, backend, simd } = data;
   if (isPairwise(model)) return new PairwiseStages(model, { batch, plain: backend === 'reference', simd }, worker);
   if (!isConcat(model)) throw new NaanError('BAD_MODEL', 'the head of the model is not known');
@@ -32,9 +29,6 @@ async function startHead(worker: number): Promise<HeadStages> {
     worker,
   );
 }
-
-const starting = start();
-starting.catch(() => undefined);
 
 export default async function run(task: ShardTask | GraphTask): Promise<unknown> {
   try {

@@ -1,14 +1,17 @@
 /** Thread entry of training: takes its share of each step's chunks. */
-import { workerData as piscinaData } from 'piscina';
+import { startWorker } from '../src/engine/worker-start.js';
 import { BlockPass, forwardStages, stages } from '../src/training/block-pass.js';
 import { runStages } from '../src/training/stage-loop.js';
 import type { TrainingWorkerData } from '../src/training/training-engine.js';
 import type { StepTask } from '../src/training/workbench.js';
 
-const { context, control, tickets } = piscinaData as TrainingWorkerData;
-const pass = await BlockPass.create(context, Atomics.add(tickets, 0, 1) % context.sizes.threads);
+const starting = startWorker(async ({ context, control, tickets }: TrainingWorkerData) => ({
+  pass: await BlockPass.create(context, Atomics.add(tickets, 0, 1) % context.sizes.threads),
+  control,
+}));
 
 export default async (task: StepTask): Promise<void> => {
+  const { pass, control } = await starting;
   pass.open(task);
   await runStages(pass, task.update ? stages : forwardStages, control);
 };

@@ -1,9 +1,11 @@
 /**
- * A fixed number of worker threads, and running many shard tasks on them. The only file that knows Piscina.
+ * A fixed number of worker threads, and running many shard tasks on them. This file and `worker-start.ts` are all that know Piscina.
  */
+import { setTimeout } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { Piscina } from 'piscina';
 import { asNaanError, NaanError } from '../errors.js';
+import type { WorkerStart } from './worker-start.js';
 
 /**
  * Node 20 aborts the process ("Assertion failed: (data.first) != nullptr" in NodePlatform::ForIsolate) when a thread ends
@@ -11,8 +13,11 @@ import { asNaanError, NaanError } from '../errors.js';
  */
 setFlagsFromString('--no-concurrent-recompilation');
 
+/** Longest wait for a thread that starts, in case it never will. */
+const startMs = 10_000;
+
 export interface PoolOptions {
-  /** Compiled worker module; its default export takes one task. */
+  /** Compiled worker module: calls `startWorker`; its default export takes one task. */
   readonly worker: URL;
   readonly threads: number;
   /** Given to each thread once, by structured clone; shared buffers stay shared. */
@@ -40,16 +45,19 @@ export interface TaskCounts {
 
 export class Pool {
   private readonly piscina: Piscina;
+  private readonly starting = new Int32Array(new SharedArrayBuffer(4));
   readonly threads: number;
 
   constructor(options: PoolOptions) {
     this.threads = options.threads;
+    this.starting[0] = options.threads;
+    const workerData: WorkerStart = { data: options.workerData, starting: this.starting };
     this.piscina = new Piscina({
       filename: options.worker.href,
       minThreads: options.threads,
       maxThreads: options.threads,
       concurrentTasksPerWorker: 1,
-      workerData: options.workerData,
+      workerData,
     });
   }
 
@@ -121,7 +129,10 @@ export class Pool {
     }
   }
 
+  /** Ends the threads, once each has started. No task may run. */
   async close(): Promise<void> {
+    const until = performance.now() + startMs;
+    while (Atomics.load(this.starting, 0) > 0 && performance.now() < until) await setTimeout(2);
     await this.piscina.destroy();
   }
 }

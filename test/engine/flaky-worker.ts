@@ -1,4 +1,5 @@
 /** A pool worker that fails as its task says. */
+import { startWorker } from '../../src/engine/worker-start.js';
 import { NaanError, rethrowPortable } from '../../src/errors.js';
 
 export interface FlakyTask {
@@ -9,6 +10,14 @@ export interface FlakyTask {
   readonly failures: number;
   readonly badInput?: boolean;
 }
+
+/** [0]: threads that began to start, [1]: those that came to the end of it. */
+void startWorker(async (starts: Int32Array | undefined) => {
+  if (starts === undefined) return;
+  Atomics.add(starts, 0, 1);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  Atomics.add(starts, 1, 1);
+});
 
 export default ({ id, attempts, failures, badInput }: FlakyTask): number => {
   const attempt = Atomics.add(attempts, id, 1) + 1;

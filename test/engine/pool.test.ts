@@ -54,6 +54,12 @@ describe('Pool', () => {
     assert.ok(attempts.includes(0));
   });
 
+  it('ends no thread that is still starting', async () => {
+    const starts = new Int32Array(new SharedArrayBuffer(8));
+    await new Pool({ worker, threads: 2, workerData: starts }).close();
+    assert.deepEqual([...starts], [2, 2]);
+  });
+
   it('tries a task as often as told, and tells of a failure while others run', async () => {
     const attempts = new Int32Array(new SharedArrayBuffer(4 * 4));
     const pool = new Pool({ worker, threads: 2 });
