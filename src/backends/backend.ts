@@ -71,6 +71,7 @@ type BackendFactory = (model: FactoredModel, capacity: TileCapacity, options: Ba
 const loaders = {
   native: async () => (await import('./native.js')).createNative,
   reference: async () => (await import('./reference.js')).createReference,
+  tfjs: async () => (await import('./tfjs.js')).createTfjs,
 } satisfies Record<string, () => Promise<BackendFactory>>;
 
 export type BackendName = keyof typeof loaders;

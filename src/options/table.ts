@@ -323,9 +323,9 @@ export const commands = {
         help: 'pieces that the graph is cut into; the result does not depend on it',
       }),
       batch: integer({ unit: 'nodes', min: 1, default: 512, help: 'nodes gathered and multiplied at once' }),
-      backend: choice(['auto', 'native', 'reference'], {
+      backend: choice(['auto', 'native', 'tfjs', 'reference'], {
         default: 'auto',
-        help: 'what computes: ONNX Runtime and SIMD kernels (native), or slow plain loops (reference)',
+        help: 'what computes: ONNX Runtime and SIMD kernels (native), TensorFlow.js (tfjs), or slow plain loops (reference)',
       }),
       metricsPort,
     },

@@ -23,13 +23,18 @@ export interface Running {
 export interface Surroundings {
   readonly environment?: Record<string, string>;
   readonly cwd?: string;
+  /** Another copy of the program. */
+  readonly main?: string;
 }
 
 /** The environment of the tests themselves must not reach the command. */
 const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NAAN_')));
 
-export function start(args: readonly string[], { environment = {}, cwd }: Surroundings = {}): Running {
-  const child = spawn(process.execPath, [main, ...args], {
+export function start(
+  args: readonly string[],
+  { environment = {}, cwd, main: program = main }: Surroundings = {},
+): Running {
+  const child = spawn(process.execPath, [program, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...inherited, ...environment },
     ...(cwd ? { cwd } : {}),

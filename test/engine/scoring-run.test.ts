@@ -13,6 +13,7 @@ const setups: [name: string, options: EngineOptions][] = [
   ['reference', { backend: 'reference', threads: 1 }],
   ['native', { backend: 'native', threads: 2 }],
   ['native without SIMD', { backend: 'native', simd: 'scalar', threads: 1 }],
+  ['tfjs', { backend: 'tfjs', threads: 2 }],
 ];
 
 for (const [setup, options] of setups) {

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
+import { naan, temporaryFolder } from './naan.js';
+
+const folder = temporaryFolder(after);
+const hops = ['--k-hops', '10', '4', '--sample-hops', '8'];
+let inputs: Inputs;
+before(async () => {
+  inputs = await fixtureInputs(folder);
+});
+
+/** A copy of the program that finds all of its packages but those of TensorFlow.js. */
+function withoutTensorflow(name: string): { main: string; packages: string } {
+  const copy = join(folder, name);
+  const packages = join(copy, 'node_modules');
+  for (const part of ['dist/src', 'dist/workers', 'package.json']) {
+    cpSync(part, join(copy, part), { recursive: true });
+  }
+  mkdirSync(packages);
+  for (const entry of readdirSync('node_modules')) {
+    if (entry !== '@tensorflow') symlinkSync(resolve('node_modules', entry), join(packages, entry));
+  }
+  return { main: join(copy, 'dist/src/cli/main.js'), packages };
+}
+
+test('label --backend tfjs gives the labels of native', async () => {
+  const labels: string[] = [];
+  for (const backend of ['native', 'tfjs']) {
+    const out = join(folder, backend);
+    const { code, stderr } = await naan([...labelFlags(inputs, out), ...hops, '--backend', backend, '--threads', '2']);
+    assert.equal(code, 0, stderr);
+    labels.push(readFileSync(join(out, 'split1_labels.txt'), 'utf8'));
+    assert.equal(JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')).engine.backend, backend);
+  }
+  assert.equal(labels[0], labels[1]);
+  assert.ok(new Set(labels[0].split('\n')).size > 3);
+});
+
+test('where TensorFlow.js is not installed, --backend tfjs says what to install and what that needs', async () => {
+  const { main } = withoutTensorflow('missing');
+  const args = [...labelFlags(inputs, join(folder, 'unused')), ...hops, '--threads', '1'];
+  const { code, stderr } = await naan([...args, '--backend', 'tfjs'], { main });
+  assert.equal(code, 1);
+  assert.match(stderr, /^naan label: no back-end could start \(tfjs: no TensorFlow\.js is installed: [^\n]*\)\n$/);
+  assert.match(stderr, /npm install @tensorflow\/tfjs-node-gpu@4\.22\.0/);
+  assert.match(stderr, /Node 20 or 22, an NVIDIA driver, CUDA 11\.2 and cuDNN 8\.1/);
+  assert.match(stderr, /npm install @tensorflow\/tfjs-core@4\.22\.0 @tensorflow\/tfjs-backend-wasm@4\.22\.0/);
+  assert.equal((await naan([...args, '--backend', 'auto'], { main })).code, 0);
+});
+
+test('a TensorFlow.js that is installed but broken is an error, not a reason to take a slower one', async () => {
+  const { main, packages } = withoutTensorflow('broken');
+  const gpu = join(packages, '@tensorflow/tfjs-node-gpu');
+  mkdirSync(gpu, { recursive: true });
+  writeFileSync(join(gpu, 'package.json'), '{"main":"index.js"}');
+  writeFileSync(join(gpu, 'index.js'), 'throw new Error("libtensorflow.so.2: cannot open shared object file");');
+  const args = [...labelFlags(inputs, join(folder, 'unused')), ...hops, '--threads', '1'];
+  const { code, stderr } = await naan([...args, '--backend', 'tfjs'], { main });
+  assert.equal(code, 1);
+  assert.match(stderr, /@tensorflow\/tfjs-node-gpu is installed but cannot start: libtensorflow\.so\.2: cannot open/);
+});
