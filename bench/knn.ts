@@ -8,10 +8,10 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildKnn } from '../src/engine/knn-exact.js';
+import { measureLimits } from '../src/engine/limits.js';
 import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { SyntheticSet } from '../src/graph/synthetic-set.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
-import { measureLimits } from './limits.js';
 import { report, spread } from './report.js';
 
 const { values } = parseArgs({
@@ -35,7 +35,7 @@ validate(await search());
 const seconds: number[] = [];
 const limits: number[] = [];
 for (let run = 0; run < repeat; run++) {
-  limits.push((await measureLimits(threads)).gemmGflops);
+  limits.push((await measureLimits({ threads })).gemmGflops);
   const began = performance.now();
   await search();
   seconds.push((performance.now() - began) / 1000);

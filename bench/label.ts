@@ -13,9 +13,8 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { generate } from '../src/engine/generate.js';
-
+import { measureLimits } from '../src/engine/limits.js';
 import { writeModel } from '../src/model/model-file.js';
-import { measureLimits } from './limits.js';
 import { report, spread } from './report.js';
 import { smoothedDistanceModel } from './smoothed-distance-model.js';
 
@@ -80,7 +79,7 @@ for (const nodes of values.nodes.map(Number)) {
     runs.push(labelOnce(split));
     if (values.model) beside.push(labelOnce(split, values.model));
   }
-  const limits = await measureLimits(threads);
+  const limits = await measureLimits({ threads });
 
   const [{ edges, engine, seconds, peakRssBytes }] = runs;
   const wholeProcess = spread(runs.map((run) => run.wholeProcess));

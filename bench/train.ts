@@ -6,13 +6,13 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { type Limits, measureLimits } from '../src/engine/limits.js';
 import { plantKnn } from '../src/graph/knn-planted.js';
 import { SyntheticSet } from '../src/graph/synthetic-set.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
 import { balancedWeights, coverageOf, cutBlocks } from '../src/training/blocks.js';
 import type { Closure, Hops } from '../src/training/closure.js';
 import { TrainingEngine } from '../src/training/training-engine.js';
-import { type Limits, measureLimits } from './limits.js';
 import { report, spread } from './report.js';
 
 const { values } = parseArgs({
@@ -48,8 +48,16 @@ function flopsOf({ rowCount, oneHopCount, blockCount, attention, targets }: Clos
 
 /** Measured before and after, as the machine may be shared. */
 function meanOf(a: Limits, b: Limits): Limits {
-  const mean = (name: 'gemmGflops' | 'randomRowGBps') => (a[name] + b[name]) / 2;
-  return { threads: a.threads, gemmGflops: mean('gemmGflops'), randomRowGBps: mean('randomRowGBps') };
+  const mean = (name: 'gemmGflops' | 'randomRowGBps' | 'streamGBps') => (a[name] + b[name]) / 2;
+  const { threads } = a;
+  return {
+    ...{
+      threads,
+      gemmGflops: mean('gemmGflops'),
+      randomRowGBps: mean('randomRowGBps'),
+      streamGBps: mean('streamGBps'),
+    },
+  };
 }
 
 const set = new SyntheticSet({ seed: 1, split: 0, dim, extent: { nodes }, shuffle: false });
@@ -63,7 +71,7 @@ for (const hops of cases) {
   const architecture = { dim, heads: 1, head: 'concat' as const };
   const engine = new TrainingEngine({ architecture, alpha: 0.2, hops, features, graph, labels, seed: 1, threads });
   engine.parameters.initialise(1);
-  const before = await measureLimits(threads);
+  const before = await measureLimits({ threads });
   const rates: number[] = [];
   const totals = { steps: 0, pairs: 0, cpuSeconds: 0, gemm: 0, kernels: 0, seconds: 0, rows: 0, oneHop: 0, block: 0 };
   let coverage = 0;
@@ -101,7 +109,7 @@ for (const hops of cases) {
     rates.push(pairs / seconds);
   }
   await engine.close();
-  const limits = meanOf(before, await measureLimits(threads));
+  const limits = meanOf(before, await measureLimits({ threads }));
   const gflops = totals.gemm / totals.seconds / 1e9;
   results.push({
     ...{ nodes, dim, ...hops, threads, blockNodes, cellNodes, epochs },
