@@ -3,7 +3,7 @@
  * back after.
  */
 import type { Backend, TileCapacity } from '../backends/backend.js';
-import { SharedRows } from '../memory/shared-rows.js';
+import { openStore, type RowStore } from '../memory/row-store.js';
 import type { FactoredModel } from '../model/factored.js';
 import type { Halo } from './halo.js';
 import type { ConcatMemory, HeadStage } from './job.js';
@@ -17,11 +17,17 @@ export function tileCapacity(batch: number, k1: number, k2: number): TileCapacit
   return { nodes: batch, width, rows: batch * width, edges: batch * width };
 }
 
+interface OpenedJob {
+  readonly open: OpenJob;
+  readonly memory: ConcatMemory;
+  readonly a: RowStore;
+  readonly b: RowStore;
+  readonly c: RowStore;
+}
+
 export class ConcatStages implements HeadStages {
   readonly localRows: number;
-  private opened:
-    | { readonly open: OpenJob; readonly memory: ConcatMemory; readonly a: SharedRows; readonly b: SharedRows }
-    | undefined;
+  private opened: OpenedJob | undefined;
 
   constructor(
     private readonly backend: Backend,
@@ -69,12 +75,10 @@ export class ConcatStages implements HeadStages {
     await backend.project(count);
     const at = open.own(start, end, job.positions);
     a.scatter(tile.h, at, count);
-    for (let i = 0; i < count; i++) {
-      for (let m = 0; m < heads; m++) {
-        memory.s[at[i] * heads + m] = tile.s[i * heads + m];
-        memory.t[at[i] * heads + m] = tile.t[i * heads + m];
-      }
-    }
+    open.columns.keep('s', start * heads, tile.s.subarray(0, count * heads));
+    open.columns.keep('t', start * heads, tile.t.subarray(0, count * heads));
+    scatterScalars(tile.s, at, count, heads, memory.s);
+    scatterScalars(tile.t, at, count, heads, memory.t);
   }
 
   private async aggregate(open: OpenJob, start: number, end: number): Promise<void> {
@@ -99,13 +103,14 @@ export class ConcatStages implements HeadStages {
     tile.s.set(memory.s.subarray(start * heads, end * heads));
     await backend.aggregate(count);
     b.scatter(tile.h, open.own(start, end), count);
+    open.columns.keep('tz', start * heads, tile.t.subarray(0, count * heads));
     memory.tz.set(tile.t.subarray(0, count * heads), start * heads);
   }
 
   /** Local rows 0..count-1 are the nodes' own h, the rest the z of their neighbours. */
   private async embed(open: OpenJob, start: number, end: number): Promise<void> {
     const { job, halo } = open;
-    const { a, b, memory } = this.open(open);
+    const { a, b, c, memory } = this.open(open);
     const { backend, model } = this;
     const { tile } = backend;
     const count = end - start;
@@ -115,9 +120,9 @@ export class ConcatStages implements HeadStages {
     for (let i = 0; i < count; i++) {
       const row = (start + i) * job.width;
       tile.lists[i * width] = i;
-      for (let c = 1; c < width; c++) {
-        const node = c <= memory.k1 ? job.neighbours[row + c] : -1;
-        tile.lists[i * width + c] = node < 0 ? -1 : count + halo.slot(node);
+      for (let rank = 1; rank < width; rank++) {
+        const node = rank <= memory.k1 ? job.neighbours[row + rank] : -1;
+        tile.lists[i * width + rank] = node < 0 ? -1 : count + halo.slot(node);
       }
     }
     const self = open.own(start, end);
@@ -128,16 +133,16 @@ export class ConcatStages implements HeadStages {
     tile.rowT.set(memory.t.subarray(start * heads, end * heads));
     gatherScalars(memory.tz, halo, heads, tile.rowT, count);
     await backend.embed(count);
-    a.scatter(tile.centres, self, count, model.paddedDim);
+    c.scatter(tile.centres, self, count, model.paddedDim);
   }
 
   private async split(open: OpenJob, start: number, end: number): Promise<void> {
-    const { a, b } = this.open(open);
+    const { a, b, c } = this.open(open);
     const { backend, model } = this;
     const { tile } = backend;
     const count = end - start;
     const self = open.own(start, end);
-    a.gather(self, count, tile.centres, model.paddedDim);
+    c.gather(self, count, tile.centres, model.paddedDim);
     await backend.split(count);
     a.scatter(tile.left, self, count, model.paddedDim);
     b.scatter(tile.right, self, count, model.paddedDim);
@@ -166,17 +171,52 @@ export class ConcatStages implements HeadStages {
       open.counters.add(this.worker, 'rowsGathered', halo.count);
       await backend.score(until - first);
       scores.set(tile.scores.subarray(0, until - first), first);
+      open.columns.keep('scores', first, tile.scores.subarray(0, until - first));
       first = until;
     }
   }
 
-  private open(open: OpenJob) {
+  async restore(stage: HeadStage, _round: number, open: OpenJob, start: number, end: number): Promise<void> {
+    const { memory } = this.open(open);
+    const { columns, job } = open;
+    const { tile } = this.backend;
+    const count = end - start;
+    const heads = this.model.heads.length;
+    if (stage === 'project') {
+      const at = open.own(start, end, job.positions);
+      columns.recall('s', start * heads, tile.s.subarray(0, count * heads));
+      columns.recall('t', start * heads, tile.t.subarray(0, count * heads));
+      scatterScalars(tile.s, at, count, heads, memory.s);
+      scatterScalars(tile.t, at, count, heads, memory.t);
+    } else if (stage === 'aggregate') {
+      columns.recall('tz', start * heads, memory.tz.subarray(start * heads, end * heads));
+    } else if (stage === 'score') {
+      const { offsets, scores } = open.edges();
+      columns.recall('scores', offsets[start], scores.subarray(offsets[start], offsets[end]));
+    }
+  }
+
+  close(): void {
+    if (!this.opened) return;
+    for (const store of [this.opened.a, this.opened.b, this.opened.c]) store.close();
+    this.opened = undefined;
+  }
+
+  private open(open: OpenJob): OpenedJob {
     if (this.opened?.open !== open) {
       const { head } = open.job;
       if (head.kind !== 'concat') throw new Error(`the job is for head '${head.kind}'`);
-      this.opened = { open, memory: head, a: SharedRows.from(head.a), b: SharedRows.from(head.b) };
+      this.close();
+      this.opened = { open, memory: head, a: openStore(head.a), b: openStore(head.b), c: openStore(head.c) };
     }
     return this.opened;
+  }
+}
+
+/** values [count × heads] → rows ids[0..count) of out [n × heads]. */
+function scatterScalars(values: Float32Array, ids: Int32Array, count: number, heads: number, out: Float32Array): void {
+  for (let i = 0; i < count; i++) {
+    for (let m = 0; m < heads; m++) out[ids[i] * heads + m] = values[i * heads + m];
   }
 }
 

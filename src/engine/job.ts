@@ -6,7 +6,7 @@
  */
 import type { SharedDisjointSetHandle } from '../cluster/shared-disjoint-set.js';
 import type { MatrixLocation } from '../io/matrix.js';
-import type { SharedRowsHandle } from '../memory/shared-rows.js';
+import type { RowStoreHandle } from '../memory/row-store.js';
 import type { PairwiseJob } from '../pairwise/pairwise-scorer.js';
 import type { CountersHandle } from './counters.js';
 
@@ -38,26 +38,32 @@ export interface LabelJob {
   readonly counters: CountersHandle;
   /** Nodes finished by shard in the stage that runs, so that a task that is run again goes on where it stopped. */
   readonly finished: Int32Array;
+  /** Where rows and columns are kept in files, so that they survive a crash. */
+  readonly workDir?: string | undefined;
   /** [1]: not zero asks every worker to stop. */
   readonly cancel: Int32Array;
 }
 
 /**
- * Rows live in two stores of n × M·p that the stages reuse, so that the job holds two n × d matrices and no third:
+ * Rows live in stores of n × M·p that the stages reuse:
  *
  *   stage      reads                            writes
  *   project    x (file)                         A = h, s, t
  *   aggregate  A, t of N(i)[0..k2]              B = h of z, tz
- *   embed      A, s, t of i; B, tz of N(i)      A = c      (only the owner reads h_i here, so c may take its place)
- *   split      A                                A = left, B = right
+ *   embed      A, s, t of i; B, tz of N(i)      C = c
+ *   split      C                                A = left, B = right
  *   score      A of a, B of b of each edge      scores
+ *
+ * In memory C is A: only the owner reads h_i when it is replaced by c_i, so the job holds two n × d matrices and no third.
+ * In files C is a third, so that a stage never overwrites what it reads and can be run again after a crash.
  */
 export interface ConcatMemory {
   readonly kind: 'concat';
   readonly k1: number;
   readonly k2: number;
-  readonly a: SharedRowsHandle;
-  readonly b: SharedRowsHandle;
+  readonly a: RowStoreHandle;
+  readonly b: RowStoreHandle;
+  readonly c: RowStoreHandle;
   /** [n × M]. */
   readonly s: Float32Array;
   readonly t: Float32Array;
@@ -73,9 +79,9 @@ export interface ConcatMemory {
  */
 export interface PairwiseMemory {
   readonly kind: 'pairwise';
-  readonly rows: SharedRowsHandle;
+  readonly rows: RowStoreHandle;
   /** Allocated once edges are counted. */
-  readonly scoring?: Omit<PairwiseJob, 'structure'> & { readonly structure: SharedRowsHandle };
+  readonly scoring?: Omit<PairwiseJob, 'structure'> & { readonly structure: RowStoreHandle };
   readonly earlier?: Float32Array;
 }
 
@@ -96,6 +102,8 @@ export interface ShardTask {
   readonly round: number;
   readonly shard: Shard;
   readonly job: LabelJob;
+  /** Brings back to memory what an earlier process left in files, instead of computing it. */
+  readonly restore?: boolean;
 }
 
 /** n nodes in `count` contiguous shards whose sizes differ by at most one. */

@@ -1,4 +1,5 @@
 /** The main job, from files to pseudo-labels. */
+import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Partition, type PartitionOptions, partitionDefaults } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
@@ -13,7 +14,8 @@ import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
 import { type FeatureSource, locateSource, shapeOf } from './feature-source.js';
-import { type EngineOptions, ScoringRun } from './scoring-run.js';
+import { type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
+import { WorkDir, workHeader } from './work-dir.js';
 
 export interface LabelOptions extends EngineOptions {
   readonly features: FeatureSource;
@@ -38,6 +40,13 @@ export interface LabelOptions extends EngineOptions {
   readonly maxIterations?: number | undefined;
   readonly start?: 'threshold' | 'all' | undefined;
   readonly leftovers?: 'components' | 'merge' | undefined;
+  /**
+   * Folder in which the run keeps rows and finished shards, so that it survives a crash: the same call goes on where it
+   * stopped. Inputs must be files.
+   */
+  readonly workDir?: string | undefined;
+  /** Give up what `workDir` holds and start anew. */
+  readonly restart?: boolean | undefined;
   /** Keep candidate edges and scores: in the result, and as files. */
   readonly saveEdges?: boolean | undefined;
   /** Where each option came from, for run.json. */
@@ -110,7 +119,12 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   // Components of these edges are made while scoring.
   const uniteFrom = partition !== 'threshold' && ladder.start === 'all' ? Number.NEGATIVE_INFINITY : ladder.threshold;
 
-  const run = new ScoringRun({ ...options, model, k1, k2, sampleHops });
+  const work =
+    options.workDir === undefined
+      ? undefined
+      : await openWork(options.workDir, options, { model, features, k1, k2, sampleHops });
+  const precision = work?.header.precision ?? options.precision;
+  const run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
   try {
     const columns = Math.max(k1, k2, sampleHops) + 1;
     const graph = await timed('read', () => findGraph(options, features, columns));
@@ -161,6 +175,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
         });
       });
     }
+    await work?.finish();
     return {
       ...{ summary: summary(), partition },
       calibrated: options.threshold === undefined && calibrated !== undefined,
@@ -182,6 +197,40 @@ function hopsOf({ kHops, sampleHops }: LabelOptions, { config }: NaanModel) {
   const hops = config.head === 'concat' ? [config.k1, config.k2] : [config.k, config.k];
   const [k1, k2] = config.head === 'concat' ? (kHops ?? [Math.min(20, hops[0]), Math.min(10, hops[1])]) : hops;
   return { k1, k2, sampleHops: sampleHops ?? Math.min(20, config.sampleHops) };
+}
+
+/** The work directory, with what its values depend on. */
+async function openWork(
+  path: string,
+  options: LabelOptions,
+  {
+    model,
+    features,
+    k1,
+    k2,
+    sampleHops,
+  }: { model: NaanModel; features: MatrixLocation; k1: number; k2: number; sampleHops: number },
+): Promise<WorkDir> {
+  const { knn, restart = false, threads = availableParallelism(), batch = 512, shards, precision = 'f32' } = options;
+  const inputs = { features: options.features, knn, model: options.model };
+  const identity: Record<string, unknown> = { k1, k2, sampleHops, backend: options.backend ?? 'auto' };
+  for (const [name, input] of Object.entries(inputs)) {
+    if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} are in memory, expected a file`);
+    identity[name] = digestFile(input).sampledSha256;
+  }
+  const { rowCount: nodes } = shapeOf(features);
+  const header = workHeader({
+    ...{ identity, nodes, precision, stages: keptStages(model) },
+    shards: shardCount(nodes, { shards, threads, batch }),
+  });
+  const work = await WorkDir.open(path, header, restart);
+  if (work.resumed) {
+    const all = work.header.stages.length * work.header.shards;
+    options.onNotice?.(
+      `${path}: going on with the run of ${work.header.started}: ${work.doneCount} of ${all} shards are done`,
+    );
+  }
+  return work;
 }
 
 /** Part of the threads' time, over the sharded stages, that they spent working. */

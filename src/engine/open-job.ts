@@ -2,6 +2,7 @@
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { type CandidateEdges, EdgeBuilder } from '../graph/candidate-edges.js';
 import { openRows, type RowReader } from '../io/matrix.js';
+import { ColumnFiles } from './column-files.js';
 import { Counters } from './counters.js';
 import { Halo } from './halo.js';
 import type { LabelJob } from './job.js';
@@ -11,6 +12,7 @@ export class OpenJob {
   readonly components: SharedDisjointSet;
   readonly halo: Halo;
   readonly reader: RowReader;
+  readonly columns: ColumnFiles;
   private readonly ids: Int32Array;
   private builder: EdgeBuilder | undefined;
 
@@ -23,11 +25,13 @@ export class OpenJob {
     this.components = SharedDisjointSet.from(job.components);
     this.halo = new Halo(job.nodeCount, localRows);
     this.reader = openRows(job.features);
+    this.columns = new ColumnFiles(job.workDir);
     this.ids = new Int32Array(job.batch);
   }
 
   close(): void {
     this.reader.close();
+    this.columns.close();
   }
 
   edgeBuilder(): EdgeBuilder {

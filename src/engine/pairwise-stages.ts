@@ -1,7 +1,7 @@
 /** The stages of the `pairwise` head: cosines along the kNN lists, then rounds of scores over the graph alone. */
 import { Arena } from '../kernels/arena.js';
 import { type Kernels, loadKernels, type SimdLevel } from '../kernels/kernels.js';
-import { SharedRows } from '../memory/shared-rows.js';
+import { openStore, type RowStore } from '../memory/row-store.js';
 import type { PairwiseModel } from '../model/model.js';
 import { type PairwiseJob, PairwiseScorer } from '../pairwise/pairwise-scorer.js';
 import { summariseLists } from '../pairwise/structural-features.js';
@@ -51,6 +51,25 @@ export class PairwiseStages implements HeadStages {
     }
   }
 
+  async restore(stage: HeadStage, round: number, open: OpenJob, start: number, end: number): Promise<void> {
+    if (this.opened?.open !== open) this.opened = new OpenedJob(open);
+    const { opened } = this;
+    if (stage === 'similarities') {
+      const { similarities, width } = opened.scoring().lists;
+      open.columns.recall(stage, start * width, similarities.subarray(start * width, end * width));
+      this.summariseLists(opened, start, end);
+    } else if (stage === 'score') {
+      const { offsets } = open.job;
+      const scores = opened.scoresOf(round).subarray(offsets[start], offsets[end]);
+      open.columns.recall(`scores${round}`, offsets[start], scores);
+    }
+  }
+
+  close(): void {
+    this.opened?.close();
+    this.opened = undefined;
+  }
+
   /** Here [start, end) are rows of the file: it is read in its own order, and rows are put at their positions. */
   private load({ open, rows }: OpenedJob, start: number, end: number): void {
     const { job, reader, counters } = open;
@@ -81,10 +100,15 @@ export class PairwiseStages implements HeadStages {
     rows.gather(halo.ids, halo.count, local);
     open.counters.add(this.worker, 'rowsGathered', halo.count);
     kernels.listDots({ count, width, dim: rows.dim, lists, rows: local, out });
-    for (let i = 0; i < count; i++) {
-      scoring.lists.similarities.set(out.subarray(i * width, (i + 1) * width), (start + i) * job.width);
-    }
-    summariseLists(scoring.lists, this.model.config.k, start, end, scoring.listSummaries);
+    const { similarities } = scoring.lists;
+    for (let i = 0; i < count; i++) similarities.set(out.subarray(i * width, (i + 1) * width), (start + i) * job.width);
+    open.columns.keep('similarities', start * job.width, similarities.subarray(start * job.width, end * job.width));
+    this.summariseLists(opened, start, end);
+  }
+
+  private summariseLists(opened: OpenedJob, start: number, end: number): void {
+    const { lists, listSummaries } = opened.scoring();
+    summariseLists(lists, this.model.config.k, start, end, listSummaries);
   }
 
   private async summarise(opened: OpenedJob, round: number, start: number, end: number): Promise<void> {
@@ -95,6 +119,7 @@ export class PairwiseStages implements HeadStages {
     const { offsets } = opened.open.job;
     const [previous, scores] = [opened.scoresOf(round - 1), opened.scoresOf(round)];
     await (await this.scorer(opened)).score(round, offsets[start], offsets[end], previous, scores);
+    opened.open.columns.keep(`scores${round}`, offsets[start], scores.subarray(offsets[start], offsets[end]));
   }
 
   private scorer(opened: OpenedJob): Promise<PairwiseScorer> {
@@ -118,7 +143,8 @@ export class PairwiseStages implements HeadStages {
 
 class OpenedJob {
   private readonly memory: PairwiseMemory;
-  readonly rows: SharedRows;
+  readonly rows: RowStore;
+  private job: PairwiseJob | undefined;
   tile:
     | {
         readonly kernels: Kernels;
@@ -133,13 +159,19 @@ class OpenedJob {
     const { head } = open.job;
     if (head.kind !== 'pairwise') throw new Error(`the job is for head '${head.kind}'`);
     this.memory = head;
-    this.rows = SharedRows.from(head.rows);
+    this.rows = openStore(head.rows);
   }
 
   scoring(): PairwiseJob {
     const { scoring } = this.memory;
     if (!scoring) throw new Error('the edges of this job are not counted yet');
-    return { ...scoring, structure: SharedRows.from(scoring.structure) };
+    this.job ??= { ...scoring, structure: openStore(scoring.structure) };
+    return this.job;
+  }
+
+  close(): void {
+    this.rows.close();
+    this.job?.structure.close();
   }
 
   /** Where a round's scores lie: those of the last in `scores`, the others by turns. */

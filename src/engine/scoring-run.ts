@@ -4,6 +4,7 @@
  * and shards, and for any order of the nodes.
  */
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import type { BackendName } from '../backends/backend.js';
 import type { Partition, PartitionOptions } from '../cluster/partition.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
@@ -13,17 +14,26 @@ import type { KnnGraph } from '../graph/knn-graph.js';
 import type { ReverseEdges } from '../graph/reverse-edges.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
-import { SharedRows } from '../memory/shared-rows.js';
+import { allocateRows, openStore, type Precision, type RowStore, type RowStoreHandle } from '../memory/row-store.js';
 import type { RunObserver } from '../metrics/run-observer.js';
-import type { NaanModel } from '../model/model.js';
+import { type NaanModel, structuralFeatureCount } from '../model/model.js';
 import { allocatePairwiseJob } from '../pairwise/pairwise-scorer.js';
 import type { ProgressListener } from '../progress.js';
 import { Counters, type Stage } from './counters.js';
 import { shapeOf } from './feature-source.js';
 import type { CutTask, LayOutTask, Layout, PairsTask, SortedPairs } from './graph-tasks.js';
-import { cutShards, type LabelJob, type PairwiseMemory, type Shard, type ShardStage, type ShardTask } from './job.js';
+import {
+  cutShards,
+  type HeadStage,
+  type LabelJob,
+  type PairwiseMemory,
+  type Shard,
+  type ShardStage,
+  type ShardTask,
+} from './job.js';
 import { Pool } from './pool.js';
 import type { ShardResult } from './shard-runner.js';
+import type { WorkDir } from './work-dir.js';
 
 export interface EngineOptions {
   /** Worker threads; default: the cores this process may use. */
@@ -35,6 +45,8 @@ export interface EngineOptions {
   readonly backend?: BackendName | 'auto' | undefined;
   /** Forces a SIMD level of the native back-end; default: the best that this engine runs. */
   readonly simd?: SimdLevel | undefined;
+  /** How rows are stored between stages; default f32. */
+  readonly precision?: Precision | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ProgressListener | undefined;
   readonly observer?: RunObserver | undefined;
@@ -45,6 +57,8 @@ export interface ScoringOptions extends EngineOptions {
   readonly k1: number;
   readonly k2: number;
   readonly sampleHops: number;
+  /** Where rows and finished shards are kept in files; without it rows are in memory. */
+  readonly work?: WorkDir | undefined;
 }
 
 export interface ScoringInput {
@@ -69,6 +83,7 @@ export interface ShardWorkerData {
 
 const progressIntervalMs = 200;
 const nodesOfAShard = 8192;
+const concatStages = ['project', 'aggregate', 'embed', 'split', 'score'] as const;
 
 export class ScoringRun {
   readonly threads: number;
@@ -131,10 +146,10 @@ export class ScoringRun {
   load(input: ScoringInput): void {
     const { features, layout } = input;
     const { graph, order, positions } = layout;
-    const { model, sampleHops, shards = 'auto' } = this.options;
+    const { model, sampleHops, shards, work } = this.options;
     const nodeCount = graph.nodeCount;
     this.checkWidth(graph);
-    const count = shards === 'auto' ? this.autoShards(nodeCount) : Math.min(shards, nodeCount);
+    const count = work?.header.shards ?? shardCount(nodeCount, { shards, threads: this.threads, batch: this.batch });
     this.shards = cutShards(nodeCount, count);
     this.current = {
       ...{ version: 0, features, nodeCount, sampleHops, batch: this.batch, uniteFrom: input.uniteFrom },
@@ -145,6 +160,7 @@ export class ScoringRun {
       rounds: model.config.head === 'pairwise' ? model.config.rounds : 1,
       head: this.headMemory(graph, shapeOf(features).dim),
       finished: new Int32Array(new SharedArrayBuffer(count * 4)),
+      workDir: work?.path,
     };
     this.options.observer?.start({ counters: this.counters, threads: this.threads, shards: count });
   }
@@ -180,7 +196,11 @@ export class ScoringRun {
   /** Afterwards `edges.scores` and `components` are complete. */
   async scoreEdges(): Promise<void> {
     const { head, rounds, nodeCount } = this.job;
-    if (head.kind === 'concat') await this.timed('split', 'nodes', nodeCount, () => this.runStage('split'));
+    if (head.kind === 'concat') {
+      // The split overwrites in files what embed has read: from now on c must be on the disk.
+      await this.options.work?.flush();
+      await this.timed('split', 'nodes', nodeCount, () => this.runStage('split'));
+    }
     await this.timed('score', 'edges', rounds * this.edges.targets.length, async () => {
       for (let round = 0; round < rounds; round++) {
         if (round > 0) await this.runStage('summarise', round);
@@ -190,10 +210,10 @@ export class ScoringRun {
   }
 
   /** Head `concat`: c of each node after `embedNodes`, in positions: the first p columns of [n × M·p]. */
-  get centres(): SharedRows {
+  get centres(): RowStore {
     const { head } = this.job;
     if (head.kind !== 'concat') throw new Error(`head '${head.kind}' has no centres`);
-    return SharedRows.from(head.a);
+    return openStore(head.c);
   }
 
   /** Candidate edges in positions, keyed by the end of smaller input number, and their scores [E]. */
@@ -215,6 +235,7 @@ export class ScoringRun {
   async close(): Promise<void> {
     this.options.signal?.removeEventListener('abort', this.stop);
     await this.pool.close();
+    await this.options.work?.close();
   }
 
   private get job(): LabelJob {
@@ -238,19 +259,29 @@ export class ScoringRun {
     const { model, k1, k2 } = this.options;
     const paddedDim = Math.ceil(dim / 4) * 4;
     if (model.config.head === 'pairwise') {
-      return { kind: 'pairwise', rows: SharedRows.allocate(nodeCount, paddedDim).handle() };
+      return { kind: 'pairwise', rows: this.rows('x', nodeCount, paddedDim) };
     }
     const { heads } = model.config;
+    const [a, b] = [this.rows('a', nodeCount, heads * paddedDim), this.rows('b', nodeCount, heads * paddedDim)];
     return {
-      ...{ kind: 'concat', k1, k2 },
-      a: SharedRows.allocate(nodeCount, heads * paddedDim).handle(),
-      b: SharedRows.allocate(nodeCount, heads * paddedDim).handle(),
+      ...{ kind: 'concat', k1, k2, a, b },
+      c: this.options.work ? this.rows('c', nodeCount, heads * paddedDim) : a,
       ...{
         s: sharedFloats(nodeCount * heads),
         t: sharedFloats(nodeCount * heads),
         tz: sharedFloats(nodeCount * heads),
       },
     };
+  }
+
+  private rows(
+    name: string,
+    rowCount: number,
+    dim: number,
+    precision = this.options.precision ?? 'f32',
+  ): RowStoreHandle {
+    const { work } = this.options;
+    return allocateRows({ rowCount, dim, precision }, work && join(work.path, `${name}.rows`));
   }
 
   /** What a head that scores in rounds keeps of the edges. */
@@ -264,9 +295,10 @@ export class ScoringRun {
     };
     const { config } = this.options.model;
     const k = config.head === 'pairwise' ? config.k : 0;
-    const scoring = allocatePairwiseJob(lists, { nodeCount, offsets, targets }, reverse, k);
+    const structure = this.rows('structure', targets.length, structuralFeatureCount, 'f32');
+    const scoring = allocatePairwiseJob(lists, { nodeCount, offsets, targets }, reverse, k, openStore(structure));
     return {
-      ...{ ...head, scoring: { ...scoring, structure: scoring.structure.handle() } },
+      ...{ ...head, scoring: { ...scoring, structure } },
       earlier: sharedFloats(targets.length),
     };
   }
@@ -277,22 +309,23 @@ export class ScoringRun {
     return head.scoring.reverse;
   }
 
-  private autoShards(nodeCount: number): number {
-    const wanted = Math.max(4 * this.threads, Math.ceil(nodeCount / nodesOfAShard));
-    return Math.max(1, Math.min(wanted, Math.ceil(nodeCount / this.batch)));
-  }
-
   private async runStage(stage: ShardStage, round = 0): Promise<void> {
     const { job } = this;
+    const { work } = this.options;
+    const kept = work?.header.stages.some(([name, r]) => name === stage && r === round) ? work : undefined;
+    const done = kept?.done(stage, round);
     job.finished.fill(0);
-    const tasks = this.shards.map((shard): ShardTask => ({ stage, round, shard, job }));
+    const tasks = this.shards.map(
+      (shard): ShardTask => ({ stage, round, shard, job, ...(done?.has(shard.index) && { restore: true }) }),
+    );
     await this.pool.runAll<ShardTask, ShardResult>(
       tasks,
       ({ shard }) =>
         `stage '${stage}', shard ${shard.index} of ${this.shards.length} (nodes ${shard.start}..${shard.end - 1})`,
       {
         signal: this.options.signal,
-        onDone: (_, result) => {
+        onDone: ({ shard, restore }, result) => {
+          if (!restore) kept?.record({ stage, round, shard: shard.index });
           if (!this.backend) this.options.observer?.backend(result);
           this.backend = result;
         },
@@ -317,6 +350,23 @@ export class ScoringRun {
     tell();
     observer?.stageDone(stage, this.seconds[stage]);
   }
+}
+
+/** The stages whose results a work directory keeps, in order, each with its round. */
+export function keptStages({ config }: NaanModel): (readonly [HeadStage, number])[] {
+  if (config.head === 'concat') return concatStages.map((stage) => [stage, 0]);
+  const rounds = Array.from({ length: config.rounds }, (_, round) => ['score', round] as const);
+  return [['load', 0], ['similarities', 0], ...rounds];
+}
+
+/** Shards as asked for or, by default, enough of them that threads end a stage at nearly the same time. */
+export function shardCount(
+  nodeCount: number,
+  { shards = 'auto', threads, batch }: { shards?: number | 'auto' | undefined; threads: number; batch: number },
+): number {
+  if (shards !== 'auto') return Math.min(shards, nodeCount);
+  const wanted = Math.max(4 * threads, Math.ceil(nodeCount / nodesOfAShard));
+  return Math.max(1, Math.min(wanted, Math.ceil(nodeCount / batch)));
 }
 
 function sharedFloats(length: number): Float32Array {

@@ -20,6 +20,9 @@ export interface HeadStages {
   /** Most rows that a tile gathers. */
   readonly localRows: number;
   run(stage: HeadStage, round: number, open: OpenJob, start: number, end: number): Promise<void>;
+  /** Brings back what `run` of these nodes leaves in memory, from the files of an earlier process. */
+  restore(stage: HeadStage, round: number, open: OpenJob, start: number, end: number): Promise<void>;
+  close(): void;
 }
 
 /** What a task reports: what computed it. */
@@ -36,7 +39,7 @@ export class ShardRunner {
     private readonly worker: number,
   ) {}
 
-  async run({ stage, round, shard, job }: ShardTask): Promise<ShardResult> {
+  async run({ stage, round, shard, job, restore = false }: ShardTask): Promise<ShardResult> {
     const open = this.openJob(job);
     const { batch, finished } = job;
     const counted = counterOf(stage);
@@ -44,7 +47,7 @@ export class ShardRunner {
       if (Atomics.load(job.cancel, 0) !== 0) throw new NaanError('CANCELLED', 'cancelled');
       const began = performance.now();
       const end = Math.min(start + batch, shard.end);
-      await this.tile(stage, round, open, start, end);
+      await this.tile(stage, round, open, start, end, restore);
       finished[shard.index] = end - shard.start;
       if (counted) open.counters.add(this.worker, counted, end - start);
       open.counters.add(this.worker, 'busySeconds', (performance.now() - began) / 1000);
@@ -52,7 +55,16 @@ export class ShardRunner {
     return this.head.description;
   }
 
-  private async tile(stage: ShardStage, round: number, open: OpenJob, start: number, end: number): Promise<void> {
+  private async tile(
+    stage: ShardStage,
+    round: number,
+    open: OpenJob,
+    start: number,
+    end: number,
+    restore: boolean,
+  ): Promise<void> {
+    const { head } = this;
+    const work = (stage: HeadStage) => (restore ? head.restore : head.run).call(head, stage, round, open, start, end);
     switch (stage) {
       case 'countEdges':
         return open.edgeBuilder().count(start, end);
@@ -65,10 +77,10 @@ export class ShardRunner {
       case 'listReverse':
         return listReverse(open.edges(), start, end, reverseOf(open));
       case 'score':
-        await this.head.run(stage, round, open, start, end);
+        await work(stage);
         return this.scored(open, round, start, end);
       default:
-        return this.head.run(stage, round, open, start, end);
+        return work(stage);
     }
   }
 
@@ -83,6 +95,7 @@ export class ShardRunner {
   /** A version of a job is opened once; its tasks each carry a copy. */
   private openJob(job: LabelJob): OpenJob {
     if (this.open?.job.version !== job.version) {
+      this.head.close();
       this.open?.close();
       this.open = new OpenJob(job, this.head.localRows);
     }

@@ -4,6 +4,7 @@
  * rows: row r is in window r >> shift, at r & mask.
  */
 import { NaanError } from '../errors.js';
+import type { RowStore } from './row-store.js';
 
 const windowBytes = 2 ** 30;
 
@@ -14,7 +15,7 @@ export interface SharedRowsHandle {
   readonly windows: readonly SharedArrayBuffer[];
 }
 
-export class SharedRows implements SharedRowsHandle {
+export class SharedRows implements SharedRowsHandle, RowStore {
   readonly rowCount: number;
   readonly dim: number;
   readonly windows: readonly SharedArrayBuffer[];
@@ -100,6 +101,9 @@ export class SharedRows implements SharedRowsHandle {
       i += run;
     }
   }
+
+  /** Nothing to close: the memory goes with the last reference to it. */
+  close(): void {}
 
   /** How many of ids[i..count) are consecutive and in one window. */
   private runLength(ids: Int32Array, i: number, count: number): number {

@@ -14,6 +14,7 @@
  */
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { type ReverseEdges, reverseEdges } from '../graph/reverse-edges.js';
+import type { RowStore } from '../memory/row-store.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import { featureCount, type PairwiseModel, structuralFeatureCount } from '../model/model.js';
 import { PlainMlp, roundParameters, sigmoid } from './mlp.js';
@@ -32,7 +33,7 @@ export interface PairwiseJob {
   readonly listSummaries: Float32Array;
   readonly scoreSummaries: Float64Array;
   /** Structural features, written in round 0 and read in the others [E × 16]. */
-  readonly structure: SharedRows;
+  readonly structure: RowStore;
 }
 
 /** Throws BAD_SHAPE when lists, edges and k do not fit together, or memory is refused. */
@@ -41,21 +42,26 @@ export function allocatePairwiseJob(
   edges: CandidateEdges,
   reverse: ReverseEdges,
   k: number,
+  structure: RowStore = SharedRows.allocate(edges.targets.length, structuralFeatureCount),
 ): PairwiseJob {
   checkLists(lists, edges, k);
-  const { nodeCount, targets } = edges;
+  const { nodeCount } = edges;
   return {
-    ...{ lists, edges, reverse },
+    ...{ lists, edges, reverse, structure },
     listSummaries: new Float32Array(new SharedArrayBuffer(4 * nodeCount * listSummaryWidth)),
     scoreSummaries: new Float64Array(new SharedArrayBuffer(8 * nodeCount * summaryWidth)),
-    structure: SharedRows.allocate(targets.length, structuralFeatureCount),
   };
 }
+
+/** Edges whose features are in local memory at a time: with the layers they fit in a second-level cache. */
+export const edgesAtOnce = 1024;
 
 /** One thread's features of edges: those of the graph from its own tables or, after round 0, from the job. */
 export class EdgeFeatures {
   private readonly structural: StructuralFeatures;
   private readonly scored: ScoreFeatures;
+  private readonly ids = new Int32Array(edgesAtOnce);
+  private readonly local = new Float32Array(edgesAtOnce * structuralFeatureCount);
 
   constructor(
     private readonly job: PairwiseJob,
@@ -76,30 +82,28 @@ export class EdgeFeatures {
     summariseScores(edges, reverse, scores, start, end, scoreSummaries);
   }
 
-  /** Features of edges first .. until−1 → out [edges × featureCount(round)]. `previous` [E]: scores of the round before. */
+  /**
+   * Features of edges first .. until−1, at most `edgesAtOnce`, → out [edges × featureCount(round)].
+   * `previous` [E]: scores of the round before.
+   */
   write(round: number, first: number, until: number, previous: Float32Array, out: Float32Array): void {
+    const { ids, local } = this;
     const { structure } = this.job;
     const stride = featureCount(round);
+    const count = until - first;
+    for (let i = 0; i < count; i++) ids[i] = first + i;
     if (round === 0) {
       this.structural.write(first, until, out, stride);
-      structure.eachRun(first, until - first, (run, from) => {
-        const start = (from - first) * structuralFeatureCount;
-        run.set(out.subarray(start, start + run.length));
-      });
+      structure.scatter(out, ids, count);
       return;
     }
-    structure.eachRun(first, until - first, (run, from) => {
-      for (let i = 0; i < run.length; i += structuralFeatureCount) {
-        const at = (from - first + i / structuralFeatureCount) * stride;
-        for (let f = 0; f < structuralFeatureCount; f++) out[at + f] = run[i + f];
-      }
-    });
+    structure.gather(ids, count, local);
+    for (let i = 0; i < count; i++) {
+      for (let f = 0; f < structuralFeatureCount; f++) out[i * stride + f] = local[i * structuralFeatureCount + f];
+    }
     this.scored.write(first, until, previous, out, stride, structuralFeatureCount);
   }
 }
-
-/** Edges whose features are in local memory at a time: with the layers they fit in a second-level cache. */
-const edgesAtOnce = 1024;
 
 /** The networks of one thread, over the features of a job. */
 export class PairwiseScorer {

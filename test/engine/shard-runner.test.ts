@@ -7,7 +7,7 @@ import { Counters } from '../../src/engine/counters.js';
 import { cutShards, type LabelJob, type ShardStage } from '../../src/engine/job.js';
 import { ShardRunner } from '../../src/engine/shard-runner.js';
 import { startOffsets } from '../../src/graph/candidate-edges.js';
-import { SharedRows } from '../../src/memory/shared-rows.js';
+import { allocateRows } from '../../src/memory/row-store.js';
 import { factor } from '../../src/model/factored.js';
 import { type Case, loadCase } from './fixture.js';
 
@@ -37,13 +37,14 @@ async function scoresOf(
   const shards = cutShards(n, 2);
   const floats = (length: number) => new Float32Array(new SharedArrayBuffer(length * 4));
   const components = SharedDisjointSet.allocate(n);
+  const rows = () => allocateRows({ rowCount: n, dim: heads * dim, precision: 'f32' });
+  const a = rows();
   let job: LabelJob = {
     ...{ version: 0, features, nodeCount: n, sampleHops, batch, rounds: 1, uniteFrom: 0.5 },
     ...{ neighbours: graph.ids, width: graph.width, components: components.handle() },
     head: {
       ...{ kind: 'concat', k1, k2 },
-      a: SharedRows.allocate(n, heads * dim).handle(),
-      b: SharedRows.allocate(n, heads * dim).handle(),
+      ...{ a, b: rows(), c: a },
       ...{ s: floats(n * heads), t: floats(n * heads), tz: floats(n * heads) },
     },
     offsets: new Uint32Array(new SharedArrayBuffer((n + 1) * 4)),
