@@ -1,4 +1,5 @@
 import { type LabelResult, label } from '../engine/label.js';
+import { describePlan, type MemoryPlan } from '../engine/memory-plan.js';
 import { RunMetrics } from '../metrics/run-metrics.js';
 import { serveMetrics } from '../metrics/server.js';
 import type { Run } from './command.js';
@@ -10,10 +11,11 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
   const server = metrics && (await serveMetrics(metrics.registry, metricsPort ?? 0));
   if (server) tell(`metrics at ${server.url}`);
   try {
+    const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
     const onNotice = (message: string) => log.warn(message);
     const result = await label({
       ...options,
-      ...{ signal, onProgress, onNotice, observer: metrics, optionSources: origins },
+      ...{ signal, onProgress, onNotice, onPlan, observer: metrics, optionSources: origins },
     });
     return { json: result.summary, text: describe(result, values.out) };
   } finally {

@@ -10,14 +10,16 @@ import { writeLabelText } from '../io/labels.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { checkWritableDirectory, writeJson, writeTogether } from '../io/output-file.js';
+import type { Precision } from '../memory/row-store.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
 import { type FeatureSource, locateSource, shapeOf } from './feature-source.js';
-import { type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
+import { type MemoryPlan, planMemory } from './memory-plan.js';
+import { defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
 import { WorkDir, workHeader } from './work-dir.js';
 
-export interface LabelOptions extends EngineOptions {
+export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
   readonly features: FeatureSource;
   /** Values a row of a raw `.bin` feature file. */
   readonly dim?: number | undefined;
@@ -45,6 +47,12 @@ export interface LabelOptions extends EngineOptions {
    * stopped. Inputs must be files.
    */
   readonly workDir?: string | undefined;
+  /** Bytes that the process may take; default: most of what is free. */
+  readonly memory?: number | undefined;
+  /** How rows are stored between stages; default `auto`: f32 where it fits in memory, else bf16. */
+  readonly precision?: Precision | 'auto' | undefined;
+  /** Hears what the run will keep where, before it starts. */
+  readonly onPlan?: ((plan: MemoryPlan) => void) | undefined;
   /** Give up what `workDir` holds and start anew. */
   readonly restart?: boolean | undefined;
   /** Keep candidate edges and scores: in the result, and as files. */
@@ -119,14 +127,16 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   // Components of these edges are made while scoring.
   const uniteFrom = partition !== 'threshold' && ladder.start === 'all' ? Number.NEGATIVE_INFINITY : ladder.threshold;
 
-  const work =
-    options.workDir === undefined
-      ? undefined
-      : await openWork(options.workDir, options, { model, features, k1, k2, sampleHops });
-  const precision = work?.header.precision ?? options.precision;
+  const columns = Math.max(k1, k2, sampleHops) + 1;
+  const { threads = availableParallelism(), batch = defaultBatch, workDir } = options;
+  const { rowCount: nodes, dim } = shapeOf(features);
+  const plan = planMemory({ model, nodes, dim, columns, sampleHops, threads, batch }, options);
+  options.onPlan?.(plan);
+  const stored = { k1, k2, sampleHops, precision: plan.precision, model, nodes, threads, batch };
+  const work = workDir === undefined ? undefined : await openWork(workDir, options, stored);
+  const precision = work?.header.precision ?? plan.precision;
   const run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
   try {
-    const columns = Math.max(k1, k2, sampleHops) + 1;
     const graph = await timed('read', () => findGraph(options, features, columns));
     const layout = await timed('order', () => run.layOut(graph));
     run.load({ features, layout, uniteFrom });
@@ -169,6 +179,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
             rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
             busyShare: busyShare(run),
           },
+          plan,
           inputs: describeInputs(options),
           model: { ...model.config },
           ...summary(),
@@ -199,35 +210,33 @@ function hopsOf({ kHops, sampleHops }: LabelOptions, { config }: NaanModel) {
   return { k1, k2, sampleHops: sampleHops ?? Math.min(20, config.sampleHops) };
 }
 
+interface StoredRun {
+  readonly k1: number;
+  readonly k2: number;
+  readonly sampleHops: number;
+  readonly precision: Precision;
+  readonly model: NaanModel;
+  readonly nodes: number;
+  readonly threads: number;
+  readonly batch: number;
+}
+
 /** The work directory, with what its values depend on. */
-async function openWork(
-  path: string,
-  options: LabelOptions,
-  {
-    model,
-    features,
-    k1,
-    k2,
-    sampleHops,
-  }: { model: NaanModel; features: MatrixLocation; k1: number; k2: number; sampleHops: number },
-): Promise<WorkDir> {
-  const { knn, restart = false, threads = availableParallelism(), batch = 512, shards, precision = 'f32' } = options;
-  const inputs = { features: options.features, knn, model: options.model };
+async function openWork(path: string, options: LabelOptions, run: StoredRun): Promise<WorkDir> {
+  const { k1, k2, sampleHops, precision, model, nodes } = run;
   const identity: Record<string, unknown> = { k1, k2, sampleHops, backend: options.backend ?? 'auto' };
-  for (const [name, input] of Object.entries(inputs)) {
-    if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} are in memory, expected a file`);
+  if (options.precision !== undefined && options.precision !== 'auto') identity.precision = precision;
+  for (const [name, input] of Object.entries({ features: options.features, knn: options.knn, model: options.model })) {
+    if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} in memory, expected a file`);
     identity[name] = digestFile(input).sampledSha256;
   }
-  const { rowCount: nodes } = shapeOf(features);
-  const header = workHeader({
-    ...{ identity, nodes, precision, stages: keptStages(model) },
-    shards: shardCount(nodes, { shards, threads, batch }),
-  });
-  const work = await WorkDir.open(path, header, restart);
+  const shards = shardCount(nodes, { ...run, shards: options.shards });
+  const header = workHeader({ identity, nodes, precision, shards, stages: keptStages(model) });
+  const work = await WorkDir.open(path, header, options.restart ?? false);
   if (work.resumed) {
     const all = work.header.stages.length * work.header.shards;
     options.onNotice?.(
-      `${path}: going on with the run of ${work.header.started}: ${work.doneCount} of ${all} shards are done`,
+      `${path}: goes on with the run of ${work.header.started}: ${work.doneCount} of ${all} shards are done`,
     );
   }
   return work;

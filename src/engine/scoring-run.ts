@@ -81,6 +81,7 @@ export interface ShardWorkerData {
   readonly tickets: Int32Array;
 }
 
+export const defaultBatch = 512;
 const progressIntervalMs = 200;
 const nodesOfAShard = 8192;
 const concatStages = ['project', 'aggregate', 'embed', 'split', 'score'] as const;
@@ -103,7 +104,7 @@ export class ScoringRun {
   constructor(private readonly options: ScoringOptions) {
     const { model, k1, k2, signal } = options;
     this.threads = options.threads ?? availableParallelism();
-    this.batch = options.batch ?? 512;
+    this.batch = options.batch ?? defaultBatch;
     this.counters = new Counters(this.threads);
     const workerData: ShardWorkerData = {
       ...{ model, k1, k2, batch: this.batch, threads: this.threads },

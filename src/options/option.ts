@@ -69,6 +69,25 @@ export function integerOrAuto<const D extends Description<number | 'auto'> & Ran
   return { ...described, expected: `auto or an integer${inRange(described)}`, placeholder: '<n>', schema };
 }
 
+const sizes: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** An amount of memory: `16GiB`, `800M`, or bytes. */
+export function byteCount<const D extends Description<number>>(described: D): Option<number> & D & { unit: 'bytes' } {
+  const schema = (zod: Zod) =>
+    zod.union([
+      zod.int().min(1),
+      zod
+        .string()
+        .regex(/^\s*\d+(\.\d+)?\s*([kmgt]?)(i?b)?\s*$/i)
+        .transform((text) => {
+          const [, amount, unit] = /([\d.]+)\s*([kmgt]?)/i.exec(text)!;
+          return Math.floor(Number(amount) * sizes[unit.toLowerCase()]);
+        })
+        .pipe(zod.int().min(1)),
+    ]);
+  return { ...described, unit: 'bytes', expected: 'an amount such as 16GiB, 800M', placeholder: '<size>', schema };
+}
+
 export function choice<const C extends string, const D extends Description<C>>(
   choices: readonly C[],
   described: D,

@@ -4,6 +4,7 @@
  */
 import { concatTrainingDefaults as concat, pairwiseTrainingDefaults, trainingDefaults } from '../training/defaults.js';
 import {
+  byteCount,
   choice,
   decimal,
   flag,
@@ -323,11 +324,33 @@ export const commands = {
         help: 'pieces that the graph is cut into; the result does not depend on it',
       }),
       batch: integer({ unit: 'nodes', min: 1, default: 512, help: 'nodes gathered and multiplied at once' }),
+      memory: byteCount({
+        otherwise: 'most of what is free',
+        help: 'memory that the run may take; it decides before it starts how rows are kept, and refuses what cannot fit',
+      }),
+      precision: choice(['auto', 'f32', 'bf16'], {
+        default: 'auto',
+        help: 'how rows are stored between stages: bf16 halves memory and disk and moves scores by some thousandths; auto takes f32 where it fits in memory',
+      }),
+      workDir: path({
+        unit: 'folder',
+        otherwise: 'rows stay in memory',
+        help: 'keep rows and finished shards in files here: after a crash the same command goes on where it stopped',
+      }),
+      restart: flag({ help: 'give up the run that --work-dir holds and start anew' }),
       backend: choice(['auto', 'native', 'tfjs', 'reference'], {
         default: 'auto',
         help: 'what computes: ONNX Runtime and SIMD kernels (native), TensorFlow.js (tfjs), or slow plain loops (reference)',
       }),
       metricsPort,
+    },
+  },
+  status: {
+    summary: 'say where a run with a work directory stands',
+    description: 'Reads what naan label --work-dir keeps; the run may be working, stopped or finished.',
+    examples: [['naan status work', '']],
+    options: {
+      workDir: path({ unit: 'folder', required: true, positional: true, help: 'the --work-dir of the run' }),
     },
   },
   evaluate: {

@@ -1,0 +1,134 @@
+/**
+ * What a labelling run will keep in memory and on disk, known before it starts, and the choice that follows from it:
+ * rows as float32 where they fit, else as bfloat16, else not at all.
+ */
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { freemem } from 'node:os';
+import { NaanError } from '../errors.js';
+import { bytesOf, type Precision } from '../memory/row-store.js';
+import { type NaanModel, structuralFeatureCount } from '../model/model.js';
+
+export interface PlanShape {
+  readonly model: NaanModel;
+  readonly nodes: number;
+  /** Features of a row. */
+  readonly dim: number;
+  /** Columns of the kNN graph that are kept. */
+  readonly columns: number;
+  readonly sampleHops: number;
+  readonly threads: number;
+  readonly batch: number;
+}
+
+export interface PlanRequest {
+  /** Bytes that the process may take; default: most of what the machine has free. */
+  readonly memory?: number | undefined;
+  readonly precision?: Precision | 'auto' | undefined;
+  /** Rows go to files in this folder. */
+  readonly workDir?: string | undefined;
+}
+
+export interface MemoryPlan {
+  readonly precision: Precision;
+  readonly rowsIn: 'memory' | 'files';
+  /** Bytes in memory at the peak, by what they are for. */
+  readonly parts: Readonly<Record<'rows' | 'graph' | 'edges' | 'threads', number>>;
+  /** Sum of the parts. */
+  readonly memoryBytes: number;
+  /** Bytes in the work directory at the most. */
+  readonly diskBytes: number;
+  /** What the process may take. */
+  readonly limitBytes: number;
+}
+
+/** Measured: Node with the engine loaded, and what a thread adds with ONNX Runtime in it. */
+const processBytes = 130 * 2 ** 20;
+const threadBytes = 55 * 2 ** 20;
+
+/** Throws BAD_USAGE, with the sizes that would do, when the run cannot fit. */
+export function planMemory(shape: PlanShape, { memory, precision = 'auto', workDir }: PlanRequest): MemoryPlan {
+  const limitBytes = memory ?? Math.floor(0.9 * availableBytes());
+  const tried = (precision === 'auto' ? (['f32', 'bf16'] as const) : [precision]).map((p) =>
+    planOf(shape, p, workDir === undefined ? 'memory' : 'files', limitBytes),
+  );
+  // In files rows take no memory: nothing is won there by less precision.
+  const plan = tried.find(({ memoryBytes }) => memoryBytes <= limitBytes);
+  if (!plan) throw tooLarge(shape, tried[tried.length - 1], workDir);
+  if (workDir !== undefined) checkDisk(plan, workDir);
+  return plan;
+}
+
+/** One line, such as `2.1 GiB of memory (rows 1.0 as f32, …)`. */
+export function describePlan({ parts, precision, rowsIn, memoryBytes, diskBytes, limitBytes }: MemoryPlan): string {
+  const { rows, ...rest } = parts;
+  const inMemory = Object.entries(rest).map(([name, bytes]) => `${name} ${gib(bytes)}`);
+  const where =
+    rowsIn === 'memory' ? `rows ${gib(rows)} as ${precision}` : `rows as ${precision} in files, ${gib(diskBytes)} GiB`;
+  return `at most ${gib(memoryBytes)} of ${gib(limitBytes)} GiB of memory: ${[where, ...inMemory].join(', ')}`;
+}
+
+function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'files', limitBytes: number): MemoryPlan {
+  const { model, nodes, dim, columns, sampleHops, threads, batch } = shape;
+  const { config } = model;
+  const edges = nodes * Math.min(sampleHops, columns - 1); // at most: an edge that both ends list is one
+  const padded = Math.ceil(dim / 4) * 4;
+  const concat = config.head === 'concat';
+  const rowBytes = (concat ? config.heads * padded : padded) * bytesOf[precision];
+  const stores = concat ? 2 : 1;
+  const structure = concat ? 0 : edges * structuralFeatureCount * 4;
+  const inMemory = rowsIn === 'memory';
+  // The graph as it came and in its order; order, positions, offsets and components; what each thread keeps of a node.
+  const graph = nodes * (8 * columns + 16 + 8 * threads);
+  const ofNodes = concat ? 12 * config.heads : 4 * columns + 60 + 2 * threads;
+  // Targets and scores; a head in rounds also has the scores before and the edges by their other end.
+  const ofEdges = concat ? 8 : 20;
+  const parts = {
+    rows: inMemory ? stores * nodes * rowBytes : 0,
+    graph: graph + nodes * ofNodes,
+    edges: edges * ofEdges + (inMemory ? structure : 0) + nodes * partitionBytes,
+    threads: processBytes + threads * (threadBytes + 4 * batch * padded * (columns + 5)),
+  };
+  return {
+    ...{ precision, rowsIn, parts, limitBytes },
+    memoryBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0),
+    diskBytes: inMemory ? 0 : (concat ? 3 : 1) * nodes * rowBytes + structure + nodes * ofNodes + 4 * edges,
+  };
+}
+
+/** Labels, sizes and marks of each node while clusters are cut. */
+const partitionBytes = 24;
+
+function tooLarge({ nodes, dim }: PlanShape, least: MemoryPlan, workDir: string | undefined): NaanError {
+  const advice =
+    workDir === undefined
+      ? 'give that much with --memory, or --work-dir to keep rows in files'
+      : 'give that much with --memory, or take fewer --threads or a smaller --batch';
+  return new NaanError(
+    'BAD_USAGE',
+    `${nodes} nodes × ${dim} need ${gib(least.memoryBytes)} GiB of memory with rows as ${least.precision}, ` +
+      `but ${gib(least.limitBytes)} GiB may be taken: ${advice}`,
+  );
+}
+
+function checkDisk({ diskBytes, precision }: MemoryPlan, workDir: string): void {
+  if (!existsSync(workDir)) mkdirSync(workDir, { recursive: true });
+  const { bavail, bsize } = statfsSync(workDir);
+  if (bavail * bsize >= diskBytes) return;
+  const advice = precision === 'f32' ? ', or --precision bf16 for half of it' : '';
+  throw new NaanError(
+    'BAD_USAGE',
+    `${workDir}: ${gib(bavail * bsize)} GiB are free on its disk, the run needs ${gib(diskBytes)}: give a folder on another${advice}`,
+  );
+}
+
+/** What the machine, or the container that the process is in, has free. */
+function availableBytes(): number {
+  const constrained = process.constrainedMemory?.() ?? 0;
+  const left =
+    constrained > 0 && constrained < Number.MAX_SAFE_INTEGER ? constrained - process.memoryUsage.rss() : Infinity;
+  return Math.min(freemem(), left);
+}
+
+function gib(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 2 : 1);
+}
