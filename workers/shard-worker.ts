@@ -19,12 +19,12 @@ const starting = startWorker(async (data: ShardWorkerData) => {
 });
 
 async function startHead(data: ShardWorkerData, worker: number): Promise<HeadStages> {
-  const { model, batch, k1, k2, backend, simd } = data;
+  const { model, batch, k1, k2, backend, provider, simd } = data;
   if (isPairwise(model)) return new PairwiseStages(model, { batch, plain: backend === 'reference', simd }, worker);
   if (!isConcat(model)) throw new NaanError('BAD_MODEL', 'the head of the model is not known');
   const factored = factor(model);
   return new ConcatStages(
-    await startBackend(backend, factored, tileCapacity(batch, k1, k2), { simd }),
+    await startBackend(backend, factored, tileCapacity(batch, k1, k2), { provider, simd }),
     factored,
     worker,
   );

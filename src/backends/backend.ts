@@ -8,6 +8,7 @@
 import { NaanError } from '../errors.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import type { FactoredModel } from '../model/factored.js';
+import type { OnnxProvider } from './onnx-providers.js';
 
 export interface TileCapacity {
   /** B. */
@@ -47,6 +48,8 @@ export interface TileMemory {
 export interface Backend {
   readonly name: BackendName;
   readonly simd?: SimdLevel;
+  /** Where it computes, if it has a choice. */
+  readonly provider?: string;
   readonly tile: TileMemory;
   /** h = W x + b, s = a_c · h, t = a_n · h of the first `count` nodes. */
   project(count: number): Promise<void>;
@@ -63,6 +66,10 @@ export interface Backend {
 
 export interface BackendOptions {
   readonly simd?: SimdLevel | undefined;
+  /** Of `onnx`; default `auto`: a GPU if there is one, else `cpu`. */
+  readonly provider?: OnnxProvider | 'auto' | undefined;
+  /** Number of the GPU, where a provider has several; default 0. */
+  readonly device?: number | undefined;
 }
 
 /** Throws BACKEND_UNAVAILABLE when it cannot start here. */
@@ -70,6 +77,7 @@ type BackendFactory = (model: FactoredModel, capacity: TileCapacity, options: Ba
 
 const loaders = {
   native: async () => (await import('./native.js')).createNative,
+  onnx: async () => (await import('./onnx.js')).createOnnx,
   reference: async () => (await import('./reference.js')).createReference,
   tfjs: async () => (await import('./tfjs.js')).createTfjs,
 } satisfies Record<string, () => Promise<BackendFactory>>;

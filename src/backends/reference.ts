@@ -1,29 +1,17 @@
 /** The oracle: plain loops over float64 sums, written to be checked by eye against the formulas. */
 import type { FactoredModel } from '../model/factored.js';
-import type { Backend, BackendOptions, TileCapacity, TileMemory } from './backend.js';
+import type { Backend, BackendOptions, TileCapacity } from './backend.js';
+import { allocateTile } from './tile.js';
 
 export async function createReference(
   model: FactoredModel,
   capacity: TileCapacity,
   _options: BackendOptions,
 ): Promise<Backend> {
-  const { dim, paddedDim: p, alpha, heads } = model;
-  const { nodes, rows, width, edges } = capacity;
+  const { paddedDim: p, alpha, heads } = model;
+  const { nodes, width } = capacity;
   const M = heads.length;
-  const tile: TileMemory = {
-    x: new Float32Array(nodes * dim),
-    rows: new Float32Array(rows * M * p),
-    rowT: new Float32Array(rows * M),
-    s: new Float32Array(nodes * M),
-    lists: new Int32Array(nodes * width),
-    h: new Float32Array(nodes * M * p),
-    t: new Float32Array(nodes * M),
-    centres: new Float32Array(nodes * p),
-    left: new Float32Array(nodes * p),
-    right: new Float32Array(nodes * p),
-    pairs: new Int32Array(2 * edges),
-    scores: new Float32Array(edges),
-  };
+  const tile = allocateTile(model, capacity);
   const z = new Float32Array(nodes * p);
 
   /** out_i = mean over heads of ReLU(Σ_j softmax_j(LeakyReLU(s_i + t_j + β)) row_j + g). */

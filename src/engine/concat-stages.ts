@@ -38,7 +38,8 @@ export class ConcatStages implements HeadStages {
   }
 
   get description(): { backend: string; simd: string } {
-    return { backend: this.backend.name, simd: this.backend.simd ?? 'none' };
+    const { name, provider } = this.backend;
+    return { backend: provider ? `${name} (${provider})` : name, simd: this.backend.simd ?? 'none' };
   }
 
   async run(stage: HeadStage, _round: number, open: OpenJob, start: number, end: number): Promise<void> {

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { BackendName } from '../backends/backend.js';
+import type { OnnxProvider } from '../backends/onnx-providers.js';
 import type { Partition, PartitionOptions } from '../cluster/partition.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { NaanError } from '../errors.js';
@@ -43,6 +44,8 @@ export interface EngineOptions {
   /** Nodes of a tile, the unit of gathering and of a GEMM; default 512. */
   readonly batch?: number | undefined;
   readonly backend?: BackendName | 'auto' | undefined;
+  /** Execution provider of the back-end onnx; default: a GPU if there is one, else `cpu`. */
+  readonly provider?: OnnxProvider | 'auto' | undefined;
   /** Forces a SIMD level of the native back-end; default: the best that this engine runs. */
   readonly simd?: SimdLevel | undefined;
   /** How rows are stored between stages; default f32. */
@@ -75,6 +78,7 @@ export interface ShardWorkerData {
   readonly k1: number;
   readonly k2: number;
   readonly backend: BackendName | 'auto';
+  readonly provider: OnnxProvider | 'auto';
   readonly simd: SimdLevel | undefined;
   readonly threads: number;
   /** [1]: the next worker's number. */
@@ -108,7 +112,7 @@ export class ScoringRun {
     this.counters = new Counters(this.threads);
     const workerData: ShardWorkerData = {
       ...{ model, k1, k2, batch: this.batch, threads: this.threads },
-      ...{ backend: options.backend ?? 'auto', simd: options.simd },
+      ...{ backend: options.backend ?? 'auto', provider: options.provider ?? 'auto', simd: options.simd },
       tickets: new Int32Array(new SharedArrayBuffer(4)),
     };
     const worker = new URL('../../workers/shard-worker.js', import.meta.url);

@@ -30,7 +30,8 @@ export interface FactoredModel {
   readonly left: Float32Array;
   readonly right: Float32Array;
   readonly rightBias: Float32Array;
-  /** w2 and w2 · slope [p]; bias of the logit gap. */
+  /** Slope of PReLU [p], w2 and w2 · slope [p]; bias of the logit gap. */
+  readonly slope: Float32Array;
   readonly positive: Float32Array;
   readonly negative: Float32Array;
   readonly gapBias: number;
@@ -78,6 +79,7 @@ export function factor(model: ConcatModel): FactoredModel {
     left: block(first, 2 * dim, 0, padded, dim, padded),
     right: block(first, 2 * dim, dim, padded, dim, padded),
     rightBias: block(get('classifier.0.bias'), dim, 0, 1, dim, padded),
+    slope: block(slope, dim, 0, 1, dim, padded),
     positive,
     negative,
     gapBias: secondBias[1] - secondBias[0],

@@ -338,9 +338,13 @@ export const commands = {
         help: 'keep rows and finished shards in files here: after a crash the same command goes on where it stopped',
       }),
       restart: flag({ help: 'give up the run that --work-dir holds and start anew' }),
-      backend: choice(['auto', 'native', 'tfjs', 'reference'], {
+      backend: choice(['auto', 'native', 'onnx', 'tfjs', 'reference'], {
         default: 'auto',
-        help: 'what computes: ONNX Runtime and SIMD kernels (native), TensorFlow.js (tfjs), or slow plain loops (reference)',
+        help: 'what computes: SIMD kernels on the CPU (native), ONNX Runtime on a --provider (onnx), TensorFlow.js (tfjs), or slow plain loops (reference)',
+      }),
+      provider: choice(['auto', 'cuda', 'tensorrt', 'webgpu', 'cpu'], {
+        default: 'auto',
+        help: 'onnx: where ONNX Runtime computes; auto takes a GPU if there is one, else the CPU',
       }),
       metricsPort,
     },

@@ -1,0 +1,188 @@
+/**
+ * The five stages of a tile as ONNX graphs, with weights as constants.
+ *
+ * Shapes: B nodes, R local rows, E edges, w list width, d features, p = d padded, M heads. Sizes may be numbers, for
+ * providers that plan for one shape, or left to run time by a name.
+ *
+ * A head is a batch entry of its own: rows [R × M·p] are read as [R·M × p] and a list entry j of head m as row j·M + m, so
+ * one gather serves all heads. Where a list ends, `mask` is a large negative number (0 elsewhere) and the entry any row.
+ */
+import { constant, node, onnxModel, type Port } from '../kernels/onnx-graph.js';
+import type { FactoredModel } from '../model/factored.js';
+
+export type OnnxStage = 'project' | 'aggregate' | 'embed' | 'split' | 'score';
+
+/** B, R·M, E and R: sizes of inputs by stage. */
+type Size = number | string;
+export interface GraphSizes {
+  readonly nodes: Size;
+  readonly headRows: Size;
+  readonly rows: Size;
+  readonly edges: Size;
+  readonly width: number;
+}
+
+type Part = Uint8Array;
+
+/** The graph of one stage as a model file. */
+export function stageGraph(stage: OnnxStage, model: FactoredModel, sizes: GraphSizes): Uint8Array {
+  return { project, aggregate, embed, split, score }[stage](model, sizes);
+}
+
+/** x [B × d] → h [B × M·p], s and t [B × M]. */
+function project(model: FactoredModel, { nodes }: GraphSizes): Uint8Array {
+  const { dim, paddedDim: p, heads } = model;
+  const M = heads.length;
+  return onnxModel({
+    nodes: [
+      node('Gemm', ['x', 'W', 'b'], ['h'], { transB: 1 }),
+      node('MatMul', ['h', 'centre'], ['s']),
+      node('MatMul', ['h', 'neighbour'], ['t']),
+    ],
+    constants: [
+      constant('W', [M * p, dim], model.projectRaw),
+      constant('b', [M * p], model.projectBias),
+      constant('centre', [M * p, M], headColumns(model, 'centre')),
+      constant('neighbour', [M * p, M], headColumns(model, 'neighbour')),
+    ],
+    inputs: [['x', [nodes, dim]]],
+    outputs: [
+      ['h', [nodes, M * p]],
+      ['s', [nodes, M]],
+      ['t', [nodes, M]],
+    ],
+  });
+}
+
+/** Attention over the lists → z; h = W z + b [B × M·p], t [B × M]. */
+function aggregate(model: FactoredModel, sizes: GraphSizes): Uint8Array {
+  const { paddedDim: p, heads } = model;
+  const M = heads.length;
+  const attention = attend(model, sizes, 'z');
+  return onnxModel({
+    nodes: [
+      ...attention.nodes,
+      node('Gemm', ['z', 'W', 'b'], ['h'], { transB: 1 }),
+      node('MatMul', ['h', 'neighbour'], ['t']),
+    ],
+    constants: [
+      ...attention.constants,
+      constant('W', [M * p, p], model.projectPadded),
+      constant('b', [M * p], model.projectBias),
+      constant('neighbour', [M * p, M], headColumns(model, 'neighbour')),
+    ],
+    inputs: attention.inputs,
+    outputs: [
+      ['h', [sizes.nodes, M * p]],
+      ['t', [sizes.nodes, M]],
+    ],
+  });
+}
+
+/** Attention over the lists → c [B × p]. */
+function embed(model: FactoredModel, sizes: GraphSizes): Uint8Array {
+  const attention = attend(model, sizes, 'c');
+  return onnxModel({ ...attention, outputs: [['c', [sizes.nodes, model.paddedDim]]] });
+}
+
+/** c [B × p] → left = A c and right = B c + b1 [B × p]. */
+function split(model: FactoredModel, { nodes }: GraphSizes): Uint8Array {
+  const { paddedDim: p } = model;
+  return onnxModel({
+    nodes: [
+      node('Gemm', ['c', 'A'], ['left'], { transB: 1 }),
+      node('Gemm', ['c', 'B', 'b1'], ['right'], { transB: 1 }),
+    ],
+    constants: [
+      constant('A', [p, p], model.left),
+      constant('B', [p, p], model.right),
+      constant('b1', [p], model.rightBias),
+    ],
+    inputs: [['c', [nodes, p]]],
+    outputs: [
+      ['left', [nodes, p]],
+      ['right', [nodes, p]],
+    ],
+  });
+}
+
+/** left [B × p], right [R × p]; rows of left and right of each edge, first and second [E] → scores [E × 1]. */
+function score(model: FactoredModel, { nodes, rows, edges }: GraphSizes): Uint8Array {
+  const { paddedDim: p } = model;
+  return onnxModel({
+    nodes: [
+      node('Gather', ['left', 'first'], ['a'], { axis: 0 }),
+      node('Gather', ['right', 'second'], ['b'], { axis: 0 }),
+      node('Add', ['a', 'b'], ['sum']),
+      node('PRelu', ['sum', 'slope'], ['hidden']),
+      node('MatMul', ['hidden', 'w2'], ['product']),
+      node('Add', ['product', 'bias'], ['gap']),
+      node('Sigmoid', ['gap'], ['scores']),
+    ],
+    constants: [
+      constant('slope', [p], model.slope),
+      constant('w2', [p, 1], model.positive),
+      constant('bias', [1], Float32Array.of(model.gapBias)),
+    ],
+    inputs: [
+      ['left', [nodes, p]],
+      ['right', [rows, p]],
+      ['first', [edges], 'int32'],
+      ['second', [edges], 'int32'],
+    ],
+    outputs: [['scores', [edges, 1]]],
+  });
+}
+
+/**
+ * rows [R·M × p], rowT [R·M], s [B × M × 1], lists [B × M × w], mask [B × 1 × w] → `out` [B × p], the mean over heads of
+ * ReLU(Σ_j softmax_j(LeakyReLU(s + t_j + β) + mask_j) row_j + g).
+ */
+function attend(model: FactoredModel, sizes: GraphSizes, out: string) {
+  const { paddedDim: p, heads, alpha } = model;
+  const { nodes, headRows, width } = sizes;
+  const M = heads.length;
+  const outputBias = new Float32Array(M * p);
+  for (let m = 0; m < M; m++) outputBias.set(heads[m].outputBias, m * p);
+  const parts: Part[] = [
+    node('Gather', ['rowT', 'lists'], ['listT'], { axis: 0 }),
+    node('Add', ['s', 'beta'], ['centre']),
+    node('Add', ['listT', 'centre'], ['logits']),
+    node('LeakyRelu', ['logits'], ['bent'], { alpha: { float: alpha } }),
+    node('Add', ['bent', 'mask'], ['masked']),
+    node('Softmax', ['masked'], ['weights'], { axis: 2 }),
+    node('Unsqueeze', ['weights', 'rowAxis'], ['weightRows']),
+    node('Gather', ['rows', 'lists'], ['listRows'], { axis: 0 }),
+    node('MatMul', ['weightRows', 'listRows'], ['sums']),
+    node('Add', ['sums', 'g'], ['biased']),
+    node('Relu', ['biased'], ['heads']),
+    node('ReduceMean', ['heads'], [out], { axes: [1, 2], keepdims: 0 }),
+  ];
+  const inputs: Port[] = [
+    ['rows', [headRows, p]],
+    ['rowT', [headRows]],
+    ['s', [nodes, M, 1]],
+    ['lists', [nodes, M, width], 'int32'],
+    ['mask', [nodes, 1, width]],
+  ];
+  const constants = [
+    constant(
+      'beta',
+      [M, 1],
+      Float32Array.from(heads, (head) => head.attentionBias),
+    ),
+    constant('g', [M, 1, p], outputBias),
+    constant('rowAxis', [1], BigInt64Array.of(2n)),
+  ];
+  return { nodes: parts, constants, inputs };
+}
+
+/** The vector of head m in rows m·p … of column m, zeros elsewhere [M·p × M]. */
+function headColumns({ paddedDim: p, heads }: FactoredModel, vector: 'centre' | 'neighbour'): Float32Array {
+  const M = heads.length;
+  const columns = new Float32Array(M * p * M);
+  heads.forEach((head, m) => {
+    for (let c = 0; c < p; c++) columns[(m * p + c) * M + m] = head[vector][c];
+  });
+  return columns;
+}

@@ -1,0 +1,67 @@
+/** The execution providers of ONNX Runtime: which could start on this machine. Loads nothing native. */
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { NaanError } from '../errors.js';
+
+export type OnnxProvider = 'cuda' | 'tensorrt' | 'webgpu' | 'cpu';
+
+/**
+ * Why a provider cannot run on this machine, by files alone: nothing is loaded. Undefined where it may.
+ * `webgpu` here means a real adapter; software ones need no device file.
+ */
+export function missingFor(provider: OnnxProvider): string | undefined {
+  if (provider === 'cpu') return undefined;
+  if (provider === 'webgpu') {
+    if (process.platform !== 'linux' || gpuFiles('/dev').length > 0) return undefined;
+    return 'no GPU device file (/dev/dri/renderD*, /dev/nvidia*, /dev/dxg) is here';
+  }
+  const library = providerLibrary(provider);
+  if (!existsSync(library)) {
+    const variable = 'npm rebuild onnxruntime-node --ignore-scripts=false --foreground-scripts';
+    return `${library} is missing, which ${variable} fetches on Linux x64 with CUDA 12 or 13`;
+  }
+  if (process.platform === 'linux' && gpuFiles('/dev').every((file) => file.includes('/dri/'))) {
+    return 'no NVIDIA device file (/dev/nvidia*, /dev/dxg) is here';
+  }
+  return undefined;
+}
+
+/** GPU device files in a folder of devices. */
+function gpuFiles(folder: string): string[] {
+  const entries = (path: string) => (existsSync(path) ? readdirSync(path).map((name) => join(path, name)) : []);
+  return [
+    ...entries(join(folder, 'dri')).filter((path) => path.includes('/renderD')),
+    ...entries(folder).filter((path) => /\/(nvidia\d+|dxg)$/.test(path)),
+  ];
+}
+
+function providerLibrary(provider: 'cuda' | 'tensorrt'): string {
+  const folder = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '../bin/napi-v6');
+  const [prefix, suffix] = process.platform === 'win32' ? ['', '.dll'] : ['lib', '.so'];
+  return join(folder, process.platform, process.arch, `${prefix}onnxruntime_providers_${provider}${suffix}`);
+}
+
+/**
+ * Whether the adapter that webgpu has opened is a real one. Vulkan drivers of real devices hold a device file open;
+ * software ones (SwiftShader, llvmpipe) hold none. Dawn prefers a real adapter where it sees one.
+ */
+export function holdsRealAdapter(): boolean {
+  if (process.platform !== 'linux') return true;
+  return readdirSync('/proc/self/fd').some((fd) => {
+    try {
+      return /^\/dev\/(dri\/renderD|nvidia|dxg)/.test(readlinkSync(`/proc/self/fd/${fd}`));
+    } catch {
+      return false;
+    }
+  });
+}
+
+export function unavailable(provider: OnnxProvider, cause: unknown): NaanError {
+  const reason = typeof cause === 'string' ? cause : firstLine(cause);
+  return new NaanError('BACKEND_UNAVAILABLE', `ONNX Runtime's provider '${provider}' cannot start: ${reason}`);
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).trim().split('\n')[0];
+}
