@@ -1,8 +1,8 @@
 /**
  * Thread entry of the labelling engine: starts a back-end once, then runs the tasks it is given.
  */
-import { startBackend } from '../src/backends/backend.js';
 import { ConcatStages, tileCapacity } from '../src/engine/concat-stages.js';
+import { startWorkerBackend } from '../src/engine/device-backend.js';
 import { type GraphTask, runGraphTask } from '../src/engine/graph-tasks.js';
 import type { ShardTask } from '../src/engine/job.js';
 import { PairwiseStages } from '../src/engine/pairwise-stages.js';
@@ -19,12 +19,14 @@ const starting = startWorker(async (data: ShardWorkerData) => {
 });
 
 async function startHead(data: ShardWorkerData, worker: number): Promise<HeadStages> {
-  const { model, batch, k1, k2, backend, provider, simd } = data;
-  if (isPairwise(model)) return new PairwiseStages(model, { batch, plain: backend === 'reference', simd }, worker);
+  const { model, batch, k1, k2, backend, devices, simd } = data;
+  if (isPairwise(model)) {
+    return new PairwiseStages(model, { batch, plain: backend?.backend === 'reference', simd }, worker);
+  }
   if (!isConcat(model)) throw new NaanError('BAD_MODEL', 'the head of the model is not known');
   const factored = factor(model);
   return new ConcatStages(
-    await startBackend(backend, factored, tileCapacity(batch, k1, k2), { provider, simd }),
+    await startWorkerBackend(factored, tileCapacity(batch, k1, k2), { devices, otherwise: backend, simd, worker }),
     factored,
     worker,
   );

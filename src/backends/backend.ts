@@ -66,8 +66,8 @@ export interface Backend {
 
 export interface BackendOptions {
   readonly simd?: SimdLevel | undefined;
-  /** Of `onnx`; default `auto`: a GPU if there is one, else `cpu`. */
-  readonly provider?: OnnxProvider | 'auto' | undefined;
+  /** Of `onnx`; default `cpu`. */
+  readonly provider?: OnnxProvider | undefined;
   /** Number of the GPU, where a provider has several; default 0. */
   readonly device?: number | undefined;
 }

@@ -57,6 +57,11 @@ export function holdsRealAdapter(): boolean {
   });
 }
 
+/** Products in float32, as everywhere else: CUDA's libraries would round operands to TF32. Before they are loaded. */
+export function forbidReducedPrecision(): void {
+  process.env.NVIDIA_TF32_OVERRIDE ??= '0';
+}
+
 export function unavailable(provider: OnnxProvider, cause: unknown): NaanError {
   const reason = typeof cause === 'string' ? cause : firstLine(cause);
   return new NaanError('BACKEND_UNAVAILABLE', `ONNX Runtime's provider '${provider}' cannot start: ${reason}`);

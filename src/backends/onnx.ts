@@ -5,12 +5,11 @@
  * Inputs are padded to a few fixed sizes, so that a device compiles its shaders and plans for those and no more.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { NaanError } from '../errors.js';
 import { oneThread } from '../kernels/gemm.js';
 import type { FactoredModel } from '../model/factored.js';
 import type { Backend, BackendOptions, TileCapacity, TileMemory } from './backend.js';
 import { type GraphSizes, type OnnxStage, stageGraph } from './onnx-graphs.js';
-import { holdsRealAdapter, missingFor, type OnnxProvider, unavailable } from './onnx-providers.js';
+import { missingFor, type OnnxProvider, unavailable } from './onnx-providers.js';
 import { allocateTile } from './tile.js';
 
 /** Added to the logit of what is not in a list: softmax gives it exactly 0. */
@@ -22,24 +21,9 @@ const halvings = 3;
 export async function createOnnx(
   model: FactoredModel,
   capacity: TileCapacity,
-  { provider = 'auto', device = 0 }: BackendOptions,
+  { provider = 'cpu', device = 0 }: BackendOptions,
 ): Promise<Backend> {
-  if (provider !== 'auto') return OnnxBackend.create(model, capacity, provider, device);
-  const reasons: string[] = [];
-  for (const candidate of ['cuda', 'webgpu'] as const) {
-    const missing = missingFor(candidate);
-    try {
-      if (missing) throw unavailable(candidate, missing);
-      const backend = await OnnxBackend.create(model, capacity, candidate, device);
-      if (candidate !== 'webgpu' || holdsRealAdapter()) return backend;
-      await backend.release();
-      throw unavailable(candidate, 'its adapter is a software one, which must be asked for by name');
-    } catch (error) {
-      if (!(error instanceof NaanError)) throw error;
-      reasons.push(error.message);
-    }
-  }
-  return OnnxBackend.create(model, capacity, 'cpu', device);
+  return OnnxBackend.create(model, capacity, provider, device);
 }
 
 class OnnxBackend implements Backend {

@@ -1,10 +1,16 @@
 /** A tile's local memory in buffers of their own. */
-import type { FactoredModel } from '../model/factored.js';
 import type { TileCapacity, TileMemory } from './backend.js';
+
+/** What a tile's size depends on of the model. */
+export interface TileShape {
+  readonly dim: number;
+  readonly paddedDim: number;
+  readonly heads: { readonly length: number };
+}
 
 /** `allocate` gives zeroed bytes; by default ordinary memory. */
 export function allocateTile(
-  { dim, paddedDim: p, heads }: Pick<FactoredModel, 'dim' | 'paddedDim' | 'heads'>,
+  { dim, paddedDim: p, heads }: TileShape,
   { nodes, rows, width, edges }: TileCapacity,
   allocate: (bytes: number) => ArrayBufferLike = (bytes) => new ArrayBuffer(bytes),
 ): TileMemory {

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { BackendName } from '../backends/backend.js';
 import type { OnnxProvider } from '../backends/onnx-providers.js';
+import { type BackendChoice, type BackendPlan, planBackend } from '../backends/plan.js';
 import type { Partition, PartitionOptions } from '../cluster/partition.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { NaanError } from '../errors.js';
@@ -17,10 +18,12 @@ import type { MatrixLocation } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import { allocateRows, openStore, type Precision, type RowStore, type RowStoreHandle } from '../memory/row-store.js';
 import type { RunObserver } from '../metrics/run-observer.js';
-import { type NaanModel, structuralFeatureCount } from '../model/model.js';
+import { isConcat, isPairwise, type NaanModel, structuralFeatureCount } from '../model/model.js';
 import { allocatePairwiseJob } from '../pairwise/pairwise-scorer.js';
 import type { ProgressListener } from '../progress.js';
+import { tileCapacity } from './concat-stages.js';
 import { Counters, type Stage } from './counters.js';
+import { type DeviceReading, Devices, type DevicesHandle } from './devices.js';
 import { shapeOf } from './feature-source.js';
 import type { CutTask, LayOutTask, Layout, PairsTask, SortedPairs } from './graph-tasks.js';
 import {
@@ -46,6 +49,8 @@ export interface EngineOptions {
   readonly backend?: BackendName | 'auto' | undefined;
   /** Execution provider of the back-end onnx; default: a GPU if there is one, else `cpu`. */
   readonly provider?: OnnxProvider | 'auto' | undefined;
+  /** Numbers of the GPUs to use, where a provider has several; default: the first. */
+  readonly devices?: readonly number[] | undefined;
   /** Forces a SIMD level of the native back-end; default: the best that this engine runs. */
   readonly simd?: SimdLevel | undefined;
   /** How rows are stored between stages; default f32. */
@@ -53,6 +58,8 @@ export interface EngineOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ProgressListener | undefined;
   readonly observer?: RunObserver | undefined;
+  /** Hears what a user should know, such as a device that was lost. */
+  readonly onNotice?: ((message: string) => void) | undefined;
 }
 
 export interface ScoringOptions extends EngineOptions {
@@ -62,6 +69,8 @@ export interface ScoringOptions extends EngineOptions {
   readonly sampleHops: number;
   /** Where rows and finished shards are kept in files; without it rows are in memory. */
   readonly work?: WorkDir | undefined;
+  /** Another module that starts devices, and what it is to start. */
+  readonly startDevice?: { readonly module: URL; readonly plan: BackendPlan } | undefined;
 }
 
 export interface ScoringInput {
@@ -77,8 +86,9 @@ export interface ShardWorkerData {
   readonly batch: number;
   readonly k1: number;
   readonly k2: number;
-  readonly backend: BackendName | 'auto';
-  readonly provider: OnnxProvider | 'auto';
+  /** What computes in each worker, unless a device does. */
+  readonly backend: BackendChoice | undefined;
+  readonly devices: DevicesHandle | undefined;
   readonly simd: SimdLevel | undefined;
   readonly threads: number;
   /** [1]: the next worker's number. */
@@ -99,6 +109,7 @@ export class ScoringRun {
   backend: ShardResult | undefined;
   private readonly batch: number;
   private readonly pool: Pool;
+  private readonly devices: Devices | undefined;
   private readonly cancel = new Int32Array(new SharedArrayBuffer(4));
   private readonly stop = () => void Atomics.store(this.cancel, 0, 1);
   private current: LabelJob | undefined;
@@ -110,9 +121,11 @@ export class ScoringRun {
     this.threads = options.threads ?? availableParallelism();
     this.batch = options.batch ?? defaultBatch;
     this.counters = new Counters(this.threads);
+    const plan = this.plan();
+    this.devices = this.startDevices(plan);
     const workerData: ShardWorkerData = {
       ...{ model, k1, k2, batch: this.batch, threads: this.threads },
-      ...{ backend: options.backend ?? 'auto', provider: options.provider ?? 'auto', simd: options.simd },
+      ...{ backend: plan.otherwise, devices: this.devices?.handle, simd: options.simd },
       tickets: new Int32Array(new SharedArrayBuffer(4)),
     };
     const worker = new URL('../../workers/shard-worker.js', import.meta.url);
@@ -167,7 +180,12 @@ export class ScoringRun {
       finished: new Int32Array(new SharedArrayBuffer(count * 4)),
       workDir: work?.path,
     };
-    this.options.observer?.start({ counters: this.counters, threads: this.threads, shards: count });
+    this.options.observer?.start({
+      counters: this.counters,
+      threads: this.threads,
+      shards: count,
+      devices: this.deviceReadings,
+    });
   }
 
   /** Finds the candidate edges: counts them, makes room, lists them, puts them in order. */
@@ -239,8 +257,34 @@ export class ScoringRun {
 
   async close(): Promise<void> {
     this.options.signal?.removeEventListener('abort', this.stop);
-    await this.pool.close();
+    await Promise.all([this.pool.close(), this.devices?.close()]);
     await this.options.work?.close();
+  }
+
+  /** What each device has done. */
+  get deviceReadings(): readonly DeviceReading[] {
+    return this.devices?.readings ?? [];
+  }
+
+  /** The pairwise head is arithmetic over lists, which a device would not do faster than it could be fed. */
+  private plan(): BackendPlan {
+    const { model, backend = 'auto', provider, startDevice, onNotice } = this.options;
+    if (startDevice) return startDevice.plan;
+    if (!isPairwise(model)) return planBackend(backend, provider);
+    const plain = backend === 'reference';
+    if (!plain && backend !== 'auto' && backend !== 'native') {
+      onNotice?.(`the model's head 'pairwise' computes on the CPU: back-end native is used, not ${backend}`);
+    }
+    return { devices: [], otherwise: { backend: plain ? 'reference' : 'native' }, reasons: [] };
+  }
+
+  private startDevices(plan: BackendPlan): Devices | undefined {
+    const { model, k1, k2, devices = [0], onNotice, startDevice } = this.options;
+    if (plan.devices.length === 0 || !isConcat(model)) return undefined;
+    const capacity = tileCapacity(this.batch, k1, k2);
+    return new Devices({
+      ...{ plan, model, capacity, threads: this.threads, devices, onNotice, module: startDevice?.module },
+    });
   }
 
   private get job(): LabelJob {

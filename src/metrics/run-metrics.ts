@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client';
+import { addDeviceMetrics } from './devices.js';
 import { addBuildInfo, addProcessMetrics } from './process.js';
 import type { RunDescription, RunObserver, ShardStates, StartedBackend } from './run-observer.js';
 import { addShardMetrics } from './shards.js';
@@ -18,9 +19,10 @@ export class RunMetrics implements RunObserver {
     this.stageDone = addStageMetrics(this.registry);
   }
 
-  start({ counters }: RunDescription): void {
+  start({ counters, devices = [] }: RunDescription): void {
     addWorkMetrics(this.registry, counters);
     addWorkerMetrics(this.registry, counters);
+    if (devices.length > 0) addDeviceMetrics(this.registry, devices);
   }
 
   backend({ backend, simd }: StartedBackend): void {

@@ -1,4 +1,5 @@
 import type { Counters } from '../engine/counters.js';
+import type { DeviceReading } from '../engine/devices.js';
 
 /** What a run tells whoever watches it, on the main thread. The engine knows this type and nothing else of metrics. */
 export interface RunObserver {
@@ -15,6 +16,7 @@ export interface RunDescription {
   readonly counters: Counters;
   readonly threads: number;
   readonly shards: number;
+  readonly devices?: readonly DeviceReading[];
 }
 
 export interface StartedBackend {

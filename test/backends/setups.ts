@@ -43,7 +43,7 @@ export const setups: readonly Setup[] = [
   { name: 'onnx, cpu', options: { backend: 'onnx', provider: 'cpu', threads: 2 }, ...exact },
   {
     name: 'onnx, webgpu on SwiftShader',
-    options: { backend: 'onnx', provider: 'webgpu', threads: 1 },
+    options: { backend: 'onnx', provider: 'webgpu', threads: 2 },
     ...{ ...exact, skip: withoutSwiftShader },
   },
   { name: 'tfjs', options: { backend: 'tfjs', threads: 2 }, ...exact },

@@ -1,0 +1,19 @@
+/** Starts a back-end on a device, for the thread that owns it. */
+import { NaanError } from '../errors.js';
+import type { FactoredModel } from '../model/factored.js';
+import { type Backend, startBackend, type TileCapacity } from './backend.js';
+import { holdsRealAdapter } from './onnx-providers.js';
+import type { BackendChoice } from './plan.js';
+
+/** `device`: its number among those of the provider. Throws BACKEND_UNAVAILABLE. */
+export async function startDevice(
+  { backend, provider, realAdapter }: BackendChoice,
+  model: FactoredModel,
+  capacity: TileCapacity,
+  device: number,
+): Promise<Backend> {
+  const started = await startBackend(backend, model, capacity, { provider, device });
+  if (!realAdapter || provider !== 'webgpu' || holdsRealAdapter()) return started;
+  await started.release();
+  throw new NaanError('BACKEND_UNAVAILABLE', 'webgpu found a software adapter only, which must be asked for by name');
+}

@@ -1,0 +1,181 @@
+/**
+ * What the thread that owns a device shares with the workers that feed it. A worker has one slot: it fills the slot's
+ * tile, submits it and sleeps; the owner takes submitted slots in turn, computes, and wakes their workers. So the queue
+ * holds at most one batch a worker, and while the device computes one the other workers gather theirs.
+ *
+ * Order matters: a request is written before its slot is `submitted`, results before it is `done`, the reason before the
+ * device is `gone`; each by an atomic store, which the other side reads first.
+ */
+import type { TileCapacity, TileMemory } from '../backends/backend.js';
+import { allocateTile, type TileShape } from '../backends/tile.js';
+
+export const tileStages = ['project', 'aggregate', 'embed', 'split', 'score'] as const;
+export type TileStage = (typeof tileStages)[number];
+
+const starting = 0;
+const ready = 1;
+const gone = 2;
+
+const idle = 0;
+const submitted = 1;
+const done = 2;
+const refused = 3;
+
+/** Cells of `control`, then the state of each slot. */
+const stateCell = 0;
+const callsCell = 1;
+const closingCell = 2;
+const fallbacksCell = 3;
+const choiceCell = 4;
+const firstSlot = 5;
+
+const reasonBytes = 2048;
+
+/** A worker looks up from its sleep this often, in case the owner has died. */
+const watchMs = 200;
+
+/** Raised by the owner; all but the queue only grow. */
+const counterFields = ['batches', 'rows', 'bytes', 'queue', 'busySeconds', 'retries'] as const;
+export type DeviceCounter = (typeof counterFields)[number] | 'fallbacks';
+
+export interface DeviceLinkHandle {
+  readonly control: Int32Array;
+  readonly counters: Float64Array;
+  readonly reason: Uint8Array;
+  /** By slot: stage and count, and the tile. */
+  readonly requests: Int32Array;
+  readonly tiles: readonly TileMemory[];
+}
+
+export interface Request {
+  readonly slot: number;
+  readonly stage: TileStage;
+  readonly count: number;
+  readonly tile: TileMemory;
+}
+
+export class DeviceLink {
+  constructor(readonly handle: DeviceLinkHandle) {}
+
+  static allocate(model: TileShape, capacity: TileCapacity, slots: number): DeviceLink {
+    const shared = (bytes: number) => new SharedArrayBuffer(bytes);
+    return new DeviceLink({
+      control: new Int32Array(shared(4 * (firstSlot + slots))),
+      counters: new Float64Array(shared(8 * counterFields.length)),
+      reason: new Uint8Array(shared(reasonBytes)),
+      requests: new Int32Array(shared(8 * slots)),
+      tiles: Array.from({ length: slots }, () => allocateTile(model, capacity, shared)),
+    });
+  }
+
+  of(field: DeviceCounter): number {
+    if (field === 'fallbacks') return Atomics.load(this.handle.control, fallbacksCell);
+    return this.handle.counters[counterFields.indexOf(field)];
+  }
+
+  // The worker's side.
+
+  /** Sleeps until the device has started, or cannot: then false. */
+  waitForStart(): boolean {
+    const { control } = this.handle;
+    while (Atomics.load(control, stateCell) === starting) Atomics.wait(control, stateCell, starting, watchMs);
+    return Atomics.load(control, stateCell) === ready;
+  }
+
+  /** Computes a stage on the slot's tile; false when the device has gone: the inputs are as they were. */
+  compute(slot: number, stage: TileStage, count: number): boolean {
+    const { control, requests } = this.handle;
+    const cell = firstSlot + slot;
+    requests[2 * slot] = tileStages.indexOf(stage);
+    requests[2 * slot + 1] = count;
+    Atomics.store(control, cell, submitted);
+    Atomics.add(control, callsCell, 1);
+    Atomics.notify(control, callsCell);
+    while (Atomics.load(control, cell) === submitted && this.isReady) Atomics.wait(control, cell, submitted, watchMs);
+    return Atomics.exchange(control, cell, idle) === done;
+  }
+
+  countFallback(): void {
+    Atomics.add(this.handle.control, fallbacksCell, 1);
+  }
+
+  /** Number of what has started. */
+  get choice(): number {
+    return Atomics.load(this.handle.control, choiceCell);
+  }
+
+  /** Why the device has gone. */
+  get reason(): string {
+    const bytes = Buffer.from(this.handle.reason.slice());
+    return bytes.subarray(0, bytes.indexOf(0)).toString();
+  }
+
+  // The owner's side.
+
+  get isReady(): boolean {
+    return Atomics.load(this.handle.control, stateCell) === ready;
+  }
+
+  get isClosing(): boolean {
+    return Atomics.load(this.handle.control, closingCell) !== 0;
+  }
+
+  /** `choice`: number of what has started. */
+  started(choice: number): void {
+    Atomics.store(this.handle.control, choiceCell, choice);
+    Atomics.compareExchange(this.handle.control, stateCell, starting, ready);
+    Atomics.notify(this.handle.control, stateCell);
+  }
+
+  /** The next submitted slot from `first` on, in turn; sleeps until there is one. Undefined when closing. */
+  next(first: number): Request | undefined {
+    const { control, requests, tiles, counters } = this.handle;
+    for (;;) {
+      const calls = Atomics.load(control, callsCell);
+      if (this.isClosing) return undefined;
+      let found = -1;
+      let waiting = 0;
+      for (let i = 0; i < tiles.length; i++) {
+        const slot = (first + i) % tiles.length;
+        if (Atomics.load(control, firstSlot + slot) !== submitted) continue;
+        if (found < 0) found = slot;
+        waiting++;
+      }
+      counters[counterFields.indexOf('queue')] = waiting;
+      if (found >= 0) {
+        const [stage, count] = [tileStages[requests[2 * found]], requests[2 * found + 1]];
+        return { slot: found, stage, count, tile: tiles[found] };
+      }
+      Atomics.wait(control, callsCell, calls);
+    }
+  }
+
+  answer(slot: number, computed: boolean): void {
+    const { control } = this.handle;
+    Atomics.store(control, firstSlot + slot, computed ? done : refused);
+    Atomics.notify(control, firstSlot + slot);
+  }
+
+  count(field: (typeof counterFields)[number], amount: number): void {
+    this.handle.counters[counterFields.indexOf(field)] += amount;
+  }
+
+  // Either the owner's or the main thread's.
+
+  /** No more batches: workers that wait are woken. The first reason stays. */
+  end(reason: string): void {
+    const { control, reason: bytes, tiles } = this.handle;
+    if (Atomics.load(control, stateCell) === gone) return;
+    Buffer.from(bytes.buffer).write(reason.slice(0, reasonBytes / 4));
+    Atomics.store(control, stateCell, gone);
+    Atomics.notify(control, stateCell);
+    for (let slot = 0; slot < tiles.length; slot++) Atomics.notify(control, firstSlot + slot);
+  }
+
+  /** Asks the owner to end once it has computed what it has in hand. */
+  close(): void {
+    Atomics.store(this.handle.control, closingCell, 1);
+    Atomics.add(this.handle.control, callsCell, 1);
+    Atomics.notify(this.handle.control, callsCell);
+  }
+}

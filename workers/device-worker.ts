@@ -1,0 +1,39 @@
+/** Thread entry of a device's owner: starts the first back-end that can, then serves until it is closed. */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Backend } from '../src/backends/backend.js';
+import type { startDevice } from '../src/backends/start-device.js';
+import { DeviceLink } from '../src/engine/device-link.js';
+import { DeviceOwner } from '../src/engine/device-owner.js';
+import type { DeviceWorkerData } from '../src/engine/devices.js';
+import { factor } from '../src/model/factored.js';
+
+const { module, choices, model, capacity, device, handle } = workerData as DeviceWorkerData;
+const link = new DeviceLink(handle);
+const factored = factor(model);
+const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, ' ');
+
+async function start(): Promise<Backend | undefined> {
+  const reasons: string[] = [];
+  const starting: { startDevice: typeof startDevice } = await import(module);
+  for (const [number, choice] of choices.entries()) {
+    try {
+      const backend = await starting.startDevice(choice, factored, capacity, device);
+      link.started(number);
+      return backend;
+    } catch (error) {
+      reasons.push(reasonOf(error));
+    }
+  }
+  link.end(reasons.join('; '));
+  return undefined;
+}
+
+let backend: Backend | undefined;
+try {
+  backend = await start();
+  if (backend) await new DeviceOwner(backend, link, factored, capacity).serve();
+} catch (error) {
+  link.end(reasonOf(error));
+}
+if (!link.isClosing) parentPort?.postMessage(link.reason);
+await backend?.release();
