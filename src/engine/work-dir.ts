@@ -45,11 +45,14 @@ export interface WorkStatus {
 
 const journalName = 'journal';
 const lockName = 'lock';
+/** Rows put at random places reach the disk in order, and pages once, when they are not synced too often. */
+const syncIntervalMs = 5000;
 
 export class WorkDir {
   private readonly shardsDone = new Map<string, Set<number>>();
   private pending: FinishedShard[] = [];
   private flushing: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
   private readonly files = new Map<string, FileHandle>();
 
   private constructor(
@@ -98,20 +101,19 @@ export class WorkDir {
   /** Notes a shard whose bytes have been written; soon they are on the disk and it counts. */
   record(entry: FinishedShard): void {
     this.pending.push(entry);
-    this.flushing ??= this.writePending().finally(() => {
-      this.flushing = undefined;
-    });
-    this.flushing.catch(() => undefined); // whoever flushes hears of it
+    this.timer ??= setTimeout(() => void this.flush().catch(() => undefined), syncIntervalMs); // whoever flushes next hears
   }
 
   /** Resolves when all that was recorded counts. Throws NOT_WRITABLE. */
   async flush(): Promise<void> {
-    while (this.flushing || this.pending.length > 0) {
-      this.flushing ??= this.writePending().finally(() => {
-        this.flushing = undefined;
-      });
-      await this.flushing;
-    }
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    await this.flushing;
+    if (this.pending.length === 0) return;
+    this.flushing ??= this.writePending().finally(() => {
+      this.flushing = undefined;
+    });
+    await this.flushing;
   }
 
   /** The run has come to its end: keeps the journal and removes the rest. */
@@ -128,19 +130,18 @@ export class WorkDir {
     rmSync(join(this.path, lockName), { force: true });
   }
 
-  /** All shards that ended before the data was synced are recorded at once, while others go on. */
+  /** Shards that ended before the data is synced are recorded together, while others go on. */
   private async writePending(): Promise<void> {
+    const entries = this.pending;
+    this.pending = [];
     try {
-      while (this.pending.length > 0) {
-        const entries = this.pending;
-        this.pending = [];
-        await this.syncData();
-        await this.journal.append(entries);
-        for (const entry of entries) this.count(entry);
-      }
+      await this.syncData();
+      await this.journal.append(entries);
     } catch (error) {
+      this.pending = [...entries, ...this.pending];
       throw refused(this.path, error);
     }
+    for (const entry of entries) this.count(entry);
   }
 
   private async syncData(): Promise<void> {
