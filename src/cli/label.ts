@@ -24,7 +24,8 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
 };
 
 function describe({ summary, partition, calibrated }: LabelResult, out: string): string {
-  const { nodes, edges, clusters, singletons, unlabelled, largest, threshold, seconds, peakRssBytes } = summary;
+  const { nodes, edges, clusters, singletons, unlabelled, largest, threshold, haloFactor, seconds, peakRssBytes } =
+    summary;
   const stages = Object.entries(seconds.stages).map(([stage, taken]) => [`  ${stage}`, duration(taken)]);
   const facts = table([
     ['nodes', count(nodes)],
@@ -35,6 +36,7 @@ function describe({ summary, partition, calibrated }: LabelResult, out: string):
     ['without a label', count(unlabelled)],
     ['partition', partition],
     ['threshold', threshold.toFixed(3)],
+    ['halo factor', haloFactor.toFixed(2)],
     ['time', duration(seconds.total)],
     ...stages,
     ['peak memory', bytes(peakRssBytes)],

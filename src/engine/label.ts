@@ -74,6 +74,8 @@ export interface LabelSummary {
   /** Nodes of the largest cluster. */
   readonly largest: number;
   readonly threshold: number;
+  /** Rows gathered from around the tiles for each row owned, over the stages that gather. */
+  readonly haloFactor: number;
   readonly seconds: { readonly total: number; readonly stages: Readonly<Record<string, number>> };
   readonly peakRssBytes: number;
 }
@@ -155,6 +157,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     const summary = (): LabelSummary => ({
       ...{ nodes: graph.nodeCount, edges: run.edges.targets.length, ...counts },
       threshold: ladder.threshold,
+      haloFactor: run.haloFactor,
       seconds: { total: (performance.now() - began) / 1000, stages },
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     });
@@ -177,6 +180,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
             ...{ threads: run.threads, shards: run.shardCount, ...run.backend },
             // Rows that tiles copied from their halos, for each node: each stage that gathers costs at least 1.
             rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
+            busy: run.busy,
             busyShare: busyShare(run),
           },
           plan,

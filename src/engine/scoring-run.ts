@@ -105,6 +105,8 @@ export class ScoringRun {
   readonly counters: Counters;
   /** Seconds of each stage that has run. */
   readonly seconds: Record<string, number> = {};
+  /** Part of the threads' time that they worked in each of them, 0..1. */
+  readonly busy: Record<string, number> = {};
   /** What the workers started, once the first task is done. */
   backend: ShardResult | undefined;
   private readonly batch: number;
@@ -251,6 +253,12 @@ export class ScoringRun {
     return SharedDisjointSet.from(this.job.components);
   }
 
+  /** Unique rows that tiles gathered from around them for each row they own, over the stages that gather. */
+  get haloFactor(): number {
+    const gathering = this.job.head.kind === 'concat' ? 3 : 1;
+    return this.counters.total('rowsGathered') / (gathering * this.job.nodeCount);
+  }
+
   get shardCount(): number {
     return this.shards.length;
   }
@@ -390,6 +398,7 @@ export class ScoringRun {
     const tell = () => onProgress?.({ stage, done: this.counters.total(field), total, unit });
     const ticker = onProgress && setInterval(tell, progressIntervalMs);
     const began = performance.now();
+    const busyBefore = this.counters.total('busySeconds');
     try {
       await run();
     } finally {
@@ -397,7 +406,8 @@ export class ScoringRun {
     }
     this.seconds[stage] = (performance.now() - began) / 1000;
     tell();
-    observer?.stageDone(stage, this.seconds[stage]);
+    this.busy[stage] = (this.counters.total('busySeconds') - busyBefore) / (this.seconds[stage] * this.threads);
+    observer?.stageDone(stage, this.seconds[stage], this.busy[stage]);
   }
 }
 

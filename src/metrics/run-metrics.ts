@@ -11,7 +11,7 @@ import { addWorkerMetrics } from './workers.js';
 export class RunMetrics implements RunObserver {
   readonly registry = new Registry();
   readonly shards: (states: ShardStates) => void;
-  readonly stageDone: (stage: string, seconds: number) => void;
+  readonly stageDone: RunObserver['stageDone'];
 
   constructor() {
     addProcessMetrics(this.registry);

@@ -9,7 +9,8 @@ export interface RunObserver {
   backend(started: StartedBackend): void;
   /** After every change. */
   shards(states: ShardStates): void;
-  stageDone(stage: string, seconds: number): void;
+  /** `busy`: part of the threads' time that they worked, 0..1. */
+  stageDone(stage: string, seconds: number, busy: number): void;
 }
 
 export interface RunDescription {

@@ -32,4 +32,13 @@ export function addWorkMetrics(registry: Registry, counters: Counters): void {
       this.inc(counters.total('unions'));
     },
   });
+  new Counter({
+    name: 'naan_halo_rows_total',
+    help: 'Rows that tiles gathered from around them: unique rows of each tile.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(counters.total('rowsGathered'));
+    },
+  });
 }

@@ -36,9 +36,10 @@ test('a scrape shows what workers have counted so far', async () => {
   worker.add(1, 'edgesScored', 11);
   worker.add(1, 'embed', 7);
   worker.add(1, 'unions', 3);
+  worker.add(1, 'rowsGathered', 40);
   worker.add(1, 'busySeconds', 1.5);
   metrics.shards({ queued: 3, running: 1, done: 0, retried: 0 });
-  metrics.stageDone('project', 0.5);
+  metrics.stageDone('project', 0.5, 0.9);
 
   const text = await scrape(server);
   for (const line of [
@@ -50,6 +51,8 @@ test('a scrape shows what workers have counted so far', async () => {
     'naan_shards{state="queued"} 3',
     'naan_stage_seconds_count{stage="project"} 1',
     'naan_stage_seconds_sum{stage="project"} 0.5',
+    'naan_stage_busy_ratio{stage="project"} 0.9',
+    'naan_halo_rows_total 40',
   ]) {
     assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
   }
@@ -96,7 +99,7 @@ test('promtool finds nothing wrong', async (t) => {
     return t.skip('promtool (Debian package prometheus) is not installed');
   const { metrics } = started(2);
   metrics.shards({ queued: 3, running: 1, done: 0, retried: 0 });
-  metrics.stageDone('project', 0.5);
+  metrics.stageDone('project', 0.5, 0.9);
   const checked = spawnSync('promtool', ['check', 'metrics'], {
     input: await scrape(await serve(metrics)),
     encoding: 'utf8',

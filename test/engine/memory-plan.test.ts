@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
+import { describePlan, planMemory } from '../../src/engine/memory-plan.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'naan-plan-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const gib = 2 ** 30;
+const model = smoothedDistanceModel(512, [20, 10]);
+const shape = { model, nodes: 1_000_000, dim: 512, columns: 21, sampleHops: 20, threads: 2, batch: 512 };
+
+describe('planMemory', () => {
+  it('keeps rows as f32 where they fit, else as bf16', () => {
+    const wide = planMemory(shape, { memory: 16 * gib });
+    assert.equal(wide.precision, 'f32');
+    assert.equal(wide.parts.rows, 2 * 1_000_000 * 512 * 4);
+    const tight = planMemory(shape, { memory: 4 * gib });
+    assert.equal(tight.precision, 'bf16');
+    assert.equal(tight.parts.rows, wide.parts.rows / 2);
+    assert.ok(tight.memoryBytes <= 4 * gib);
+  });
+
+  it('refuses what cannot fit, with the size that would', () => {
+    const refusal = (memory: number, precision?: 'f32') => {
+      try {
+        planMemory(shape, { memory, precision });
+      } catch (error) {
+        return error as Error & { code: string };
+      }
+      throw new assert.AssertionError({ message: 'was not refused' });
+    };
+    const { code, message } = refusal(gib);
+    assert.equal(code, 'BAD_USAGE');
+    assert.match(message, /^1000000 nodes × 512 need 2\.\d GiB .* as bf16, but 1\.0 GiB may be taken: .*--work-dir/);
+    const needed = Number(/need ([\d.]+) GiB/.exec(message)?.[1]);
+    assert.equal(planMemory(shape, { memory: (needed + 0.05) * gib }).precision, 'bf16');
+    assert.match(refusal(4 * gib, 'f32').message, /with rows as f32/);
+  });
+
+  it('with a work directory takes no memory for rows, and f32', () => {
+    const plan = planMemory(shape, { memory: gib, workDir: join(folder, 'work') });
+    assert.equal(plan.parts.rows, 0);
+    assert.equal(plan.precision, 'f32');
+    assert.ok(plan.diskBytes > 3 * 1_000_000 * 512 * 4);
+    assert.match(describePlan(plan), /^at most 0\.\d+ of 1\.0 GiB of memory: rows as f32 in files, 5\.\d GiB/);
+  });
+
+  it('refuses a work directory whose disk is too small', () => {
+    const request = { memory: 10 ** 15, workDir: join(folder, 'work') };
+    assert.throws(() => planMemory({ ...shape, nodes: 10 ** 10 }, request), {
+      code: 'BAD_USAGE',
+      message: /GiB are free on its disk, the run needs .* or --precision bf16/,
+    });
+  });
+});
