@@ -1,13 +1,13 @@
 /** How a long job tells its caller where it stands. Called at most a few times a second, on the main thread. */
 export interface ProgressEvent {
-  /** Stage in the field's words: `knn`, `edges`, `project`, `aggregate`, `embed`, `score`, `propagate`, `write`, `train`. */
+  /** Stage in the field's words: `knn`, `edges`, `project`, `aggregate`, `embed`, `score`, `propagate`, `write`, `train`, `tune`. */
   readonly stage: string;
   /** Done and total in `unit`s. */
   readonly done: number;
   readonly total: number;
   /** What was done before this run began, when it goes on with an earlier one; default 0. */
   readonly from?: number;
-  readonly unit: 'nodes' | 'edges' | 'rows' | 'bytes' | 'pairs';
+  readonly unit: 'nodes' | 'edges' | 'rows' | 'bytes' | 'pairs' | 'runs';
 }
 
 export type ProgressListener = (event: ProgressEvent) => void;

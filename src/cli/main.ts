@@ -11,6 +11,7 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   knn: () => import('./knn.js'),
   train: () => import('./train.js'),
   label: () => import('./label.js'),
+  tune: () => import('./tune.js'),
   status: () => import('./status.js'),
   evaluate: () => import('./evaluate.js'),
   sweep: () => import('./sweep.js'),

@@ -208,7 +208,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
  * Hops as asked, else those of the published labelling, or the model's where they are fewer. The `pairwise` head looks at
  * as many neighbours as it was trained on.
  */
-function hopsOf({ kHops, sampleHops }: LabelOptions, { config }: NaanModel) {
+export function hopsOf({ kHops, sampleHops }: LabelOptions, { config }: NaanModel) {
   const hops = config.head === 'concat' ? [config.k1, config.k2] : [config.k, config.k];
   const [k1, k2] = config.head === 'concat' ? (kHops ?? [Math.min(20, hops[0]), Math.min(10, hops[1])]) : hops;
   return { k1, k2, sampleHops: sampleHops ?? Math.min(20, config.sampleHops) };

@@ -109,6 +109,23 @@ export function path<const D extends Description<string> & { unit: 'file' | 'fol
   return { ...described, expected: `the path of a ${described.unit}`, placeholder: `<${described.unit}>`, schema };
 }
 
+/** A time: 90, `90s` or `2min`. */
+export function seconds<const D extends Description<number> & Omit<Range, 'unit'>>(
+  described: D,
+): Option<number> & D & { unit: 'seconds' } {
+  const expected = `seconds${inRange(described)}, or minutes as 2min`;
+  const inSeconds = (given: unknown): unknown => {
+    const [, amount, unit] = /^(.*?) *(s|min)?$/.exec(String(given))!;
+    return numeral.test(amount) ? Number(amount) * (unit === 'min' ? 60 : 1) : given;
+  };
+  const schema = (zod: Zod) =>
+    zod
+      .unknown()
+      .transform(inSeconds)
+      .pipe(number(zod, described, false));
+  return { ...described, unit: 'seconds', expected, placeholder: '<time>', schema };
+}
+
 /** A switch: `--save-edges` and `--no-save-edges`. */
 export function flag<const D extends Description<boolean>>(described: D): Option<boolean> & D & { default: false } {
   const schema = (zod: Zod) => zod.union([zod.boolean(), zod.stringbool()]);
@@ -117,14 +134,14 @@ export function flag<const D extends Description<boolean>>(described: D): Option
 
 const numeral = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
-function number(zod: Zod, { min, max }: Range, whole: boolean): ZodType<number> {
+function number(zod: Zod, { min, max }: Omit<Range, 'unit'>, whole: boolean): ZodType<number> {
   let range = whole ? zod.int() : zod.number();
   if (min !== undefined) range = range.min(min);
   if (max !== undefined) range = range.max(max);
   return zod.union([zod.number(), zod.string().regex(numeral).transform(Number)]).pipe(range);
 }
 
-function inRange({ min, max }: Range): string {
+function inRange({ min, max }: Omit<Range, 'unit'>): string {
   if (min !== undefined && max !== undefined) return ` from ${min} to ${max}`;
   if (min !== undefined) return `, ${min} or more`;
   return '';

@@ -14,6 +14,7 @@ import {
   type Option,
   type Options,
   path,
+  seconds,
   type Values,
 } from './option.js';
 
@@ -67,6 +68,40 @@ const threshold = decimal({
   otherwise: 'the one calibrated with the model for the partition, or 0.8',
   help: 'edges of this score or more join their ends',
 });
+
+const model = path({
+  unit: 'file',
+  required: true,
+  help: 'model, as written by naan train or naan import-model (.safetensors)',
+});
+
+/** How far labelling looks. */
+const hops = {
+  kHops: integerPair({
+    unit: 'neighbours of hop one and hop two',
+    min: 1,
+    otherwise: '20 10, or what the model was trained with if that is fewer',
+    help: 'neighbours that attention looks at',
+  }),
+  sampleHops: integer({
+    unit: 'neighbours',
+    min: 1,
+    otherwise: '20, or what the model was trained with if that is fewer',
+    help: 'candidate edges go to this many nearest neighbours',
+  }),
+};
+
+/** What computes. */
+const computing = {
+  backend: choice(['auto', 'native', 'onnx', 'tfjs', 'reference'], {
+    default: 'auto',
+    help: 'what computes: SIMD kernels on the CPU (native), ONNX Runtime on a --provider (onnx), TensorFlow.js (tfjs), or slow plain loops (reference)',
+  }),
+  provider: choice(['auto', 'cuda', 'tensorrt', 'webgpu', 'cpu'], {
+    default: 'auto',
+    help: 'onnx: where ONNX Runtime computes; auto takes a GPU if there is one, else the CPU',
+  }),
+};
 
 /** The default of an option of training that both heads have. */
 function byHead(name: keyof typeof pairwiseTrainingDefaults): string {
@@ -270,24 +305,9 @@ export const commands = {
       features,
       dim,
       knn,
-      model: path({
-        unit: 'file',
-        required: true,
-        help: 'model, as written by naan train or naan import-model (.safetensors)',
-      }),
+      model,
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
-      kHops: integerPair({
-        unit: 'neighbours of hop one and hop two',
-        min: 1,
-        otherwise: '20 10, or what the model was trained with if that is fewer',
-        help: 'neighbours that attention looks at',
-      }),
-      sampleHops: integer({
-        unit: 'neighbours',
-        min: 1,
-        otherwise: '20, or what the model was trained with if that is fewer',
-        help: 'candidate edges go to this many nearest neighbours',
-      }),
+      ...hops,
       partition: choice(['propagation', 'threshold', 'whispers', 'linkage'], {
         otherwise: 'the one calibrated with the model, or propagation',
         help: 'how scores become clusters: a ladder of thresholds, components at one threshold, Chinese Whispers, or agglomeration by mean score',
@@ -338,15 +358,42 @@ export const commands = {
         help: 'keep rows and finished shards in files here: after a crash the same command goes on where it stopped',
       }),
       restart: flag({ help: 'give up the run that --work-dir holds and start anew' }),
-      backend: choice(['auto', 'native', 'onnx', 'tfjs', 'reference'], {
-        default: 'auto',
-        help: 'what computes: SIMD kernels on the CPU (native), ONNX Runtime on a --provider (onnx), TensorFlow.js (tfjs), or slow plain loops (reference)',
-      }),
-      provider: choice(['auto', 'cuda', 'tensorrt', 'webgpu', 'cpu'], {
-        default: 'auto',
-        help: 'onnx: where ONNX Runtime computes; auto takes a GPU if there is one, else the CPU',
-      }),
+      ...computing,
       metricsPort,
+    },
+  },
+  tune: {
+    summary: 'find the settings of label that suit this machine and a set',
+    description:
+      'Times naan label on samples of the set with other threads, batches, shards and precision than its own, within ' +
+      '--budget, and writes the best setting to --out for naan label --config, with a map of all (.svg) beside it. Prints ' +
+      'what limits this machine and how long the whole set should take. Labels do not depend on the setting, but for ' +
+      'precision: bf16 moves scores by some thousandths.',
+    examples: [
+      ['naan tune --features split1_feats.npz --knn split1_knn.npy --model model.safetensors', ''],
+      ['naan label --config config/tuned.yaml --features F --knn K --model M --out DIR', 'what it is for'],
+      ['naan tune ... --budget 5min --check', 'a longer search, then the whole set to check the prediction'],
+    ],
+    options: {
+      features,
+      dim,
+      knn,
+      model,
+      out: path({
+        unit: 'file',
+        default: 'config/tuned.yaml',
+        help: 'settings to write (.yaml); a map (.svg) gets the same name',
+      }),
+      budget: seconds({
+        min: 1,
+        default: 60,
+        help: 'time of the search, as 90, 90s or 2min; a run that is under way then is finished',
+      }),
+      check: flag({
+        help: 'label the whole set afterwards, writing nothing, and compare its time with the prediction',
+      }),
+      ...hops,
+      ...computing,
     },
   },
   status: {

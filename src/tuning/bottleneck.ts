@@ -1,0 +1,93 @@
+/** Where the time of a run goes, beside what the machine can do: which of its limits a stage has reached. */
+import type { Limits } from '../engine/limits.js';
+import type { ModelConfig } from '../model/model.js';
+
+/** What one stage did, all threads together. */
+export interface StageWork {
+  readonly seconds: number;
+  /** Absent for a stage that one thread does. */
+  readonly shared?: { readonly busySeconds: number; readonly rowsGathered: number };
+}
+
+export const causes = ['gemm', 'randomRows', 'stream', 'idle', 'oneThread', 'other'] as const;
+export type Cause = (typeof causes)[number];
+
+/**
+ * Seconds of the time, by what they are for:
+ *   gemm, randomRows, stream   what its products, gathers and copies take at the rates measured on all threads
+ *   idle                       threads that wait for others at the end of the stage
+ *   oneThread                  stages that only one thread works on
+ *   other                      what is left: kernels between the products, bookkeeping, limits that were not reached
+ */
+export type Causes = Readonly<Record<Cause, number>>;
+
+export interface Explained {
+  readonly nodes: number;
+  readonly dim: number;
+  readonly config: ModelConfig;
+  /** Of rows between stages: 4 or 2. */
+  readonly valueBytes: number;
+}
+
+export function explainStages(
+  work: Readonly<Record<string, StageWork>>,
+  { nodes, dim, config, valueBytes }: Explained,
+  limits: Limits,
+): Record<string, Causes> {
+  const costs = costsOf(dim, config, valueBytes);
+  const explain = (stage: string, { seconds, shared }: StageWork): Causes => {
+    const none = { gemm: 0, randomRows: 0, stream: 0, idle: 0, oneThread: 0, other: 0 };
+    if (!shared) return { ...none, oneThread: seconds };
+    const { flops = 0, streamedBytes = 0, rowBytes = valueBytes * dim } = costs[stage] ?? {};
+    const wanted = {
+      gemm: (nodes * flops) / (limits.gemmGflops * 1e9),
+      randomRows: (shared.rowsGathered * rowBytes) / (limits.randomRowGBps * 1e9),
+      stream: (nodes * streamedBytes) / (limits.streamGBps * 1e9),
+    };
+    const idle = Math.max(0, seconds - shared.busySeconds / limits.threads);
+    // The limits are measured some time after the run: on a machine with other work they may promise more or less.
+    const scale = Math.min(1, (seconds - idle) / (wanted.gemm + wanted.randomRows + wanted.stream || 1));
+    const parts = {
+      gemm: wanted.gemm * scale,
+      randomRows: wanted.randomRows * scale,
+      stream: wanted.stream * scale,
+      idle,
+    };
+    return { ...none, ...parts, other: seconds - parts.gemm - parts.randomRows - parts.stream - idle };
+  };
+  return Object.fromEntries(Object.entries(work).map(([stage, done]) => [stage, explain(stage, done)]));
+}
+
+export function sumOfCauses(stages: Readonly<Record<string, Causes>>): Causes {
+  const total = (cause: Cause) => Object.values(stages).reduce((sum, causes) => sum + causes[cause], 0);
+  return Object.fromEntries(causes.map((cause) => [cause, total(cause)])) as Causes;
+}
+
+export function greatestCause(total: Causes): Cause {
+  return causes.reduce((greatest, cause) => (total[cause] > total[greatest] ? cause : greatest));
+}
+
+interface NodeCost {
+  /** Of matrix products. */
+  readonly flops?: number;
+  /** Rows of the node itself that are read and written, in order. */
+  readonly streamedBytes?: number;
+  /** Of a gathered row. */
+  readonly rowBytes?: number;
+}
+
+/** What a node costs in each stage; M heads of p columns, p being d padded to a multiple of 4. */
+function costsOf(dim: number, config: ModelConfig, valueBytes: number): Readonly<Record<string, NodeCost>> {
+  const p = Math.ceil(dim / 4) * 4;
+  const row = valueBytes * p;
+  if (config.head === 'pairwise') return { load: { streamedBytes: 4 * p + row }, similarities: { rowBytes: row } };
+  const heads = config.heads;
+  const product = 2 * p * p;
+  return {
+    project: { flops: heads * product, streamedBytes: 4 * p + heads * row },
+    aggregate: { flops: heads * product, streamedBytes: heads * row, rowBytes: heads * row },
+    embed: { streamedBytes: heads * row + row, rowBytes: heads * row },
+    split: { flops: 2 * product, streamedBytes: 3 * row },
+    score: { streamedBytes: row, rowBytes: row },
+  };
+}

@@ -1,0 +1,97 @@
+/** The speeds of all settings as one self-contained SVG: batch by shards, a panel for each value of the others. */
+import { type DimensionName, dimensions, optionsOf, type Setting } from './settings.js';
+
+export interface MappedTrial {
+  readonly setting: Setting;
+  /** Times as fast as the defaults. */
+  readonly speed: number;
+}
+
+const [columnsBy, rowsBy] = ['shards', 'batch'] as const satisfies DimensionName[];
+const cell = { width: 96, height: 36 };
+const margin = { left: 84, top: 64, right: 24, bottom: 52, between: 44 };
+
+/** `best` is one of the trials' settings; settings without a trial stay blank. */
+export function heatMap(trials: readonly MappedTrial[], best: Setting, nodeCount: number, title: string): string {
+  const columns = valuesOf(columnsBy);
+  const rows = valuesOf(rowsBy);
+  const panels = panelSettings();
+  const panelHeight = rows.length * cell.height + margin.between;
+  const width = margin.left + columns.length * cell.width + margin.right;
+  const height = margin.top + panels.length * panelHeight + margin.bottom - margin.between;
+  const fastest = Math.max(...trials.map(({ speed }) => speed));
+  const key = (setting: Setting) => dimensions.map(({ name }) => setting[name]).join();
+  const speeds = new Map(trials.map(({ setting, speed }) => [key(setting), speed]));
+
+  const lines = [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" font-family="sans-serif" font-size="12">`,
+    `<title>${escaped(title)}</title>`,
+    `<rect width="${width}" height="${height}" fill="#fff"/>`,
+    `<text x="16" y="24" font-weight="bold">${escaped(title)}</text>`,
+  ];
+  panels.forEach((panel, p) => {
+    const top = margin.top + p * panelHeight;
+    const name = Object.entries(panel).map(([dimension, value]) => `${dimension} ${value}`);
+    lines.push(`<text x="${margin.left}" y="${top - 10}" font-weight="bold">${escaped(name.join(', '))}</text>`);
+    rows.forEach((row, r) => {
+      const y = top + r * cell.height;
+      lines.push(`<text x="${margin.left - 8}" y="${y + 23}" text-anchor="end">${row}</text>`);
+      columns.forEach((column, c) => {
+        const setting = { ...panel, [columnsBy]: column, [rowsBy]: row } as Setting;
+        lines.push(drawCell(margin.left + c * cell.width, y, speeds.get(key(setting)), fastest));
+      });
+    });
+    const [r, c] = [rows.indexOf(best[rowsBy]), columns.indexOf(best[columnsBy])];
+    if (Object.entries(panel).every(([dimension, value]) => best[dimension as DimensionName] === value)) {
+      const at = `x="${margin.left + c * cell.width}" y="${top + r * cell.height}"`;
+      const size = `width="${cell.width}" height="${cell.height}"`;
+      lines.push(`<rect ${at} ${size} fill="none" stroke="#ff725c" stroke-width="3"/>`);
+    }
+  });
+  const foot = height - margin.bottom + 16;
+  columns.forEach((column, c) => {
+    const x = margin.left + (c + 0.5) * cell.width;
+    const count = optionsOf({ ...best, [columnsBy]: column }, nodeCount)[columnsBy];
+    lines.push(`<text x="${x}" y="${foot}" text-anchor="middle">${count}</text>`);
+  });
+  lines.push(
+    `<text x="${margin.left - 8}" y="${foot}" text-anchor="end">batch / shards</text>`,
+    `<text x="${margin.left}" y="${foot + 22}">times as fast as the defaults; the best is outlined</text>`,
+    '</svg>\n',
+  );
+  return lines.join('\n');
+}
+
+function valuesOf(name: DimensionName): (number | string)[] {
+  const values: readonly (number | string)[] = dimensions.find((dimension) => dimension.name === name)!.values;
+  return values.toSorted((a, b) =>
+    typeof a === 'number' && typeof b === 'number' ? a - b : typeof a === 'number' ? 1 : -1,
+  );
+}
+
+/** Values of the dimensions that are neither rows nor columns, in all combinations. */
+function panelSettings(): Record<string, number | string>[] {
+  let panels: Record<string, number | string>[] = [{}];
+  for (const { name } of dimensions) {
+    if (name === columnsBy || name === rowsBy) continue;
+    panels = panels.flatMap((panel) => valuesOf(name).map((value) => ({ ...panel, [name]: value })));
+  }
+  return panels;
+}
+
+/** From white for half the greatest speed or less to blue for the greatest. */
+function drawCell(x: number, y: number, speed: number | undefined, fastest: number): string {
+  const box = `x="${x + 1}" y="${y + 1}" width="${cell.width - 2}" height="${cell.height - 2}"`;
+  if (speed === undefined) return `<rect ${box} fill="none" stroke="#ddd" stroke-dasharray="3 3"/>`;
+  const depth = Math.max(0, Math.min(1, 2 * (speed / fastest) - 1));
+  const shade = [66, 105, 208].map((channel) => Math.round(244 + (channel - 244) * depth));
+  const at = `x="${x + cell.width / 2}" y="${y + 23}" text-anchor="middle"`;
+  return (
+    `<rect ${box} fill="rgb(${shade})"/>` +
+    `<text ${at} fill="${depth > 0.6 ? '#fff' : '#222'}">${speed.toFixed(2)}</text>`
+  );
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+}

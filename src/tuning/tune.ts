@@ -1,0 +1,183 @@
+/** The settings of `naan label` that suit a machine and a set, found by timing the engine itself on samples. */
+import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import { locateSource, shapeOf } from '../engine/feature-source.js';
+import { hopsOf, type LabelOptions, label } from '../engine/label.js';
+import { type Limits, measureLimits } from '../engine/limits.js';
+import { asNaanError } from '../errors.js';
+import { readKnn } from '../io/knn.js';
+import type { RunDescription, RunObserver } from '../metrics/run-observer.js';
+import { readModel } from '../model/model-file.js';
+import type { ProgressListener } from '../progress.js';
+import { type Causes, explainStages, type StageWork } from './bottleneck.js';
+import { type CostModel, fitCosts, predict } from './cost-model.js';
+import { type Sample, takeSample } from './sample.js';
+import { choose, largestOf, nodesIn, type Run, search, speedOf } from './search.js';
+import { grid, nameOf, optionsOf, type Setting, type SettingOptions } from './settings.js';
+
+export interface TuneOptions
+  extends Pick<LabelOptions, 'dim' | 'kHops' | 'sampleHops' | 'backend' | 'provider' | 'onNotice'> {
+  readonly features: string;
+  readonly knn: string;
+  readonly model: string;
+  /** Seconds that the search may take, reading the graph included; the run that is under way then is finished. Default 60. */
+  readonly budget?: number | undefined;
+  /** Label the whole set with the best setting afterwards, to check the prediction. */
+  readonly check?: boolean | undefined;
+  /** Existing folder whose disk is measured; default: that of the features. */
+  readonly diskFolder?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Stages `read`, then `tune` in runs; then those of `label` to check. */
+  readonly onProgress?: ProgressListener | undefined;
+}
+
+/** A setting that was timed. */
+export interface Trial {
+  readonly setting: Setting;
+  /** What it is in options of `naan label` for the whole set. */
+  readonly options: SettingOptions;
+  /** Nodes of the largest sample it was timed on. */
+  readonly nodes: number;
+  readonly runs: number;
+  /** How many times as fast as the defaults on the same sample. */
+  readonly speed: number;
+}
+
+export interface TuneResult {
+  readonly nodes: number;
+  readonly dim: number;
+  /** The fastest first. */
+  readonly trials: readonly Trial[];
+  /** What to use: one of them. */
+  readonly best: Trial;
+  /** Of the best setting. */
+  readonly costs: CostModel;
+  /** Seconds for the whole set without writing: by the best setting, and by the defaults. */
+  readonly predicted: { readonly best: number; readonly defaults: number };
+  readonly limits: Limits;
+  /** Where the time of the best setting goes, on the largest sample. */
+  readonly stages: Readonly<Record<string, Causes>>;
+  /** Rows that its tiles gathered there, for each node. */
+  readonly rowsGatheredPerNode: number;
+  /** Seconds the features take to read, at least, where no cache holds them. */
+  readonly coldReadSeconds: number;
+  readonly check?: { readonly seconds: number; readonly stages: Readonly<Record<string, number>> };
+  readonly runs: number;
+  /** Of the search. */
+  readonly seconds: number;
+}
+
+const defaultBudget = 60;
+const pilotNodes = 4096;
+/** Enough shards of any size for every thread. */
+const mostNodes = Math.min(2 ** 18, 32_768 * availableParallelism());
+/** Share of the budget that a run on the largest sample may take. */
+const longestRun = 0.1;
+
+/** Throws what `label` throws for inputs that cannot be used, and CANCELLED after an abort. Writes nothing. */
+export async function tune(options: TuneOptions): Promise<TuneResult> {
+  const began = performance.now();
+  const elapsed = () => (performance.now() - began) / 1000;
+  const { budget = defaultBudget, signal, onProgress, onNotice, kHops, backend, provider } = options;
+  const model = await readModel(options.model);
+  const features = await locateSource(options.features, options.dim);
+  const { rowCount: nodes, dim } = shapeOf(features);
+  const { k1, k2, sampleHops } = hopsOf({ ...options, model }, model);
+  const reading = elapsed();
+  const columns = Math.max(k1, k2, sampleHops) + 1;
+  const graph = await readKnn(options.knn, { nodeCount: nodes, columns, onProgress });
+  const readSeconds = elapsed() - reading;
+  const labelOptions = { model, kHops, sampleHops: options.sampleHops, backend, provider, signal };
+
+  const samples = new Map<number, Sample>();
+  const timeRun = async (setting: Setting, size: number): Promise<Run> => {
+    const sample = samples.get(size) ?? (await takeSample(features, graph, size, signal));
+    samples.set(size, sample);
+    const observer = new StageWatch();
+    const source = { features: { rows: sample.rows, dim }, knn: sample.graph };
+    const { summary } = await label({ ...labelOptions, ...source, observer, ...optionsOf(setting, size) });
+    const { total, stages } = summary.seconds;
+    const work = Object.entries(stages).map(([stage, seconds]) => [stage, observer.work[stage] ?? { seconds }]);
+    return { nodes: size, seconds: total, stages, work: Object.fromEntries(work) };
+  };
+  const time = async (setting: Setting, size: number): Promise<Run | undefined> => {
+    try {
+      return await timeRun(setting, size);
+    } catch (error) {
+      // The pilot has shown that the inputs can be used, so it is the setting: a batch that no thread has memory for, say.
+      if (asNaanError(error)?.code !== 'BAD_USAGE') throw error;
+      onNotice?.(`${nameOf(setting)}: not tried: ${asNaanError(error)?.message}`);
+      return undefined;
+    }
+  };
+
+  const settings = grid();
+  const pilot = await timeRun(settings[0], Math.min(nodes, pilotNodes));
+  const affordable = nodesIn(longestRun * budget, pilot);
+  const largest = Math.min(nodes, mostNodes, Math.max(pilotNodes, affordable));
+  const sizes = [...new Set([Math.ceil(largest / 4), Math.ceil(largest / 2), largest])];
+  const secondsEach = Math.min(0.4, budget / 150);
+  const candidates = await search({
+    ...{ settings, sizes, elapsed, pilot, time },
+    // The probes of the machine need some of the time.
+    deadline: budget - 5 * secondsEach - 0.5,
+    onRun: (done, total) => onProgress?.({ stage: 'tune', done, total, unit: 'runs' }),
+  });
+
+  const defaults = candidates.find(({ setting }) => setting === settings[0])!;
+  const chosen = choose(candidates, defaults);
+  const trials = candidates.map((candidate): Trial => {
+    const { setting, runs } = candidate;
+    const common = { setting, options: optionsOf(setting, nodes), nodes: largestOf(candidate), runs: runs.length };
+    return { ...common, speed: speedOf(candidate, defaults) };
+  });
+  const best = trials[candidates.indexOf(chosen)];
+  const limits = await measureLimits({
+    ...{ threads: best.options.threads, dim, signal, secondsEach },
+    folder: options.diskFolder ?? dirname(options.features),
+  });
+  const seconds = elapsed();
+  const { work } = chosen.runs.findLast((run) => run.nodes === best.nodes)!;
+  const rowsGathered = Object.values(work).reduce((sum, { shared }) => sum + (shared?.rowsGathered ?? 0), 0);
+  const costs = fitCosts(chosen.runs);
+  const valueBytes = best.options.precision === 'bf16' ? 2 : 4;
+
+  const whole = { features: options.features, dim: options.dim, knn: options.knn };
+  const check = options.check ? await label({ ...labelOptions, ...whole, ...best.options, onProgress }) : undefined;
+  return {
+    ...{ nodes, dim, trials, best, costs, limits },
+    predicted: {
+      best: readSeconds + predict(costs, nodes),
+      defaults: readSeconds + predict(fitCosts(defaults.runs), nodes),
+    },
+    stages: explainStages(work, { nodes: best.nodes, dim, config: model.config, valueBytes }, limits),
+    rowsGatheredPerNode: rowsGathered / best.nodes,
+    coldReadSeconds: (nodes * dim * 4) / ((limits.disk?.readGBps ?? Number.POSITIVE_INFINITY) * 1e9),
+    ...(check && { check: { seconds: check.summary.seconds.total, stages: check.summary.seconds.stages } }),
+    runs: candidates.reduce((sum, { runs }) => sum + runs.length, 0),
+    seconds,
+  };
+}
+
+/** Reads the counters of a run between its stages. */
+class StageWatch implements RunObserver {
+  readonly work: Record<string, StageWork> = {};
+  private run: RunDescription | undefined;
+  private before = { busySeconds: 0, rowsGathered: 0 };
+
+  start(run: RunDescription): void {
+    this.run = run;
+  }
+
+  stageDone(stage: string, seconds: number): void {
+    const total = (field: 'busySeconds' | 'rowsGathered') => this.run?.counters.total(field) ?? 0;
+    const now = { busySeconds: total('busySeconds'), rowsGathered: total('rowsGathered') };
+    const { busySeconds, rowsGathered } = this.before;
+    const shared = { busySeconds: now.busySeconds - busySeconds, rowsGathered: now.rowsGathered - rowsGathered };
+    this.work[stage] = { seconds, shared };
+    this.before = now;
+  }
+
+  backend(): void {}
+  shards(): void {}
+}
