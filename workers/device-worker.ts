@@ -4,7 +4,7 @@ import type { Backend } from '../src/backends/backend.js';
 import type { startDevice } from '../src/backends/start-device.js';
 import { DeviceLink } from '../src/engine/device-link.js';
 import { DeviceOwner } from '../src/engine/device-owner.js';
-import type { DeviceWorkerData } from '../src/engine/devices.js';
+import type { DeviceEnd, DeviceWorkerData } from '../src/engine/devices.js';
 import { factor } from '../src/model/factored.js';
 
 const { module, choices, model, capacity, device, handle } = workerData as DeviceWorkerData;
@@ -35,5 +35,6 @@ try {
 } catch (error) {
   link.end(reasonOf(error));
 }
-if (!link.isClosing) parentPort?.postMessage(link.reason);
+if (!link.isClosing)
+  parentPort?.postMessage({ reason: link.reason, started: backend !== undefined } satisfies DeviceEnd);
 await backend?.release();

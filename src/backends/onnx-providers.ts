@@ -16,12 +16,15 @@ export function missingFor(provider: OnnxProvider): string | undefined {
     if (process.platform !== 'linux' || gpuFiles('/dev').length > 0) return undefined;
     return 'no GPU device file (/dev/dri/renderD*, /dev/nvidia*, /dev/dxg) is here';
   }
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    return `onnxruntime-node has it for Linux x64 alone, this is ${process.platform} ${process.arch}`;
+  }
   const library = providerLibrary(provider);
   if (!existsSync(library)) {
-    const variable = 'npm rebuild onnxruntime-node --ignore-scripts=false --foreground-scripts';
-    return `${library} is missing, which ${variable} fetches on Linux x64 with CUDA 12 or 13`;
+    const install = 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false';
+    return `${library} is missing; fetch it with '${install}'`;
   }
-  if (process.platform === 'linux' && gpuFiles('/dev').every((file) => file.includes('/dri/'))) {
+  if (gpuFiles('/dev').every((file) => file.includes('/dri/'))) {
     return 'no NVIDIA device file (/dev/nvidia*, /dev/dxg) is here';
   }
   return undefined;
@@ -38,8 +41,7 @@ function gpuFiles(folder: string): string[] {
 
 function providerLibrary(provider: 'cuda' | 'tensorrt'): string {
   const folder = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '../bin/napi-v6');
-  const [prefix, suffix] = process.platform === 'win32' ? ['', '.dll'] : ['lib', '.so'];
-  return join(folder, process.platform, process.arch, `${prefix}onnxruntime_providers_${provider}${suffix}`);
+  return join(folder, process.platform, process.arch, `libonnxruntime_providers_${provider}.so`);
 }
 
 /**
@@ -68,5 +70,6 @@ export function unavailable(provider: OnnxProvider, cause: unknown): NaanError {
 }
 
 function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).trim().split('\n')[0];
+  const [line] = (error instanceof Error ? error.message : String(error)).trim().split('\n');
+  return line.replace(/^\S+\.cc:\d+ .* was false\. /, '');
 }

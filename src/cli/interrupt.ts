@@ -1,6 +1,7 @@
 /**
  * Ctrl-C and SIGTERM. The first asks the command to stop through its AbortSignal and leaves it a moment to do so; the
- * process ends with 130 or 143 in any case and leaves no unfinished file behind. A second Ctrl-C ends it at once.
+ * process ends with 130 or 143, or of the signal, which a shell tells in the same way, and leaves no unfinished file
+ * behind. A second Ctrl-C ends it at once.
  */
 const signals = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -12,13 +13,19 @@ export class Interrupt {
   /** The moment: longer for a command that has work to save. */
   graceMs = 600;
 
-  /** `end` cleans up and exits the process with the given code. */
-  constructor(end: (exitCode: number) => void) {
+  constructor(cleanUp: () => void) {
     for (const [name, code] of Object.entries(signals)) {
+      const end = () => {
+        cleanUp();
+        // By the signal itself: `exit` would end the threads one by one, and wait for native code or break it off.
+        process.removeAllListeners(name);
+        process.kill(process.pid, name);
+        process.exit(code);
+      };
       process.on(name, () => {
-        if (this.exitCode !== undefined) return end(this.exitCode);
+        if (this.exitCode !== undefined) return end();
         this.exitCode = code;
-        setTimeout(() => end(code), this.graceMs).unref();
+        setTimeout(end, this.graceMs).unref();
         this.controller.abort();
       });
     }

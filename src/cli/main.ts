@@ -33,10 +33,9 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     import('../io/output-file.js'),
   ]);
   const progress = new Progress(process.stderr);
-  const interrupt = new Interrupt((exitCode) => {
+  const interrupt = new Interrupt(() => {
     progress.clear();
     removeUnfinished();
-    process.exit(exitCode);
   });
   let showStack = false;
   try {

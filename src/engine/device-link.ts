@@ -116,6 +116,10 @@ export class DeviceLink {
     return Atomics.load(this.handle.control, stateCell) === ready;
   }
 
+  get isGone(): boolean {
+    return Atomics.load(this.handle.control, stateCell) === gone;
+  }
+
   get isClosing(): boolean {
     return Atomics.load(this.handle.control, closingCell) !== 0;
   }
@@ -165,7 +169,7 @@ export class DeviceLink {
   /** No more batches: workers that wait are woken. The first reason stays. */
   end(reason: string): void {
     const { control, reason: bytes, tiles } = this.handle;
-    if (Atomics.load(control, stateCell) === gone) return;
+    if (this.isGone) return;
     Buffer.from(bytes.buffer).write(reason.slice(0, reasonBytes / 4));
     Atomics.store(control, stateCell, gone);
     Atomics.notify(control, stateCell);

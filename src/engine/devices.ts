@@ -20,6 +20,12 @@ export interface DeviceWorkerData {
   readonly handle: DeviceLinkHandle;
 }
 
+/** Said by that thread when it ends before it is asked to. */
+export interface DeviceEnd {
+  readonly reason: string;
+  readonly started: boolean;
+}
+
 /** Given to the workers that feed devices. */
 export interface DevicesHandle {
   readonly choices: readonly BackendChoice[];
@@ -70,18 +76,29 @@ export class Devices {
         ...{ choices: plan.devices, model, capacity, device: devices[i], handle: link.handle },
       };
       const worker = new Worker(new URL('../../workers/device-worker.js', import.meta.url), { workerData });
-      const instead = plan.otherwise?.backend ?? 'native';
-      const lost = (reason: string) =>
-        onNotice?.(`device ${devices[i]} is not used any more: ${reason}; ${instead} is`);
-      worker.on('message', lost);
-      worker.on('error', (error) => {
-        link.end(error.message);
-        lost(error.message);
-      });
-      worker.on('exit', () => link.end('its thread has ended'));
+      const tell = ({ reason, started }: DeviceEnd) => {
+        if (started) onNotice?.(`device ${devices[i]} was lost, its workers go on with native: ${reason}`);
+        else if (plan.otherwise) onNotice?.(`back-end ${plan.otherwise.backend} is used, not a GPU: ${reason}`);
+      };
+      worker.on('message', tell);
+      const died = (reason: string) => {
+        if (link.isGone || link.isClosing) return;
+        link.end(reason);
+        tell({ reason, started: true });
+      };
+      worker.on('error', (error) => died(error.message));
+      worker.on('exit', () => died('its thread has ended'));
       worker.unref();
       return worker;
     });
+  }
+
+  /** What each device has done, as plain data. */
+  summary(): Readonly<Record<Exclude<DeviceCounter, 'queue'> | 'device', number>>[] {
+    return this.readings.map(({ device, of }) => ({
+      ...{ device, batches: of('batches'), rows: of('rows'), bytes: of('bytes'), busySeconds: of('busySeconds') },
+      ...{ retries: of('retries'), fallbacks: of('fallbacks') },
+    }));
   }
 
   /** Ends the threads once they have computed what they have in hand. Native code must never be cut off in its midst. */

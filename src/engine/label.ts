@@ -178,6 +178,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
           ...(options.optionSources && { optionSources: options.optionSources }),
           engine: {
             ...{ threads: run.threads, shards: run.shardCount, ...run.backend },
+            ...(run.devices && { devices: run.devices.summary() }),
             // Rows that tiles copied from their halos, for each node: each stage that gathers costs at least 1.
             rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
             busy: run.busy,
@@ -229,6 +230,7 @@ interface StoredRun {
 async function openWork(path: string, options: LabelOptions, run: StoredRun): Promise<WorkDir> {
   const { k1, k2, sampleHops, precision, model, nodes } = run;
   const identity: Record<string, unknown> = { k1, k2, sampleHops, backend: options.backend ?? 'auto' };
+  if (options.provider !== undefined && options.provider !== 'auto') identity.provider = options.provider;
   if (options.precision !== undefined && options.precision !== 'auto') identity.precision = precision;
   for (const [name, input] of Object.entries({ features: options.features, knn: options.knn, model: options.model })) {
     if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} in memory, expected a file`);
@@ -323,7 +325,7 @@ function outputStem({ features }: LabelOptions): string {
     .replace(/[_-]feat(ure)?s$/, '');
 }
 
-function describeOptions({ features, knn, model, out, backend, batch, saveEdges }: LabelOptions) {
+function describeOptions({ features, knn, model, out, backend, provider, batch, saveEdges }: LabelOptions) {
   const named = (value: unknown) => (typeof value === 'string' ? value : 'in memory');
   return {
     features: named(features),
@@ -331,6 +333,7 @@ function describeOptions({ features, knn, model, out, backend, batch, saveEdges 
     model: named(model),
     out,
     backend: backend ?? 'auto',
+    provider,
     batch,
     saveEdges: saveEdges === true,
   };

@@ -23,7 +23,7 @@ import { allocatePairwiseJob } from '../pairwise/pairwise-scorer.js';
 import type { ProgressListener } from '../progress.js';
 import { tileCapacity } from './concat-stages.js';
 import { Counters, type Stage } from './counters.js';
-import { type DeviceReading, Devices, type DevicesHandle } from './devices.js';
+import { Devices, type DevicesHandle } from './devices.js';
 import { shapeOf } from './feature-source.js';
 import type { CutTask, LayOutTask, Layout, PairsTask, SortedPairs } from './graph-tasks.js';
 import {
@@ -103,6 +103,8 @@ const concatStages = ['project', 'aggregate', 'embed', 'split', 'score'] as cons
 export class ScoringRun {
   readonly threads: number;
   readonly counters: Counters;
+  /** Threads that own devices. */
+  readonly devices: Devices | undefined;
   /** Seconds of each stage that has run. */
   readonly seconds: Record<string, number> = {};
   /** Part of the threads' time that they worked in each of them, 0..1. */
@@ -111,7 +113,6 @@ export class ScoringRun {
   backend: ShardResult | undefined;
   private readonly batch: number;
   private readonly pool: Pool;
-  private readonly devices: Devices | undefined;
   private readonly cancel = new Int32Array(new SharedArrayBuffer(4));
   private readonly stop = () => void Atomics.store(this.cancel, 0, 1);
   private current: LabelJob | undefined;
@@ -186,7 +187,7 @@ export class ScoringRun {
       counters: this.counters,
       threads: this.threads,
       shards: count,
-      devices: this.deviceReadings,
+      devices: this.devices?.readings ?? [],
     });
   }
 
@@ -267,11 +268,6 @@ export class ScoringRun {
     this.options.signal?.removeEventListener('abort', this.stop);
     await Promise.all([this.pool.close(), this.devices?.close()]);
     await this.options.work?.close();
-  }
-
-  /** What each device has done. */
-  get deviceReadings(): readonly DeviceReading[] {
-    return this.devices?.readings ?? [];
   }
 
   /** The pairwise head is arithmetic over lists, which a device would not do faster than it could be fed. */

@@ -61,6 +61,20 @@ export function integerPair<const D extends Description<readonly [number, number
   return { ...described, expected: `two integers${inRange(described)}`, placeholder: '<n...>', schema };
 }
 
+/** One or more integers: `--devices 0,1`, `NAAN_DEVICES="0 1"`, `devices: [0, 1]`. */
+export function integerList<const D extends Description<readonly number[]> & Range>(
+  described: D,
+): Option<readonly number[]> & D {
+  const schema = (zod: Zod) => {
+    const parts = (value: unknown) => (typeof value === 'string' ? value.trim().split(/[\s,]+/) : value);
+    const list = zod
+      .unknown()
+      .transform((value) => (Array.isArray(value) ? value.flatMap(parts) : [parts(value)].flat()));
+    return list.pipe(zod.array(number(zod, described, true)).min(1));
+  };
+  return { ...described, expected: `integers${inRange(described)}`, placeholder: '<n...>', schema };
+}
+
 /** An integer, or the word `auto`. */
 export function integerOrAuto<const D extends Description<number | 'auto'> & Range>(
   described: D,

@@ -9,6 +9,7 @@ import {
   decimal,
   flag,
   integer,
+  integerList,
   integerOrAuto,
   integerPair,
   type Option,
@@ -100,6 +101,12 @@ const computing = {
   provider: choice(['auto', 'cuda', 'tensorrt', 'webgpu', 'cpu'], {
     default: 'auto',
     help: 'onnx: where ONNX Runtime computes; auto takes a GPU if there is one, else the CPU',
+  }),
+  devices: integerList({
+    unit: 'device numbers',
+    min: 0,
+    otherwise: '0',
+    help: 'GPUs to use, as CUDA numbers them; worker threads are spread over them',
   }),
 };
 

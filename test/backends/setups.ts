@@ -7,7 +7,7 @@ import type { EngineOptions } from '../../src/engine/scoring-run.js';
 import { bestSimdLevel } from '../../src/kernels/kernels.js';
 
 /** Vulkan on the CPU, from the Debian package chromium; the loader is from libvulkan1. */
-const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
+export const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 process.env.VK_DRIVER_FILES = swiftShader;
 process.env.VK_ICD_FILENAMES = swiftShader;
 export const withoutSwiftShader = existsSync(swiftShader)

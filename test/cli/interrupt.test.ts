@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { swiftShader, withoutSwiftShader } from '../backends/setups.js';
 import { fixtureInputs, type Inputs, labelFlags, randomInputs } from './inputs.js';
 import { start, temporaryFolder } from './naan.js';
 
@@ -47,6 +48,17 @@ for (const [signal, exitCode] of [
     assert.deepEqual(filesIn(out), []);
   });
 }
+
+test('Ctrl-C ends a run while a device computes', { skip: withoutSwiftShader }, async () => {
+  const out = join(folder, 'device');
+  const flags = [...labelFlags(inputs, out), '--backend', 'onnx', '--provider', 'webgpu'];
+  const { child, said, ended } = start(flags, { environment: { VK_DRIVER_FILES: swiftShader } });
+  await said(/^project +\d+ %/m);
+  child.kill('SIGINT');
+  const { code, stderr } = await ended;
+  assert.equal(code, 130, stderr);
+  assert.deepEqual(filesIn(out), []);
+});
 
 test('a second Ctrl-C ends the run at once', async () => {
   const { child, said, ended } = longRun(join(folder, 'twice'));

@@ -1,7 +1,7 @@
 /** Runs the real command line as a user would. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 
@@ -49,7 +49,10 @@ export function start(
   });
   const ended = new Promise<Outcome>((done, fail) => {
     child.on('error', fail);
-    child.on('close', (code) => done({ code, stdout, stderr }));
+    // As a shell tells it: 128 and the number of the signal.
+    child.on('close', (code, signal) =>
+      done({ code: code ?? 128 + (signal ? constants.signals[signal] : 0), stdout, stderr }),
+    );
   });
   const said = (pattern: RegExp) =>
     new Promise<RegExpExecArray>((found, fail) => {

@@ -1,7 +1,7 @@
 /** Fixture cases as the engine takes them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { layOut } from '../../src/engine/graph-tasks.js';
-import type { EngineOptions } from '../../src/engine/scoring-run.js';
+import type { EngineOptions, ScoringOptions } from '../../src/engine/scoring-run.js';
 import { ScoringRun } from '../../src/engine/scoring-run.js';
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
 import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
@@ -54,7 +54,7 @@ interface RunInput {
 export async function withRun<T>(
   model: ConcatModel,
   { features, graph, order, uniteFrom = 0.5 }: RunInput,
-  options: EngineOptions,
+  options: EngineOptions & Pick<ScoringOptions, 'startDevice'>,
   use: (run: ScoringRun) => Promise<T>,
 ): Promise<T> {
   const { k1, k2, sampleHops } = model.config;

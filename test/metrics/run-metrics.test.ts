@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { after, test } from 'node:test';
 import { Counters } from '../../src/engine/counters.js';
+import { type DeviceCounter, DeviceLink } from '../../src/engine/device-link.js';
+import { addDeviceMetrics } from '../../src/metrics/devices.js';
 import { RunMetrics } from '../../src/metrics/run-metrics.js';
 import { type MetricsServer, serveMetrics } from '../../src/metrics/server.js';
 
@@ -63,6 +65,32 @@ test('a scrape shows what workers have counted so far', async () => {
   assert.match(await scrape(server), /^naan_edges_scored_total 112$/m);
 });
 
+test('a scrape shows what devices have done', async () => {
+  const metrics = new RunMetrics();
+  const link = DeviceLink.allocate({ dim: 4, paddedDim: 4, heads: [0] }, { nodes: 1, rows: 1, width: 1, edges: 1 }, 1);
+  const devices = [{ device: 3, of: (counter: DeviceCounter) => link.of(counter) }];
+  metrics.start({ counters: new Counters(1), threads: 1, shards: 1, devices });
+  const owner = new DeviceLink(link.handle);
+  owner.count('batches', 2);
+  owner.count('rows', 70);
+  owner.count('bytes', 4096);
+  owner.count('busySeconds', 0.25);
+  owner.count('retries', 1);
+  owner.countFallback();
+  const text = await scrape(await serve(metrics));
+  for (const line of [
+    'naan_device_batches_total{device="3"} 2',
+    'naan_device_rows_total{device="3"} 70',
+    'naan_device_bytes_total{device="3"} 4096',
+    'naan_device_busy_seconds_total{device="3"} 0.25',
+    'naan_device_retries_total{device="3"} 1',
+    'naan_device_fallbacks_total{device="3"} 1',
+    'naan_device_queue{device="3"} 0',
+  ]) {
+    assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
+  }
+});
+
 test('two runs in one process do not share metrics', async () => {
   const first = started(1);
   first.counters.add(0, 'unions', 5);
@@ -98,6 +126,7 @@ test('promtool finds nothing wrong', async (t) => {
   if (spawnSync('promtool', ['--version']).error)
     return t.skip('promtool (Debian package prometheus) is not installed');
   const { metrics } = started(2);
+  addDeviceMetrics(metrics.registry, [{ device: 0, of: () => 1 }]);
   metrics.shards({ queued: 3, running: 1, done: 0, retried: 0 });
   metrics.stageDone('project', 0.5, 0.9);
   const checked = spawnSync('promtool', ['check', 'metrics'], {

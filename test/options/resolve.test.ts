@@ -69,6 +69,8 @@ test('text and YAML values mean the same', async () => {
   const { config: _, ...fromYaml } = yaml;
   assert.deepEqual(fromYaml, text);
   assert.deepEqual((await label({ flags: { kHops: ['7', '3'] } })).values.kHops, [7, 3]);
+  assert.deepEqual((await label({ flags: { devices: ['0,1', '3'] } })).values.devices, [0, 1, 3]);
+  assert.deepEqual((await label({ yaml: 'devices: 2' })).values.devices, [2]);
 });
 
 test('options of other commands may stand in a shared file or environment', async () => {
