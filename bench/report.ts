@@ -16,8 +16,8 @@ export function spread(samples: readonly number[]): Spread {
   return { median: sorted[Math.floor(sorted.length / 2)], least: sorted[0], greatest: sorted[sorted.length - 1] };
 }
 
-/** Writes bench/results/<name>.json; fractions are kept to four digits. */
-export function report(name: string, figures: Readonly<Record<string, unknown>>): void {
+/** Writes bench/results/<name>.json, and prints it unless told not to; fractions are kept to four digits. */
+export function report(name: string, figures: Readonly<Record<string, unknown>>, print = true): void {
   const command = ['node', `dist/bench/${basename(process.argv[1])}`, ...process.argv.slice(2)].join(' ');
   const [cpu] = cpus();
   const machine = { cpu: cpu.model, cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30) };
@@ -27,5 +27,5 @@ export function report(name: string, figures: Readonly<Record<string, unknown>>)
   const text = JSON.stringify({ command, ...figures, versions, machine }, digits, 2);
   mkdirSync(join('bench', 'results'), { recursive: true });
   writeFileSync(join('bench', 'results', `${name}.json`), text + '\n');
-  console.log(text);
+  if (print) console.log(text);
 }
