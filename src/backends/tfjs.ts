@@ -133,6 +133,7 @@ export async function createTfjs(
 
   return {
     name: 'tfjs',
+    provider: device,
     tile,
     async project(count) {
       inPieces(count, count, [tile.h, tile.s, tile.t], () => {

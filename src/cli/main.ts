@@ -16,6 +16,7 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   evaluate: () => import('./evaluate.js'),
   sweep: () => import('./sweep.js'),
   'import-model': () => import('./import-model.js'),
+  doctor: () => import('./doctor.js'),
 };
 
 process.stdout.on('error', ignoreClosedPipe);

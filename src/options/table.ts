@@ -457,6 +457,14 @@ export const commands = {
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
     },
   },
+  doctor: {
+    summary: 'say what this machine has and how fast it is',
+    description:
+      'Lists cores, memory, GPUs and the packages that use them, measures every back-end that starts here, says why the ' +
+      'others do not and what they need, and names the one that naan label takes by itself.',
+    examples: [['naan doctor', 'about ten seconds']],
+    options: { threads },
+  },
 } satisfies Record<string, Command>;
 
 export type CommandName = keyof typeof commands;

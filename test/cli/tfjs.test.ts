@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
 import { naan, temporaryFolder } from './naan.js';
+import { tensorflowAbove, withoutTensorflow } from './without-tensorflow.js';
 
 const folder = temporaryFolder(after);
 const hops = ['--k-hops', '10', '4', '--sample-hops', '8'];
@@ -12,29 +12,6 @@ let inputs: Inputs;
 before(async () => {
   inputs = await fixtureInputs(folder);
 });
-
-/** A copy of the program that finds all of its packages but those of TensorFlow.js. */
-function withoutTensorflow(name: string): { main: string; packages: string } {
-  const copy = join(folder, name);
-  const packages = join(copy, 'node_modules');
-  for (const part of ['dist/src', 'dist/workers', 'package.json']) {
-    cpSync(part, join(copy, part), { recursive: true });
-  }
-  mkdirSync(packages);
-  for (const entry of readdirSync('node_modules')) {
-    if (entry !== '@tensorflow') symlinkSync(resolve('node_modules', entry), join(packages, entry));
-  }
-  return { main: join(copy, 'dist/src/cli/main.js'), packages };
-}
-
-/** Node looks for packages in every folder above the program, so one that stands there would be found. */
-const notIsolated = (() => {
-  try {
-    return `${createRequire(join(folder, 'any.js')).resolve('@tensorflow/tfjs-core')} is found from the temporary folder`;
-  } catch {
-    return false;
-  }
-})();
 
 test('label --backend tfjs gives the labels of native', async () => {
   const labels: string[] = [];
@@ -50,9 +27,9 @@ test('label --backend tfjs gives the labels of native', async () => {
 });
 
 test('where TensorFlow.js is not installed, --backend tfjs says what to install and what that needs', {
-  skip: notIsolated,
+  skip: tensorflowAbove,
 }, async () => {
-  const { main } = withoutTensorflow('missing');
+  const { main } = withoutTensorflow(join(folder, 'missing'));
   const args = [...labelFlags(inputs, join(folder, 'unused')), ...hops, '--threads', '1'];
   const { code, stderr } = await naan([...args, '--backend', 'tfjs'], { main });
   assert.equal(code, 1);
@@ -64,7 +41,7 @@ test('where TensorFlow.js is not installed, --backend tfjs says what to install 
 });
 
 test('a TensorFlow.js that is installed but broken is an error, not a reason to take a slower one', async () => {
-  const { main, packages } = withoutTensorflow('broken');
+  const { main, packages } = withoutTensorflow(join(folder, 'broken'));
   const gpu = join(packages, '@tensorflow/tfjs-node-gpu');
   mkdirSync(gpu, { recursive: true });
   writeFileSync(join(gpu, 'package.json'), '{"main":"index.js"}');

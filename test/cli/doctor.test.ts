@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { naan, start, temporaryFolder } from './naan.js';
+import { tensorflowAbove, withoutTensorflow } from './without-tensorflow.js';
+
+const folder = temporaryFolder(after);
+
+interface Diagnosed {
+  backend: string;
+  rates: { threads: number; nodesPerSecond: number; gflops: number }[];
+  reason?: string;
+}
+
+/** What `naan doctor --json` says, by back-end. */
+async function diagnosis(surroundings: Parameters<typeof naan>[1] = {}) {
+  const { code, stdout, stderr } = await naan(['doctor', '--json', '--threads', '2', '--quiet'], surroundings);
+  assert.equal(code, 0, stderr);
+  const found = JSON.parse(stdout);
+  const backends = new Map<string, Diagnosed>(found.backends.map((entry: Diagnosed) => [entry.backend, entry]));
+  return { found, backends };
+}
+
+test('doctor --json says what the machine has, and measures what starts', async () => {
+  const { found, backends } = await diagnosis();
+  const { machine, limits, auto } = found;
+  assert.equal(machine.node, process.versions.node);
+  assert.ok(machine.threads >= 1 && machine.memory.totalBytes > machine.memory.freeBytes);
+  assert.match(machine.onnxruntime.version, /^\d+\.\d+\.\d+$/);
+  assert.ok(machine.onnxruntime.providers.some(({ name }: { name: string }) => name === 'cpu'));
+  assert.equal(machine.packages['@tensorflow/tfjs-backend-wasm'], '4.22.0');
+  assert.deepEqual(Object.keys(machine.gpu), ['devices', 'nvidia', 'vulkanDrivers']);
+  assert.ok(limits.gemmGflops > 0 && limits.randomRowGBps > 0);
+  for (const [name, threads] of [
+    ['native', [1, 2]],
+    ['tfjs', [1, 2]],
+    ['reference', [1]],
+  ] as const) {
+    const rates = backends.get(name)?.rates ?? [];
+    assert.deepEqual(
+      rates.map((rate) => rate.threads),
+      threads,
+      name,
+    );
+    assert.ok(rates.every(({ nodesPerSecond, gflops }) => nodesPerSecond > 0 && gflops > 0));
+  }
+  assert.equal(auto.backend, 'native');
+});
+
+test('doctor says why a back-end does not start and what it needs', { skip: tensorflowAbove }, async () => {
+  const { main } = withoutTensorflow(join(folder, 'missing'));
+  const { code, stdout } = await naan(['doctor', '--quiet'], { main });
+  assert.equal(code, 0);
+  assert.match(stdout, /^TensorFlow\.js +not installed$/m);
+  assert.match(stdout, /^native +1 +[\d,]+ +[\d.]+ +\d\.\d\d$/m);
+  assert.match(stdout, /^tfjs +[^\n]*no TensorFlow\.js is installed: for a GPU 'npm install/m);
+  assert.match(stdout, /^--backend auto takes native/m);
+});
+
+test('doctor outlives a driver that ends its process', async () => {
+  const crash = join(folder, 'crash.cjs');
+  writeFileSync(crash, "if (process.argv[1]?.endsWith('backend-probe.js')) process.kill(process.pid, 'SIGSEGV');");
+  const { found, backends } = await diagnosis({ environment: { NODE_OPTIONS: `--require ${crash}` } });
+  assert.equal(backends.get('native')?.reason, 'its process ended by SIGSEGV');
+  assert.deepEqual(backends.get('native')?.rates, []);
+  assert.equal(found.auto, undefined);
+});
+
+test('Ctrl-C ends doctor', async () => {
+  const { child, said, ended } = start(['doctor']);
+  await said(/limits/);
+  child.kill('SIGINT');
+  assert.equal((await ended).code, 130);
+});
