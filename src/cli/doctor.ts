@@ -3,6 +3,9 @@ import type { Machine } from '../engine/machine.js';
 import type { Run } from './command.js';
 import { bytes, count, table } from './format.js';
 
+/** Threads that load a library must have done so before they can be ended. */
+export const graceMs = 5000;
+
 export const run: Run<'doctor'> = async ({ threads }, { signal, onProgress }) => {
   const diagnosis = await diagnose({ threads, signal, onProgress });
   return { json: diagnosis, text: describe(diagnosis) };
