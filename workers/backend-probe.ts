@@ -3,6 +3,7 @@
  * some drivers cannot be unloaded in good order.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { forbidReducedPrecision } from '../src/backends/onnx-providers.js';
 import { type Probe, type ProbeAnswer, type ProbeRequest, probeTile } from '../src/engine/backend-probe.js';
 
 interface ProbeShare {
@@ -15,6 +16,7 @@ if (isMainThread) process.once('message', (request) => void answer(request as Pr
 else await probeShare(workerData);
 
 async function answer(request: ProbeRequest): Promise<void> {
+  forbidReducedPrecision();
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const share = (): Promise<Probe> =>
     new Promise((resolve, reject) => {

@@ -103,7 +103,7 @@ export async function startBackend(
       const create: BackendFactory = await loaders[candidate]();
       return await create(model, capacity, options);
     } catch (error) {
-      if (error instanceof NaanError && error.code === 'BAD_USAGE') throw error;
+      if (error instanceof NaanError && (name !== 'auto' || error.code === 'BAD_USAGE')) throw error;
       reasons.push(`${candidate}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }

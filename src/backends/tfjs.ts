@@ -7,8 +7,9 @@
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { NaanError } from '../errors.js';
 import type { FactoredModel } from '../model/factored.js';
-import type { Backend, BackendOptions, TileCapacity, TileMemory } from './backend.js';
+import type { Backend, BackendOptions, TileCapacity } from './backend.js';
 import { loadTfjs } from './tfjs-library.js';
+import { allocateTile } from './tile.js';
 
 /** Added to an attention entry that is not there: its weight becomes exactly 0. */
 const absent = -1e30;
@@ -19,7 +20,7 @@ export async function createTfjs(
   _options: BackendOptions,
 ): Promise<Backend> {
   const { dim, paddedDim: p, alpha } = model;
-  const { nodes, rows, width, edges } = capacity;
+  const { nodes, rows, width } = capacity;
   const M = model.heads.length;
   const { tf, device, pieceBytes, mostBytes } = await loadTfjs();
   const bytes = 4 * (rows * M * p + nodes * (dim + M * p + 4 * p) + 4 * M * p * p) + 8 * pieceBytes;
@@ -31,20 +32,7 @@ export async function createTfjs(
     );
   }
 
-  const tile: TileMemory = {
-    x: new Float32Array(nodes * dim),
-    rows: new Float32Array(rows * M * p),
-    rowT: new Float32Array(rows * M),
-    s: new Float32Array(nodes * M),
-    lists: new Int32Array(nodes * width),
-    h: new Float32Array(nodes * M * p),
-    t: new Float32Array(nodes * M),
-    centres: new Float32Array(nodes * p),
-    left: new Float32Array(nodes * p),
-    right: new Float32Array(nodes * p),
-    pairs: new Int32Array(2 * edges),
-    scores: new Float32Array(edges),
-  };
+  const tile = allocateTile(model, capacity);
   /** Row of [R·M × p] that head 0 reads for each entry, and 0 or `absent` [B × w]. */
   const entries = new Int32Array(nodes * width);
   const masks = new Float32Array(nodes * width);

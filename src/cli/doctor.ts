@@ -60,16 +60,17 @@ function rates({ backends }: Diagnosis): string {
   const measured = table([['back-end', 'threads', 'nodes/s', 'GFLOP/s', 'of native'], ...rows]);
   const missing = backends.filter(({ reason }) => reason !== undefined);
   if (missing.length === 0) return measured;
-  return `${measured}\n\n${list(missing.map((diagnosis) => [nameOf(diagnosis), diagnosis.reason ?? '']))}`;
+  const reasons = list(missing.map((diagnosis) => [nameOf(diagnosis), diagnosis.reason ?? '']));
+  return `${measured}\n\nnot here (docs/gpu.md tells how to get them):\n${reasons}`;
 }
 
 function conclusion({ auto, backends }: Diagnosis): string {
-  if (!auto) return 'No back-end that --backend auto could take starts here.';
-  const taken = `--backend auto takes ${nameOf(auto)}`;
+  const why = 'It takes CUDA, else WebGPU on a real GPU, else native.';
+  if (!auto) return `--backend auto finds nothing that starts here. ${why}`;
+  const taken = `--backend auto takes ${nameOf(auto)} here`;
   const faster = fastest(backends);
-  if (!faster || (faster.backend === auto.backend && faster.provider === auto.provider))
-    return `${taken}, the fastest here.`;
-  return `${taken}; the fastest here is ${nameOf(faster)}.`;
+  const same = faster && faster.backend === auto.backend && (!auto.provider || faster.provider === auto.provider);
+  return `${same || !faster ? taken : `${taken}; the fastest is ${nameOf(faster)}`}. ${why}`;
 }
 
 function fastest(backends: readonly BackendDiagnosis[]): BackendDiagnosis | undefined {
@@ -77,8 +78,9 @@ function fastest(backends: readonly BackendDiagnosis[]): BackendDiagnosis | unde
   return backends.toSorted((a, b) => best(b) - best(a)).at(0);
 }
 
-function nameOf({ backend, provider }: { backend: string; provider?: string | undefined }): string {
-  return provider === undefined ? backend : `${backend} (${provider})`;
+function nameOf({ backend, provider, software }: Pick<BackendDiagnosis, 'backend' | 'provider' | 'software'>): string {
+  const where = software ? `${provider}, software` : provider;
+  return where === undefined ? backend : `${backend} (${where})`;
 }
 
 function threadsOf(threads: number): string {

@@ -6,17 +6,18 @@
  */
 import { fork } from 'node:child_process';
 import { type Backend, type BackendName, type BackendOptions, startBackend } from '../backends/backend.js';
+import { holdsRealAdapter } from '../backends/onnx-providers.js';
 import { NaanError } from '../errors.js';
 import { RandomStream } from '../graph/random.js';
 import type { FactoredModel } from '../model/factored.js';
 import { tileCapacity } from './concat-stages.js';
 
 export interface ProbeRequest extends BackendOptions {
-  readonly backend: BackendName | 'auto';
+  readonly backend: BackendName;
   readonly threads: number;
   /** B. */
   readonly batch: number;
-  /** Measured for about so long once everything runs; 0 only starts it. */
+  /** Measured for about so long once everything runs. */
   readonly seconds: number;
 }
 
@@ -25,9 +26,10 @@ export const probeStages = ['project', 'aggregate', 'embed', 'split', 'score'] a
 type StageSeconds = Record<(typeof probeStages)[number], number>;
 
 export interface Probe {
-  /** What has started: for `auto`, what it took. */
   readonly backend: BackendName;
   readonly provider?: string | undefined;
+  /** webgpu on a driver that computes on the CPU. */
+  readonly software: boolean;
   readonly threads: number;
   readonly batch: number;
   /** For 1,000 nodes on one of the threads. */
@@ -108,12 +110,13 @@ export async function probeTile(request: ProbeRequest, ready: () => void): Promi
     }
     tiles++;
   }
+  const software = backend.provider === 'webgpu' && !holdsRealAdapter();
   await backend.release();
   const perThousand = (stage: keyof StageSeconds) => (1000 * spent[stage]) / (batch * tiles);
   const stageSeconds = Object.fromEntries(probeStages.map((stage) => [stage, perThousand(stage)])) as StageSeconds;
   const nodesPerSecond = 1000 / probeStages.reduce((sum, stage) => sum + stageSeconds[stage], 0);
   return {
-    ...{ backend: backend.name, provider: backend.provider, threads, batch },
+    ...{ backend: backend.name, provider: backend.provider, software, threads, batch },
     ...{ stageSeconds, nodesPerSecond, gflops: (nodesPerSecond * flopsOfANode) / 1e9, scores },
   };
 }
@@ -177,6 +180,7 @@ function probeModel(): FactoredModel {
     projectBias: normal(dim, 0.01),
     heads: [{ centre: normal(dim, 1), neighbour: normal(dim, 1), attentionBias: 0.1, outputBias: normal(dim, 0.01) }],
     ...{ left: square(), right: square(), rightBias: normal(dim, 0.01) },
-    ...{ positive, negative: positive.map((weight) => weight / 4), gapBias: 0.1 },
+    ...{ slope: new Float32Array(dim).fill(0.25), positive, negative: positive.map((weight) => weight / 4) },
+    gapBias: 0.1,
   };
 }

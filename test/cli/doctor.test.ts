@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { withoutSwiftShader } from '../backends/setups.js';
 import { naan, start, temporaryFolder } from './naan.js';
 import { tensorflowAbove, withoutTensorflow } from './without-tensorflow.js';
 
@@ -9,6 +10,8 @@ const folder = temporaryFolder(after);
 
 interface Diagnosed {
   backend: string;
+  provider?: string;
+  software?: boolean;
   rates: { threads: number; nodesPerSecond: number; gflops: number }[];
   reason?: string;
 }
@@ -18,7 +21,9 @@ async function diagnosis(surroundings: Parameters<typeof naan>[1] = {}) {
   const { code, stdout, stderr } = await naan(['doctor', '--json', '--threads', '2', '--quiet'], surroundings);
   assert.equal(code, 0, stderr);
   const found = JSON.parse(stdout);
-  const backends = new Map<string, Diagnosed>(found.backends.map((entry: Diagnosed) => [entry.backend, entry]));
+  const backends = new Map<string, Diagnosed>(
+    found.backends.map((entry: Diagnosed) => [[entry.backend, entry.provider].filter(Boolean).join(' '), entry]),
+  );
   return { found, backends };
 }
 
@@ -34,7 +39,8 @@ test('doctor --json says what the machine has, and measures what starts', async 
   assert.ok(limits.gemmGflops > 0 && limits.randomRowGBps > 0);
   for (const [name, threads] of [
     ['native', [1, 2]],
-    ['tfjs', [1, 2]],
+    ['onnx cpu', [1, 2]],
+    ['tfjs WebAssembly', [1, 2]],
     ['reference', [1]],
   ] as const) {
     const rates = backends.get(name)?.rates ?? [];
@@ -54,8 +60,18 @@ test('doctor says why a back-end does not start and what it needs', { skip: tens
   assert.equal(code, 0);
   assert.match(stdout, /^TensorFlow\.js +not installed$/m);
   assert.match(stdout, /^native +1 +[\d,]+ +[\d.]+ +\d\.\d\d$/m);
-  assert.match(stdout, /^tfjs +[^\n]*no TensorFlow\.js is installed: for a GPU 'npm install/m);
+  assert.match(stdout, /^onnx \(cpu\) +1 +[\d,]+ /m);
+  assert.match(stdout, /^tfjs +no TensorFlow\.js is installed: for a GPU 'npm install/m);
   assert.match(stdout, /^--backend auto takes native/m);
+});
+
+test('doctor measures a software adapter, and auto does not take it', { skip: withoutSwiftShader }, async () => {
+  const { found, backends } = await diagnosis();
+  const webgpu = backends.get('onnx webgpu');
+  assert.equal(webgpu?.reason, undefined);
+  assert.deepEqual([webgpu?.software, webgpu?.rates.map(({ threads }) => threads)], [true, [1]]);
+  assert.deepEqual(found.auto, { backend: 'native' });
+  assert.equal(found.machine.gpu.vulkanDrivers.length, 1);
 });
 
 test('doctor outlives a driver that ends its process', async () => {

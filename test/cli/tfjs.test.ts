@@ -15,13 +15,15 @@ before(async () => {
 
 test('label --backend tfjs gives the labels of native', async () => {
   const labels: string[] = [];
+  const found = [];
   for (const backend of ['native', 'tfjs']) {
     const out = join(folder, backend);
     const { code, stderr } = await naan([...labelFlags(inputs, out), ...hops, '--backend', backend, '--threads', '2']);
     assert.equal(code, 0, stderr);
     labels.push(readFileSync(join(out, 'split1_labels.txt'), 'utf8'));
-    assert.equal(JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')).engine.backend, backend);
+    found.push(JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')).engine.backend);
   }
+  assert.deepEqual(found, ['native', 'tfjs (WebAssembly)']);
   assert.equal(labels[0], labels[1]);
   assert.ok(new Set(labels[0].split('\n')).size > 3);
 });
@@ -33,7 +35,7 @@ test('where TensorFlow.js is not installed, --backend tfjs says what to install 
   const args = [...labelFlags(inputs, join(folder, 'unused')), ...hops, '--threads', '1'];
   const { code, stderr } = await naan([...args, '--backend', 'tfjs'], { main });
   assert.equal(code, 1);
-  assert.match(stderr, /^naan label: no back-end could start \(tfjs: no TensorFlow\.js is installed: [^\n]*\)\n$/);
+  assert.match(stderr, /^naan label: no TensorFlow\.js is installed: [^\n]*\n$/m);
   assert.match(stderr, /npm install @tensorflow\/tfjs-node-gpu@4\.22\.0/);
   assert.match(stderr, /Node 20 or 22, an NVIDIA driver, CUDA 11\.2 and cuDNN 8\.1/);
   assert.match(stderr, /npm install @tensorflow\/tfjs-core@4\.22\.0 @tensorflow\/tfjs-backend-wasm@4\.22\.0/);
