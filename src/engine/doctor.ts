@@ -62,7 +62,7 @@ export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> 
   const threads = options.threads ?? machine.threads;
   const total = candidates.length + 1;
   let done = 0;
-  const tell = (stage: string) => onProgress?.({ stage, done: done++, total, unit: 'probes' });
+  const tell = (stage: string) => onProgress?.({ stage, done: done++, total, unit: 'runs' });
 
   tell('limits');
   const limits = await measureLimits({ threads, secondsEach, signal });
