@@ -11,7 +11,7 @@ export interface Timing {
   readonly stages: Readonly<Record<string, number>>;
 }
 
-export interface Cost {
+interface Cost {
   readonly fixed: number;
   readonly perNode: number;
 }

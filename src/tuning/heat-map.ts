@@ -9,13 +9,13 @@ export interface MappedTrial {
 
 const [columnsBy, rowsBy] = ['shards', 'batch'] as const satisfies DimensionName[];
 const cell = { width: 96, height: 36 };
-const margin = { left: 84, top: 64, right: 24, bottom: 52, between: 44 };
+const margin = { left: 104, top: 64, right: 24, bottom: 52, between: 44 };
 
 /** `best` is one of the trials' settings; settings without a trial stay blank. */
 export function heatMap(trials: readonly MappedTrial[], best: Setting, nodeCount: number, title: string): string {
   const columns = valuesOf(columnsBy);
   const rows = valuesOf(rowsBy);
-  const panels = panelSettings();
+  const panels = panelSettings().filter((panel) => trials.some(({ setting }) => isOf(panel, setting)));
   const panelHeight = rows.length * cell.height + margin.between;
   const width = margin.left + columns.length * cell.width + margin.right;
   const height = margin.top + panels.length * panelHeight + margin.bottom - margin.between;
@@ -42,7 +42,7 @@ export function heatMap(trials: readonly MappedTrial[], best: Setting, nodeCount
       });
     });
     const [r, c] = [rows.indexOf(best[rowsBy]), columns.indexOf(best[columnsBy])];
-    if (Object.entries(panel).every(([dimension, value]) => best[dimension as DimensionName] === value)) {
+    if (isOf(panel, best)) {
       const at = `x="${margin.left + c * cell.width}" y="${top + r * cell.height}"`;
       const size = `width="${cell.width}" height="${cell.height}"`;
       lines.push(`<rect ${at} ${size} fill="none" stroke="#ff725c" stroke-width="3"/>`);
@@ -69,12 +69,18 @@ function valuesOf(name: DimensionName): (number | string)[] {
   );
 }
 
-/** Values of the dimensions that are neither rows nor columns, in all combinations. */
-function panelSettings(): Record<string, number | string>[] {
-  let panels: Record<string, number | string>[] = [{}];
-  for (const { name } of dimensions) {
+type Panel = Readonly<Record<string, number | string>>;
+
+function isOf(panel: Panel, setting: Setting): boolean {
+  return Object.entries(panel).every(([name, value]) => setting[name as DimensionName] === value);
+}
+
+/** Values of the dimensions that are neither rows nor columns, in all combinations, those of the defaults first. */
+function panelSettings(): Panel[] {
+  let panels: Panel[] = [{}];
+  for (const { name, values } of dimensions) {
     if (name === columnsBy || name === rowsBy) continue;
-    panels = panels.flatMap((panel) => valuesOf(name).map((value) => ({ ...panel, [name]: value })));
+    panels = panels.flatMap((panel) => values.map((value) => ({ ...panel, [name]: value })));
   }
   return panels;
 }

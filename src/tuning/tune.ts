@@ -32,7 +32,7 @@ export interface TuneOptions
 }
 
 /** A setting that was timed. */
-export interface Trial {
+interface Trial {
   readonly setting: Setting;
   /** What it is in options of `naan label` for the whole set. */
   readonly options: SettingOptions;
