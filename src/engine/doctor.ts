@@ -113,6 +113,6 @@ async function diagnoseBackend(
 }
 
 /** A device has one owner, and nobody runs plain loops in earnest. */
-function usesThreads({ backend, provider = 'CPU' }: Probe): boolean {
+export function usesThreads({ backend, provider = 'CPU' }: Probe): boolean {
   return backend !== 'reference' && ['cpu', 'CPU', 'WebAssembly'].includes(provider);
 }
