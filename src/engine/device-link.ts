@@ -34,9 +34,10 @@ const reasonBytes = 2048;
 /** A worker looks up from its sleep this often, in case the owner has died. */
 const watchMs = 200;
 
-/** Raised by the owner; all but the queue only grow. */
-const counterFields = ['batches', 'rows', 'bytes', 'queue', 'busySeconds', 'retries'] as const;
-export type DeviceCounter = (typeof counterFields)[number] | 'fallbacks';
+/** Raised by the owner. */
+const counterFields = ['batches', 'rows', 'bytes', 'busySeconds', 'retries'] as const;
+/** `queue`: batches that wait, the one that is computed included; the others only grow. */
+export type DeviceCounter = (typeof counterFields)[number] | 'fallbacks' | 'queue';
 
 export interface DeviceLinkHandle {
   readonly control: Int32Array;
@@ -69,7 +70,9 @@ export class DeviceLink {
   }
 
   of(field: DeviceCounter): number {
-    if (field === 'fallbacks') return Atomics.load(this.handle.control, fallbacksCell);
+    const { control } = this.handle;
+    if (field === 'fallbacks') return Atomics.load(control, fallbacksCell);
+    if (field === 'queue') return control.subarray(firstSlot).filter((state) => state === submitted).length;
     return this.handle.counters[counterFields.indexOf(field)];
   }
 
@@ -133,22 +136,14 @@ export class DeviceLink {
 
   /** The next submitted slot from `first` on, in turn; sleeps until there is one. Undefined when closing. */
   next(first: number): Request | undefined {
-    const { control, requests, tiles, counters } = this.handle;
+    const { control, requests, tiles } = this.handle;
     for (;;) {
       const calls = Atomics.load(control, callsCell);
       if (this.isClosing) return undefined;
-      let found = -1;
-      let waiting = 0;
       for (let i = 0; i < tiles.length; i++) {
         const slot = (first + i) % tiles.length;
         if (Atomics.load(control, firstSlot + slot) !== submitted) continue;
-        if (found < 0) found = slot;
-        waiting++;
-      }
-      counters[counterFields.indexOf('queue')] = waiting;
-      if (found >= 0) {
-        const [stage, count] = [tileStages[requests[2 * found]], requests[2 * found + 1]];
-        return { slot: found, stage, count, tile: tiles[found] };
+        return { slot, stage: tileStages[requests[2 * slot]], count: requests[2 * slot + 1], tile: tiles[slot] };
       }
       Atomics.wait(control, callsCell, calls);
     }

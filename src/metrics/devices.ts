@@ -25,7 +25,7 @@ export function addDeviceMetrics(registry: Registry, devices: readonly DeviceRea
   }
   new Gauge({
     name: 'naan_device_queue',
-    help: 'Batches that waited for a device when it last looked, the one it took included.',
+    help: 'Batches that wait for a device, the one that it computes included.',
     ...{ labelNames: ['device'], registers },
     collect() {
       for (const reading of devices) this.set({ device: String(reading.device) }, reading.of('queue'));
