@@ -5,7 +5,8 @@
  * providers that plan for one shape, or left to run time by a name.
  *
  * A head is a batch entry of its own: rows [R × M·p] are read as [R·M × p] and a list entry j of head m as row j·M + m, so
- * one gather serves all heads. Where a list ends, `mask` is a large negative number (0 elsewhere) and the entry any row.
+ * one gather serves all heads. Products with one row or column are a Mul and a ReduceSum: the tiles of a GPU's MatMul would
+ * stand empty but for that one. Where a list ends, `mask` is a large negative number (0 elsewhere) and the entry any row.
  */
 import { constant, node, onnxModel, type Port } from '../kernels/onnx-graph.js';
 import type { FactoredModel } from '../model/factored.js';
@@ -33,17 +34,13 @@ export function stageGraph(stage: OnnxStage, model: FactoredModel, sizes: GraphS
 function project(model: FactoredModel, { nodes }: GraphSizes): Uint8Array {
   const { dim, paddedDim: p, heads } = model;
   const M = heads.length;
+  const byHead = headDots(model, { s: 'centre', t: 'neighbour' });
   return onnxModel({
-    nodes: [
-      node('Gemm', ['x', 'W', 'b'], ['h'], { transB: 1 }),
-      node('MatMul', ['h', 'centre'], ['s']),
-      node('MatMul', ['h', 'neighbour'], ['t']),
-    ],
+    nodes: [node('Gemm', ['x', 'W', 'b'], ['h'], { transB: 1 }), ...byHead.nodes],
     constants: [
       constant('W', [M * p, dim], model.projectRaw),
       constant('b', [M * p], model.projectBias),
-      constant('centre', [M * p, M], headColumns(model, 'centre')),
-      constant('neighbour', [M * p, M], headColumns(model, 'neighbour')),
+      ...byHead.constants,
     ],
     inputs: [['x', [nodes, dim]]],
     outputs: [
@@ -59,17 +56,14 @@ function aggregate(model: FactoredModel, sizes: GraphSizes): Uint8Array {
   const { paddedDim: p, heads } = model;
   const M = heads.length;
   const attention = attend(model, sizes, 'z');
+  const byHead = headDots(model, { t: 'neighbour' });
   return onnxModel({
-    nodes: [
-      ...attention.nodes,
-      node('Gemm', ['z', 'W', 'b'], ['h'], { transB: 1 }),
-      node('MatMul', ['h', 'neighbour'], ['t']),
-    ],
+    nodes: [...attention.nodes, node('Gemm', ['z', 'W', 'b'], ['h'], { transB: 1 }), ...byHead.nodes],
     constants: [
       ...attention.constants,
       constant('W', [M * p, p], model.projectPadded),
       constant('b', [M * p], model.projectBias),
-      constant('neighbour', [M * p, M], headColumns(model, 'neighbour')),
+      ...byHead.constants,
     ],
     inputs: attention.inputs,
     outputs: [
@@ -106,7 +100,7 @@ function split(model: FactoredModel, { nodes }: GraphSizes): Uint8Array {
   });
 }
 
-/** left [B × p], right [R × p]; rows of left and right of each edge, first and second [E] → scores [E × 1]. */
+/** left [B × p], right [R × p]; rows of left and right of each edge, first and second [E] → scores [E]. */
 function score(model: FactoredModel, { nodes, rows, edges }: GraphSizes): Uint8Array {
   const { paddedDim: p } = model;
   return onnxModel({
@@ -115,14 +109,16 @@ function score(model: FactoredModel, { nodes, rows, edges }: GraphSizes): Uint8A
       node('Gather', ['right', 'second'], ['b'], { axis: 0 }),
       node('Add', ['a', 'b'], ['sum']),
       node('PRelu', ['sum', 'slope'], ['hidden']),
-      node('MatMul', ['hidden', 'w2'], ['product']),
+      node('Mul', ['hidden', 'w2'], ['products']),
+      node('ReduceSum', ['products', 'columnAxis'], ['product'], { keepdims: 0 }),
       node('Add', ['product', 'bias'], ['gap']),
       node('Sigmoid', ['gap'], ['scores']),
     ],
     constants: [
       constant('slope', [p], model.slope),
-      constant('w2', [p, 1], model.positive),
+      constant('w2', [p], model.positive),
       constant('bias', [1], Float32Array.of(model.gapBias)),
+      constant('columnAxis', [1], BigInt64Array.of(1n)),
     ],
     inputs: [
       ['left', [nodes, p]],
@@ -130,7 +126,7 @@ function score(model: FactoredModel, { nodes, rows, edges }: GraphSizes): Uint8A
       ['first', [edges], 'int32'],
       ['second', [edges], 'int32'],
     ],
-    outputs: [['scores', [edges, 1]]],
+    outputs: [['scores', [edges]]],
   });
 }
 
@@ -151,12 +147,13 @@ function attend(model: FactoredModel, sizes: GraphSizes, out: string) {
     node('LeakyRelu', ['logits'], ['bent'], { alpha: { float: alpha } }),
     node('Add', ['bent', 'mask'], ['masked']),
     node('Softmax', ['masked'], ['weights'], { axis: 2 }),
-    node('Unsqueeze', ['weights', 'rowAxis'], ['weightRows']),
+    node('Unsqueeze', ['weights', 'columnAxis'], ['weightColumns']),
     node('Gather', ['rows', 'lists'], ['listRows'], { axis: 0 }),
-    node('MatMul', ['weightRows', 'listRows'], ['sums']),
+    node('Mul', ['listRows', 'weightColumns'], ['weighted']),
+    node('ReduceSum', ['weighted', 'listAxis'], ['sums'], { keepdims: 0 }),
     node('Add', ['sums', 'g'], ['biased']),
     node('Relu', ['biased'], ['heads']),
-    node('ReduceMean', ['heads'], [out], { axes: [1, 2], keepdims: 0 }),
+    node('ReduceMean', ['heads'], [out], { axes: [1], keepdims: 0 }),
   ];
   const inputs: Port[] = [
     ['rows', [headRows, p]],
@@ -171,18 +168,27 @@ function attend(model: FactoredModel, sizes: GraphSizes, out: string) {
       [M, 1],
       Float32Array.from(heads, (head) => head.attentionBias),
     ),
-    constant('g', [M, 1, p], outputBias),
-    constant('rowAxis', [1], BigInt64Array.of(2n)),
+    constant('g', [M, p], outputBias),
+    constant('listAxis', [1], BigInt64Array.of(2n)),
+    constant('columnAxis', [1], BigInt64Array.of(3n)),
   ];
   return { nodes: parts, constants, inputs };
 }
 
-/** The vector of head m in rows m·p … of column m, zeros elsewhere [M·p × M]. */
-function headColumns({ paddedDim: p, heads }: FactoredModel, vector: 'centre' | 'neighbour'): Float32Array {
+/** For each output [B × M] its vector's dot product with each head's part of h [B × M·p]. */
+function headDots({ paddedDim: p, heads }: FactoredModel, outputs: Readonly<Record<string, 'centre' | 'neighbour'>>) {
   const M = heads.length;
-  const columns = new Float32Array(M * p * M);
-  heads.forEach((head, m) => {
-    for (let c = 0; c < p; c++) columns[(m * p + c) * M + m] = head[vector][c];
-  });
-  return columns;
+  const nodes = [node('Reshape', ['h', 'headShape'], ['headRows'])];
+  const constants = [
+    constant('headShape', [3], BigInt64Array.of(-1n, BigInt(M), BigInt(p))),
+    constant('dotAxis', [1], BigInt64Array.of(2n)),
+  ];
+  for (const [out, name] of Object.entries(outputs)) {
+    const vectors = new Float32Array(M * p);
+    for (let m = 0; m < M; m++) vectors.set(heads[m][name], m * p);
+    constants.push(constant(`${out}Vectors`, [M, p], vectors));
+    nodes.push(node('Mul', ['headRows', `${out}Vectors`], [`${out}Products`]));
+    nodes.push(node('ReduceSum', [`${out}Products`, 'dotAxis'], [out], { keepdims: 0 }));
+  }
+  return { nodes, constants };
 }

@@ -125,7 +125,7 @@ class OnnxBackend implements Backend {
         first: ints(first, E),
         second: ints(second, E),
       },
-      { scores: floats(tile.scores, E, 1) },
+      { scores: floats(tile.scores, E) },
     );
   }
 

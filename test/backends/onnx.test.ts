@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Backend, startBackend } from '../../src/backends/backend.js';
 import type { OnnxProvider } from '../../src/backends/onnx-providers.js';
+import { startDevice } from '../../src/backends/start-device.js';
 import { tileCapacity } from '../../src/engine/concat-stages.js';
 import { factor } from '../../src/model/factored.js';
 import { loadCase } from '../engine/fixture.js';
@@ -61,6 +62,15 @@ describe('back-end onnx', () => {
       });
     });
   }
+
+  it('is not started by itself on a software adapter', { skip: withoutSwiftShader }, async () => {
+    const choice = { backend: 'onnx', provider: 'webgpu' } as const;
+    await (await startDevice(choice, factored, capacity, 0)).release();
+    await assert.rejects(startDevice({ ...choice, realAdapter: true }, factored, capacity, 0), {
+      code: 'BACKEND_UNAVAILABLE',
+      message: /software adapter only/,
+    });
+  });
 
   it('says what a provider lacks', async () => {
     const start = startBackend('onnx', factored, capacity, { provider: 'cuda' });

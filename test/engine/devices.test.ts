@@ -105,6 +105,13 @@ describe('the plan of what computes', () => {
     });
   });
 
+  it('takes native of itself where no GPU is, and says why', () => {
+    const { devices, otherwise, reasons } = planBackend('auto');
+    assert.deepEqual(otherwise, { backend: 'native' });
+    assert.equal(devices.length + reasons.length, 2);
+    for (const reason of reasons) assert.match(reason, /^(cuda|webgpu): .* (is missing|is here|has it for)/);
+  });
+
   it('refuses several devices where the provider has one', async () => {
     const plan = planBackend('onnx', 'webgpu');
     await assert.rejects(runWith('', plan, { devices: [0, 1] }), { code: 'BAD_USAGE', message: /got devices 0,1/ });
