@@ -3,7 +3,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { NaanError } from '../errors.js';
 import { prepareOutput, writeText, writeTogether } from '../io/output-file.js';
 import { keyName } from '../options/names.js';
-import { type Cause, type Causes, causes, greatestCause, sumOfCauses } from '../tuning/bottleneck.js';
+import { type Cause, type Causes, causes, greatestCause, secondsOf, sumOfCauses } from '../tuning/bottleneck.js';
 import { heatMap } from '../tuning/heat-map.js';
 import { type TuneResult, tune } from '../tuning/tune.js';
 import { version } from '../version.js';
@@ -114,7 +114,7 @@ function stagesTable({ stages, limits }: TuneResult): string {
   ];
   return [
     table([
-      ['where the time goes', 'of the run', ...causes.map((cause) => headings[cause])],
+      ['where the time of all goes', '', ...causes.map((cause) => headings[cause])],
       ...rows.map(([name, all]) => row(`  ${name}`, all)),
       row('  in all', total),
     ]),
@@ -142,10 +142,6 @@ function checked(seconds: number, predicted: number): string {
   const difference = seconds / predicted - 1;
   const direction = difference < 0 ? 'less' : 'more';
   return `it took ${duration(seconds)}, ${percent(Math.abs(difference))} ${direction} than predicted`;
-}
-
-function secondsOf(all: Causes): number {
-  return causes.reduce((sum, cause) => sum + all[cause], 0);
 }
 
 function percent(share: number): string {

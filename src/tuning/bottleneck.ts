@@ -36,8 +36,7 @@ export function explainStages(
 ): Record<string, Causes> {
   const costs = costsOf(dim, config, valueBytes);
   const explain = (stage: string, { seconds, shared }: StageWork): Causes => {
-    const none = { gemm: 0, randomRows: 0, stream: 0, idle: 0, oneThread: 0, other: 0 };
-    if (!shared) return { ...none, oneThread: seconds };
+    if (!shared) return causesOf({ oneThread: seconds });
     const { flops = 0, streamedBytes = 0, rowBytes = valueBytes * dim } = costs[stage] ?? {};
     const wanted = {
       gemm: (nodes * flops) / (limits.gemmGflops * 1e9),
@@ -53,9 +52,23 @@ export function explainStages(
       stream: wanted.stream * scale,
       idle,
     };
-    return { ...none, ...parts, other: seconds - parts.gemm - parts.randomRows - parts.stream - idle };
+    return causesOf({ ...parts, other: seconds - parts.gemm - parts.randomRows - parts.stream - idle });
   };
   return Object.fromEntries(Object.entries(work).map(([stage, done]) => [stage, explain(stage, done)]));
+}
+
+export function causesOf(known: Partial<Causes>): Causes {
+  return { gemm: 0, randomRows: 0, stream: 0, idle: 0, oneThread: 0, other: 0, ...known };
+}
+
+/** The same shares of another time. */
+export function scaledCauses(all: Causes, seconds: number): Causes {
+  const factor = seconds / (secondsOf(all) || 1);
+  return Object.fromEntries(causes.map((cause) => [cause, all[cause] * factor])) as Causes;
+}
+
+export function secondsOf(all: Causes): number {
+  return causes.reduce((sum, cause) => sum + all[cause], 0);
 }
 
 export function sumOfCauses(stages: Readonly<Record<string, Causes>>): Causes {

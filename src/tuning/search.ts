@@ -111,7 +111,7 @@ export function speedOf({ runs }: Candidate, defaults: Candidate): number {
 }
 
 /** What a run of a sample of this size may take, from one of another: to start, and in proportion. */
-function secondsAt(size: number, run: Run): number {
+export function secondsAt(size: number, run: Run): number {
   const shared = sharedSeconds(run);
   return run.seconds - shared + (shared * size) / run.nodes;
 }

@@ -9,10 +9,10 @@ import { readKnn } from '../io/knn.js';
 import type { RunDescription, RunObserver } from '../metrics/run-observer.js';
 import { readModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
-import { type Causes, explainStages, type StageWork } from './bottleneck.js';
+import { type Causes, causesOf, explainStages, type StageWork, scaledCauses } from './bottleneck.js';
 import { type CostModel, fitCosts, predict } from './cost-model.js';
 import { type Sample, takeSample } from './sample.js';
-import { choose, largestOf, nodesIn, type Run, search, speedOf } from './search.js';
+import { choose, largestOf, nodesIn, type Run, search, secondsAt, speedOf } from './search.js';
 import { grid, nameOf, optionsOf, type Setting, type SettingOptions } from './settings.js';
 
 export interface TuneOptions
@@ -55,9 +55,9 @@ export interface TuneResult {
   /** Seconds for the whole set without writing: by the best setting, and by the defaults. */
   readonly predicted: { readonly best: number; readonly defaults: number };
   readonly limits: Limits;
-  /** Where the time of the best setting goes, on the largest sample. */
+  /** Where the time of the whole set should go with the best setting. */
   readonly stages: Readonly<Record<string, Causes>>;
-  /** Rows that its tiles gathered there, for each node. */
+  /** Rows that its tiles gathered on the largest sample, for each node. */
   readonly rowsGatheredPerNode: number;
   /** Seconds the features take to read, at least, where no cache holds them. */
   readonly coldReadSeconds: number;
@@ -73,6 +73,8 @@ const pilotNodes = 4096;
 const mostNodes = Math.min(2 ** 18, 32_768 * availableParallelism());
 /** Share of the budget that a run on the largest sample may take. */
 const longestRun = 0.1;
+
+const longestPilot = 0.05;
 
 /** Throws what `label` throws for inputs that cannot be used, and CANCELLED after an abort. Writes nothing. */
 export async function tune(options: TuneOptions): Promise<TuneResult> {
@@ -112,7 +114,10 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   };
 
   const settings = grid();
-  const pilot = await timeRun(settings[0], Math.min(nodes, pilotNodes));
+  // Tells how long runs take; a larger one tells it better, as code that has just started is slow.
+  let pilot = await timeRun(settings[0], Math.min(nodes, pilotNodes));
+  const larger = Math.min(nodes, 4 * pilotNodes);
+  if (secondsAt(larger, pilot) < longestPilot * budget) pilot = await timeRun(settings[0], larger);
   const affordable = nodesIn(longestRun * budget, pilot);
   const largest = Math.min(nodes, mostNodes, Math.max(pilotNodes, affordable));
   const sizes = [...new Set([Math.ceil(largest / 4), Math.ceil(largest / 2), largest])];
@@ -141,6 +146,11 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const rowsGathered = Object.values(work).reduce((sum, { shared }) => sum + (shared?.rowsGathered ?? 0), 0);
   const costs = fitCosts(chosen.runs);
   const valueBytes = best.options.precision === 'bf16' ? 2 : 4;
+  const explained = explainStages(work, { nodes: best.nodes, dim, config: model.config, valueBytes }, limits);
+  const stages = Object.entries(explained).map(([stage, causes]) => {
+    const { fixed, perNode } = costs.stages[stage];
+    return [stage, scaledCauses(causes, fixed + perNode * nodes)];
+  });
 
   const whole = { features: options.features, dim: options.dim, knn: options.knn };
   const check = options.check ? await label({ ...labelOptions, ...whole, ...best.options, onProgress }) : undefined;
@@ -150,7 +160,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       best: readSeconds + predict(costs, nodes),
       defaults: readSeconds + predict(fitCosts(defaults.runs), nodes),
     },
-    stages: explainStages(work, { nodes: best.nodes, dim, config: model.config, valueBytes }, limits),
+    stages: { ...Object.fromEntries(stages), read: causesOf({ oneThread: readSeconds }) },
     rowsGatheredPerNode: rowsGathered / best.nodes,
     coldReadSeconds: (nodes * dim * 4) / ((limits.disk?.readGBps ?? Number.POSITIVE_INFINITY) * 1e9),
     ...(check && { check: { seconds: check.summary.seconds.total, stages: check.summary.seconds.stages } }),
