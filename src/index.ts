@@ -1,5 +1,6 @@
 /** The public API: what the commands do, as functions. */
 import { type FeatureSource, locateSource } from './engine/feature-source.js';
+import { type FindKnnOptions, type FoundKnn, findKnn as searchBy } from './engine/knn.js';
 import { type BuildKnnOptions, buildKnn as searchKnn } from './engine/knn-exact.js';
 import type { KnnGraph } from './graph/knn-graph.js';
 
@@ -20,7 +21,7 @@ export { readModel, writeModel } from './model/model-file.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 export { type TrainOptions, type TrainResult, type TrainSummary, train } from './training/train.js';
 export type { TrainingReport } from './training/trained.js';
-export type { BuildKnnOptions, KnnGraph };
+export type { BuildKnnOptions, FindKnnOptions, FoundKnn, KnnGraph };
 
 /**
  * Exact kNN graph by cosine: the node itself in column 0, then its k nearest by falling cosine, ties by smaller id; the
@@ -32,4 +33,16 @@ export async function buildKnn(
   options: BuildKnnOptions & { readonly dim?: number | undefined },
 ): Promise<KnnGraph> {
   return searchKnn(await locateSource(features, options.dim), options);
+}
+
+/**
+ * kNN graph by cosine, as `buildKnn`, by a method that may be approximate: above some ten thousand rows much faster. Its
+ * recall is measured on a sample; a search that misses `minRecall` (default 0.99) is made again with more effort.
+ * Throws as `buildKnn`, and BACKEND_UNAVAILABLE for method `hnsw` where the package usearch is not installed.
+ */
+export async function findKnn(
+  features: FeatureSource,
+  options: FindKnnOptions & { readonly dim?: number | undefined },
+): Promise<FoundKnn> {
+  return searchBy(await locateSource(features, options.dim), options);
 }

@@ -49,7 +49,7 @@ export function* pairRounds(blockCount: number): Generator<KnnTask[]> {
   }
 }
 
-interface Block {
+interface Range {
   readonly start: number;
   readonly count: number;
 }
@@ -70,12 +70,12 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
   const leastOfColumn = arena.float32(capacity + 15);
   const ids = new Int32Array(capacity * k);
 
-  function blockAt(index: number): Block {
+  function blockAt(index: number): Range {
     const start = Math.floor((index * rowCount) / blockCount);
     return { start, count: Math.floor(((index + 1) * rowCount) / blockCount) - start };
   }
 
-  async function compare(a: Block, b: Block): Promise<void> {
+  async function compare(a: Range, b: Range): Promise<void> {
     const self = a.start === b.start;
     const other = self ? left : right;
     load(rows, a, left.rows);
@@ -94,7 +94,7 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
     if (!self) store(right.lists, lists, b);
   }
 
-  function finish(block: Block): void {
+  function finish(block: Range): void {
     load(lists, block, left.lists);
     kernels.sortLists(block.count, k, left.lists);
     listedIds(block.count, k, left.lists, ids);
@@ -111,11 +111,11 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
   };
 }
 
-function load(from: SharedRows, { start, count }: Block, to: Float32Array): void {
+export function load(from: SharedRows, { start, count }: Range, to: Float32Array): void {
   from.eachRun(start, count, (view, first) => bytesOf(view).copy(bytesOf(to), (first - start) * from.dim * 4));
 }
 
-function store(from: Float32Array, to: SharedRows, { start, count }: Block): void {
+export function store(from: Float32Array, to: SharedRows, { start, count }: Range): void {
   to.eachRun(start, count, (view, first) => bytesOf(from).copy(bytesOf(view), 0, (first - start) * to.dim * 4));
 }
 

@@ -5,12 +5,12 @@
 import { availableParallelism } from 'node:os';
 import { NaanError } from '../errors.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
-import { type MatrixLocation, openRows } from '../io/matrix.js';
+import type { MatrixLocation } from '../io/matrix.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
 import { blockCountFor, type KnnJob, type KnnTask, pairRounds } from './knn-blocks.js';
-import { normaliseRows } from './normalise.js';
 import { Pool } from './pool.js';
+import { unitRows } from './unit-rows.js';
 
 export interface BuildKnnOptions {
   /** Neighbours of each node, itself not counted: 1..n − 1. */
@@ -25,7 +25,6 @@ export interface BuildKnnOptions {
 }
 
 const progressIntervalMs = 250;
-const windowBytes = 2 ** 23;
 
 /**
  * Builds the exact kNN graph of features [n × d] by cosine: k + 1 columns, column 0 the node itself. The result does
@@ -33,16 +32,22 @@ const windowBytes = 2 ** 23;
  * Throws BAD_USAGE for a k that n rows do not have, BAD_INPUT for NaN, infinite or zero rows, CANCELLED after an abort.
  */
 export async function buildKnn(features: MatrixLocation, options: BuildKnnOptions): Promise<KnnGraph> {
-  const { k, signal, onProgress } = options;
+  checkK(options.k, features);
+  return searchExactly(unitRows(features, options.onNotice), options);
+}
+
+/** Throws BAD_USAGE for a k that the rows do not have. */
+export function checkK(k: number, features: MatrixLocation): void {
   const rowCount = features.kind === 'file' ? features.rowCount : features.rows.rowCount;
-  if (!Number.isInteger(k) || k < 1 || k > rowCount - 1) {
-    const limit = `expected 1..${rowCount - 1}: ${features.name} has ${rowCount} rows`;
-    throw new NaanError('BAD_USAGE', `k is ${k}, ${limit}`);
-  }
-  const { rows, normalised } = unitRows(features);
-  if (normalised > 0) {
-    options.onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
-  }
+  if (Number.isInteger(k) && k >= 1 && k <= rowCount - 1) return;
+  const limit = `expected 1..${rowCount - 1}: ${features.name} has ${rowCount} rows`;
+  throw new NaanError('BAD_USAGE', `k is ${k}, ${limit}`);
+}
+
+/** `buildKnn` of unit vectors that lie in shared memory. */
+export async function searchExactly(rows: SharedRows, options: BuildKnnOptions): Promise<KnnGraph> {
+  const { k, signal, onProgress } = options;
+  const { rowCount } = rows;
   const blockCount = blockCountFor(rowCount);
   const graph = allocateKnnGraph(rowCount, k + 1);
   const lists = SharedRows.allocate(rowCount, 2 * k).handle();
@@ -69,35 +74,5 @@ export async function buildKnn(features: MatrixLocation, options: BuildKnnOption
     return graph;
   } finally {
     await pool.close();
-  }
-}
-
-/** The rows as unit vectors in shared memory: the caller's own when they lie there and are unit vectors already. */
-function unitRows(features: MatrixLocation): { rows: SharedRows; normalised: number } {
-  const reader = openRows(features);
-  const { rowCount, dim } = reader;
-  const step = Math.max(1, Math.floor(windowBytes / (dim * 4)));
-  try {
-    if (features.kind === 'memory') {
-      const scratch = new Float32Array(Math.min(step, rowCount) * dim);
-      let normalised = 0;
-      for (let start = 0; start < rowCount && normalised === 0; start += step) {
-        const count = Math.min(step, rowCount - start);
-        reader.read(start, count, scratch);
-        normalised += normaliseRows(scratch, start, count, dim, features.name);
-      }
-      if (normalised === 0) return { rows: SharedRows.from(features.rows), normalised };
-    }
-    const rows = SharedRows.allocate(rowCount, dim);
-    let normalised = 0;
-    for (let start = 0; start < rowCount; start += step) {
-      rows.eachRun(start, Math.min(step, rowCount - start), (view, first) => {
-        reader.read(first, view.length / dim, view);
-        normalised += normaliseRows(view, first, view.length / dim, dim, features.name);
-      });
-    }
-    return { rows, normalised };
-  } finally {
-    reader.close();
   }
 }

@@ -31,6 +31,10 @@ export class Arena {
     return new Int32Array(this.memory.buffer, this.take(length * 4), length);
   }
 
+  uint8(length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.memory.buffer, this.take(length), length);
+  }
+
   private take(bytes: number): number {
     const start = this.top;
     this.top = Math.ceil((start + bytes) / alignment) * alignment;

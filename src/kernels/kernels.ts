@@ -97,6 +97,25 @@ export interface OfferTileInput {
   readonly leastOfColumn: Float32Array;
 }
 
+/** A tile of similarities for rows picked from a block of lists; see assembly/top-k.ts. m rows, n columns. */
+export interface OfferPickedInput {
+  readonly rows: number;
+  readonly columns: number;
+  /** [m × n]; 15 floats after it may be read. */
+  readonly similarities: Float32Array;
+  readonly k: number;
+  /** Lists of the rows [m]. */
+  readonly picked: Int32Array;
+  /** Ids of the first of `rowLists` and of column 0. */
+  readonly firstRow: number;
+  readonly firstColumn: number;
+  readonly rowLists: Float32Array;
+  /** [n × 2k]. */
+  readonly columnLists: Float32Array;
+  /** [n + 15] scratch. */
+  readonly leastOfColumn: Float32Array;
+}
+
 export interface Kernels {
   readonly simd: SimdLevel;
   attend(input: AttendInput): void;
@@ -106,6 +125,9 @@ export interface Kernels {
   rowNorms(count: number, dim: number, rows: Float32Array, out: Float32Array): void;
   listDots(input: ListDotsInput): void;
   offerTile(input: OfferTileInput): void;
+  offerPicked(input: OfferPickedInput): void;
+  /** Copies rows picked[0..count) of rows [· × rowBytes] to out; rowBytes is a multiple of 16. */
+  pickRows(count: number, rowBytes: number, picked: Int32Array, rows: Uint8Array, out: Uint8Array): void;
   /** Puts lists [count × 2k] in order once all tiles were offered. */
   sortLists(count: number, k: number, lists: Float32Array): void;
 }
@@ -213,6 +235,23 @@ function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
         i.columnLists?.byteOffset ?? 0,
         i.leastOfColumn.byteOffset,
       );
+    },
+    offerPicked(i) {
+      wasm.offerPicked(
+        i.rows,
+        i.columns,
+        i.similarities.byteOffset,
+        i.k,
+        i.picked.byteOffset,
+        i.firstRow,
+        i.firstColumn,
+        i.rowLists.byteOffset,
+        i.columnLists.byteOffset,
+        i.leastOfColumn.byteOffset,
+      );
+    },
+    pickRows(count, rowBytes, picked, rows, out) {
+      wasm.pickRows(count, rowBytes, picked.byteOffset, rows.byteOffset, out.byteOffset);
     },
     sortLists(count, k, lists) {
       wasm.sortLists(count, k, lists.byteOffset);

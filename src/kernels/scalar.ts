@@ -1,5 +1,12 @@
 /** Scalar twins of the SIMD kernels: the same results up to the order of additions, in plain loops over float64. */
-import type { AttendInput, ListDotsInput, OfferTileInput, PairScoresInput, RowDotsInput } from './kernels.js';
+import type {
+  AttendInput,
+  ListDotsInput,
+  OfferPickedInput,
+  OfferTileInput,
+  PairScoresInput,
+  RowDotsInput,
+} from './kernels.js';
 
 export function attend(input: AttendInput): void {
   const { width, dim, lists, rows, weights, out } = input;
@@ -81,6 +88,32 @@ export function offerTile(input: OfferTileInput): void {
       if (columnLists) insert(columnLists, j * k, k, keyOf(similarity, firstRow + i));
     }
   }
+}
+
+/** Keeps the lists in order all the time. */
+export function offerPicked(input: OfferPickedInput): void {
+  const { rows, columns, similarities, k, picked, firstRow, firstColumn } = input;
+  const rowLists = keysOf(input.rowLists);
+  const columnLists = keysOf(input.columnLists);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      const [rowId, columnId] = [firstRow + picked[i], firstColumn + j];
+      if (rowId === columnId) continue;
+      const similarity = similarities[i * columns + j];
+      insertOnce(rowLists, picked[i] * k, k, keyOf(similarity, columnId));
+      insertOnce(columnLists, j * k, k, keyOf(similarity, rowId));
+    }
+  }
+}
+
+export function pickRows(count: number, rowBytes: number, picked: Int32Array, rows: Uint8Array, out: Uint8Array): void {
+  for (let i = 0; i < count; i++) {
+    out.set(rows.subarray(picked[i] * rowBytes, (picked[i] + 1) * rowBytes), i * rowBytes);
+  }
+}
+
+function insertOnce(keys: BigUint64Array, start: number, k: number, key: bigint): void {
+  if (!keys.subarray(start, start + k).includes(key)) insert(keys, start, k, key);
 }
 
 function keysOf(lists: Float32Array): BigUint64Array {

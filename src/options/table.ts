@@ -169,12 +169,30 @@ export const commands = {
   },
   knn: {
     summary: 'find the nearest neighbours of every row',
-    description: 'Writes int32 ids [n × (k + 1)] by falling cosine, column 0 the row itself.',
-    examples: [['naan knn --features split1_feats.npz --out split1_knn.npy --k 80', 'the graph that naan label reads']],
+    description:
+      'Writes int32 ids [n × (k + 1)] by falling cosine, column 0 the row itself. An approximate graph is measured against ' +
+      'exact search on sampled rows and made again with more effort, at last exactly, until --min-recall is met.',
+    examples: [
+      ['naan knn --features split1_feats.npz --out split1_knn.npy --k 80', 'the graph that naan label reads'],
+      ['naan knn --features F --out K --k 20 --method ivf --min-recall 0.999', 'approximate, with few misses'],
+    ],
     options: {
       features,
       out: path({ unit: 'file', required: true, help: 'kNN file to write (.npy)' }),
       k: integer({ unit: 'neighbours', min: 1, default: 80, help: 'neighbours per row, the row itself not counted' }),
+      method: choice(['auto', 'exact', 'ivf', 'hnsw'], {
+        default: 'auto',
+        help:
+          'compare all rows (exact), or those whose cells are near (ivf), or walk a graph of them (hnsw: needs the package ' +
+          'usearch, and the result may differ from run to run); auto is exact for small sets, else ivf',
+      }),
+      minRecall: decimal({
+        unit: 'share',
+        min: 0.1,
+        max: 1,
+        default: 0.99,
+        help: 'share of the true neighbours that an approximate graph must hold, measured on a sample; 1 makes auto exact',
+      }),
       dim,
       threads,
     },

@@ -53,6 +53,69 @@ for (const level of levels) {
   });
 }
 
+for (const level of levels) {
+  it(`lists of picked rows agree with their scalar twin and take a pair once, SIMD level ${level}`, () => {
+    for (const [rows, columns, k, blocks] of [
+      [1, 1, 1, 2],
+      [3, 7, 2, 2],
+      [9, 16, 5, 2],
+      [8, 33, 4, 1],
+      [17, 15, 7, 1],
+    ]) {
+      const listCount = 40;
+      const arena = new Arena(2 ** 16, 8);
+      const kernels = loadKernels(arena, level);
+      const picked = arena.int32(rows);
+      picked.set(Array.from({ length: rows }, (_, i) => (i * 2) % listCount));
+      const similarities = arena.float32(rows * columns + 15);
+      const leastOfColumn = arena.float32(columns + 15);
+      const size = listCount * 2 * k;
+      const [own, other] = [arena.float32(size), arena.float32(size)];
+      const twin = [new Float32Array(new ArrayBuffer(size * 4)), new Float32Array(new ArrayBuffer(size * 4))];
+      const values = coarse(rows * columns, rows + columns);
+      // Two blocks of lists, or one that serves rows and columns, whose pairs then have one similarity in either order.
+      const firstRow = 100;
+      const firstColumn = blocks === 1 ? firstRow + 3 : 500;
+      const columnAt = blocks === 1 ? 3 : 0;
+      for (let i = 0; i < rows; i++) {
+        for (let j = 0; j < columns; j++) {
+          const [a, b] = [firstRow + picked[i], firstColumn + j].sort((x, y) => x - y);
+          values[i * columns + j] = ((a * 31 + b * 17) % 23) / 8 - 1;
+        }
+      }
+      const shape = { rows, columns, k, picked, firstRow, firstColumn };
+      for (let pass = 0; pass < 2; pass++) {
+        similarities.set(values);
+        const lists = (sides: Float32Array[]) => ({
+          rowLists: sides[0],
+          columnLists: sides[blocks === 1 ? 0 : 1].subarray(columnAt * 2 * k),
+        });
+        kernels.offerPicked({ ...shape, similarities, leastOfColumn, ...lists([own, other]) });
+        scalar.offerPicked({ ...shape, similarities, leastOfColumn, ...lists(twin) });
+      }
+      for (const lists of [own, other]) kernels.sortLists(listCount, k, lists);
+      assert.deepEqual([bits(own), bits(other)], twin.map(bits), `${rows} × ${columns}, k ${k}, ${blocks} blocks`);
+      const keys = bits(own).filter((key) => key !== 0n);
+      assert.ok(keys.length > 0);
+    }
+  });
+
+  it(`picked rows are copied whole, SIMD level ${level}`, () => {
+    const arena = new Arena(4096, 4);
+    const kernels = loadKernels(arena, level);
+    const [rows, out, picked] = [arena.uint8(5 * 48), arena.uint8(4 * 48), arena.int32(3)];
+    rows.forEach((_, at) => {
+      rows[at] = at;
+    });
+    picked.set([4, 0, 4]);
+    kernels.pickRows(3, 48, picked, rows, out);
+    const twin = new Uint8Array(4 * 48);
+    scalar.pickRows(3, 48, picked, rows, twin);
+    assert.deepEqual(out, twin);
+    assert.deepEqual([...out.subarray(0, 48)], [...rows.subarray(4 * 48)]);
+  });
+}
+
 it('lists hold the greatest similarities, ties by the smaller id', () => {
   const arena = new Arena(4096, 8);
   const kernels = loadKernels(arena);

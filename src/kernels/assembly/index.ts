@@ -1,5 +1,5 @@
 export { attend } from './attend';
 export { listDots } from './list-dots';
 export { pairScores } from './pair-scores';
-export { rowDots, rowNorms } from './rows';
-export { offerTile, sortLists } from './top-k';
+export { pickRows, rowDots, rowNorms } from './rows';
+export { offerPicked, offerTile, sortLists } from './top-k';

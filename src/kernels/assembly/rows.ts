@@ -18,6 +18,15 @@ export function rowNorms(count: i32, dim: i32, rows: usize, out: usize): void {
   }
 }
 
+/** Copies rows picked[0..count) of `rows` to `out`; a row is rowBytes long, a multiple of 16. */
+export function pickRows(count: i32, rowBytes: usize, picked: usize, rows: usize, out: usize): void {
+  for (let i = 0; i < count; i++) {
+    const row = rows + <usize>load<i32>(picked + (<usize>i << 2)) * rowBytes;
+    for (let c: usize = 0; c < rowBytes; c += 16) v128.store(out + c, v128.load(row + c));
+    out += rowBytes;
+  }
+}
+
 /**
  * Dot products of each row with one vector, d a multiple of 4: rows f32 [n × stride] (already at the first column), vector f32 [d] →
  * out f32 [n × outStride].

@@ -60,6 +60,62 @@ export function offerTile(
   }
 }
 
+/**
+ * The same for rows picked from one block of lists, and a pair may come more than once: a list takes an id once, and
+ * never its own. Ids count lists: that of row i is firstRow + picked[i], and its list the picked[i]-th.
+ */
+export function offerPicked(
+  rows: i32, // m
+  columns: i32, // n
+  similarities: usize, // f32 [m × n]
+  k: i32,
+  picked: usize, // i32 [m]
+  firstRow: i32, // id of the first of rowLists
+  firstColumn: i32, // id of column 0
+  rowLists: usize, // u64 [· × k]
+  columnLists: usize, // u64 [n × k], which may be some of rowLists
+  leastOfColumn: usize, // f32 [n + 15], scratch
+): void {
+  const listBytes = <usize>k << 3;
+  for (let j = 0; j < columns; j++) {
+    store<f32>(leastOfColumn + (<usize>j << 2), least(columnLists + <usize>j * listBytes));
+  }
+  for (let j = columns; j < columns + 15; j++) store<f32>(leastOfColumn + (<usize>j << 2), Infinity);
+  for (let i = 0; i < rows; i++) {
+    const local = load<i32>(picked + (<usize>i << 2));
+    const list = rowLists + <usize>local * listBytes;
+    const rowId = firstRow + local;
+    const line = similarities + ((<usize>i * columns) << 2);
+    let leastOfRow = least(list);
+    let kept = f32x4.splat(leastOfRow);
+    for (let j = 0; j < columns; j += 16) {
+      const at = <usize>j << 2;
+      let passing =
+        passes(line + at, kept, leastOfColumn + at) |
+        (passes(line + at + 16, kept, leastOfColumn + at + 16) << 4) |
+        (passes(line + at + 32, kept, leastOfColumn + at + 32) << 8) |
+        (passes(line + at + 48, kept, leastOfColumn + at + 48) << 12);
+      if (columns - j < 16) passing &= (1 << (columns - j)) - 1;
+      for (; passing != 0; passing &= passing - 1) {
+        const column = j + ctz(passing);
+        if (firstColumn + column == rowId) continue;
+        const similarity = load<f32>(line + (<usize>column << 2));
+        if (similarity >= leastOfRow) {
+          offerOnce(list, k, keyOf(similarity, firstColumn + column));
+          leastOfRow = least(list);
+          kept = f32x4.splat(leastOfRow);
+        }
+        const leastAt = leastOfColumn + (<usize>column << 2);
+        if (similarity >= load<f32>(leastAt)) {
+          const other = columnLists + <usize>column * listBytes;
+          offerOnce(other, k, keyOf(similarity, rowId));
+          store<f32>(leastAt, least(other));
+        }
+      }
+    }
+  }
+}
+
 /** One bit for each of four similarities that its row or its column might keep. */
 // @ts-expect-error: decorator
 @inline
@@ -85,6 +141,23 @@ export function sortLists(count: i32, k: i32, lists: usize): void {
 @inline
 function offer(list: usize, k: i32, key: u64): void {
   if (key > load<u64>(list)) sift(list, k, key);
+}
+
+/** A pair has the same similarity, and so the same key, whenever it comes. */
+// @ts-expect-error: decorator
+@inline
+function offerOnce(list: usize, k: i32, key: u64): void {
+  if (key > load<u64>(list) && !holds(list, k, key)) sift(list, k, key);
+}
+
+function holds(list: usize, k: i32, key: u64): bool {
+  const wanted = i64x2.splat(<i64>key);
+  const end = list + (<usize>k << 3);
+  let at = list;
+  for (; at + 16 <= end; at += 16) {
+    if (v128.any_true(i64x2.eq(v128.load(at), wanted))) return true;
+  }
+  return at < end && load<u64>(at) == key;
 }
 
 /** Puts a key in the place of the least one and restores the heap. */

@@ -1,0 +1,72 @@
+/** The kNN graph of a set by the method that suits its size, with its recall measured. */
+import { NaanError } from '../errors.js';
+import type { KnnGraph } from '../graph/knn-graph.js';
+import type { MatrixLocation } from '../io/matrix.js';
+import { type BuildKnnOptions, checkK, searchExactly } from './knn-exact.js';
+import { searchHnsw } from './knn-hnsw.js';
+import { type ApproximateKnn, searchCells } from './knn-ivf.js';
+import { unitRows } from './unit-rows.js';
+
+type KnnMethod = 'exact' | 'ivf' | 'hnsw';
+
+export interface FindKnnOptions extends BuildKnnOptions {
+  /** `auto`, the default: exact where that is as fast, else ivf. */
+  readonly method?: KnnMethod | 'auto' | undefined;
+  /** Share of the true neighbours that an approximate method must find; default 0.99. */
+  readonly minRecall?: number | undefined;
+}
+
+export interface FoundKnn {
+  readonly graph: KnnGraph;
+  /** What made the graph. */
+  readonly method: KnnMethod;
+  /** Measured on rows sampled from the set; 1 of exact search. */
+  readonly recall: number;
+  /** Searches made until the recall was met. */
+  readonly attempts: number;
+}
+
+/** Rows from which on `auto` is approximate: where the two took the same time on two threads, d 512, k 80. */
+const exactBelow = 40_000;
+const defaultMinRecall = 0.99;
+
+type Approximate = (attempt: number) => Promise<ApproximateKnn>;
+
+/**
+ * Builds a kNN graph: k + 1 columns, column 0 the row itself, then its neighbours by falling cosine, ties by the smaller
+ * id. A search that does not reach `minRecall` on a sample is made again with more effort, at last exactly.
+ * The result does not depend on `threads`, hnsw's excepted. Memory: see `searchExactly`, `searchCells` and `searchHnsw`.
+ * Throws as `buildKnn`, and BACKEND_UNAVAILABLE for hnsw where usearch is not installed.
+ */
+export async function findKnn(features: MatrixLocation, options: FindKnnOptions): Promise<FoundKnn> {
+  const { k, onNotice, minRecall = defaultMinRecall, method = 'auto' } = options;
+  checkK(k, features);
+  if (!(minRecall > 0 && minRecall <= 1)) {
+    throw new NaanError('BAD_USAGE', `minRecall is ${minRecall}, expected a number above 0 and up to 1`);
+  }
+  const rows = unitRows(features, onNotice);
+  const chosen = method !== 'auto' ? method : rows.rowCount < exactBelow || minRecall === 1 ? 'exact' : 'ivf';
+  if (chosen !== 'exact') {
+    const search: Approximate = (attempt) => {
+      if (chosen === 'hnsw') return searchHnsw(rows, options, Math.max(128, 2 * k) * 4 ** attempt);
+      return searchCells(rows, options, effortOf(attempt, minRecall));
+    };
+    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+      const { graph, recall } = await search(attempt);
+      if (recall >= minRecall) return { graph, method: chosen, recall, attempts: attempt + 1 };
+      const next = attempt + 1 < mostAttempts ? 'trying again with more effort' : 'searching exactly';
+      onNotice?.(
+        `${features.name}: ${chosen} found ${recall.toFixed(4)} of the neighbours, expected ${minRecall}: ${next}`,
+      );
+    }
+  }
+  const graph = await searchExactly(rows, options);
+  return { graph, method: 'exact', recall: 1, attempts: chosen === 'exact' ? 1 : mostAttempts + 1 };
+}
+
+const mostAttempts = 3;
+
+/** Probing may miss less than half of what may be missed in all: rounding to sketches and chance take their part. */
+function effortOf(attempt: number, minRecall: number) {
+  return { miss: (0.4 * (1 - minRecall)) / 4 ** attempt, candidates: 1.75 * 2 ** attempt };
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { after, before, test } from 'node:test';
+import { generate } from '../../src/engine/generate.js';
+import { naan, temporaryFolder } from './naan.js';
+
+const folder = temporaryFolder(after);
+const features = join(folder, 'faces/unlabeled/split1_feats.npz');
+const exact = join(folder, 'faces/unlabeled/split1_knn.npy');
+before(() => generate({ out: join(folder, 'faces'), nodes: 1500, labeledIds: 0, dim: 32, k: 10, shuffle: true }));
+
+const search = (out: string, ...more: string[]) => ['knn', '--features', features, '--out', out, '--k', '10', ...more];
+
+test('knn is exact for a small set', async () => {
+  const out = join(folder, 'auto.npy');
+  const { code, stdout, stderr } = await naan([...search(out), '--json']);
+  assert.equal(code, 0, stderr);
+  const { method, recall, attempts, nodes, k } = JSON.parse(stdout);
+  assert.deepEqual(
+    { method, recall, attempts, nodes, k },
+    { method: 'exact', recall: 1, attempts: 1, nodes: 1500, k: 10 },
+  );
+  assert.deepEqual(readFileSync(out), readFileSync(exact));
+});
+
+test('knn --method ivf prints the recall that it measured, and writes the same for any threads', async () => {
+  const [one, two] = [join(folder, 'one.npy'), join(folder, 'two.npy')];
+  const { code, stdout, stderr } = await naan([...search(one), '--method', 'ivf', '--threads', '1', '--json']);
+  assert.equal(code, 0, stderr);
+  const { method, recall } = JSON.parse(stdout);
+  assert.equal(method, 'ivf');
+  assert.ok(recall >= 0.99 && recall <= 1, `${recall}`);
+  const text = await naan([...search(two), '--method', 'ivf', '--threads', '3']);
+  assert.equal(text.code, 0, text.stderr);
+  assert.match(text.stdout, new RegExp(`recall +${recall.toFixed(4)} on a sample`));
+  assert.deepEqual(readFileSync(one), readFileSync(two));
+});
+
+test('knn refuses a recall above one', async () => {
+  const { code, stderr } = await naan([...search(join(folder, 'unused.npy')), '--min-recall', '1.2']);
+  assert.equal(code, 2);
+  assert.match(stderr, /min-recall.*1\.2.*from 0\.1 to 1/);
+});
+
+/** Node looks for packages in every folder above the program, so one that stands there would be found. */
+const notIsolated = (() => {
+  try {
+    return `${createRequire(join(folder, 'any.js')).resolve('usearch')} is found from the temporary folder`;
+  } catch {
+    return false;
+  }
+})();
+
+test('where usearch is not installed, --method hnsw says what to install', { skip: notIsolated }, async () => {
+  const copy = join(folder, 'program');
+  for (const part of ['dist/src', 'dist/workers', 'package.json']) cpSync(part, join(copy, part), { recursive: true });
+  mkdirSync(join(copy, 'node_modules'));
+  for (const entry of readdirSync('node_modules')) {
+    if (entry !== 'usearch') symlinkSync(resolve('node_modules', entry), join(copy, 'node_modules', entry));
+  }
+  const out = join(folder, 'hnsw.npy');
+  const { code, stderr } = await naan([...search(out), '--method', 'hnsw'], {
+    main: join(copy, 'dist/src/cli/main.js'),
+  });
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^naan knn: method hnsw needs the optional package usearch: npm install usearch@2\.25\.3[^\n]*\n$/,
+  );
+  assert.equal(existsSync(out), false);
+});

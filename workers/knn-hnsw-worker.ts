@@ -1,0 +1,16 @@
+/**
+ * Thread entry of the HNSW search: holds the index, and runs the tasks it is given.
+ */
+import { createHnsw, type HnswTask } from '../src/engine/knn-hnsw.js';
+import { startWorker } from '../src/engine/worker-start.js';
+import { rethrowPortable } from '../src/errors.js';
+
+const starting = startWorker(createHnsw);
+
+export default async function run(task: HnswTask): Promise<unknown> {
+  try {
+    return await (await starting)(task);
+  } catch (error) {
+    rethrowPortable(error);
+  }
+}
