@@ -19,13 +19,13 @@ export function missingFor(provider: OnnxProvider): string | undefined {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     return `onnxruntime-node has it for Linux x64 alone, this is ${process.platform} ${process.arch}`;
   }
+  if (gpuFiles('/dev').every((file) => file.includes('/dri/'))) {
+    return 'no NVIDIA device file (/dev/nvidia*, /dev/dxg) is here';
+  }
   const library = providerLibrary(provider);
   if (!existsSync(library)) {
     const install = 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false';
     return `${library} is missing; fetch it with '${install}'`;
-  }
-  if (gpuFiles('/dev').every((file) => file.includes('/dri/'))) {
-    return 'no NVIDIA device file (/dev/nvidia*, /dev/dxg) is here';
   }
   return undefined;
 }
