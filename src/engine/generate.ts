@@ -2,14 +2,16 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NaanError } from '../errors.js';
+import type { KnnGraph } from '../graph/knn-graph.js';
 import { plantKnn } from '../graph/knn-planted.js';
-import { SyntheticSet } from '../graph/synthetic-set.js';
+import { type SetOptions, SyntheticSet } from '../graph/synthetic-set.js';
 import { locateFeatures } from '../io/features.js';
 import { writeLabelText } from '../io/labels.js';
 import { writeNpy, writeNpz } from '../io/npy-writer.js';
 import { writeTogether } from '../io/output-file.js';
 import type { ProgressListener } from '../progress.js';
 import { buildKnn } from './knn-exact.js';
+import { Pool } from './pool.js';
 
 export interface GenerateOptions {
   /** Folder to write to. */
@@ -68,9 +70,12 @@ export async function generate(options: GenerateOptions): Promise<GenerateSummar
   const extent = nodes === undefined ? { ids } : { nodes: integer('nodes', nodes, 1, 2 ** 31 - 1) };
   const labeledExtent = labeledIds === undefined ? extent : { ids: integer('labeledIds', labeledIds, 0, 2 ** 31 - 1) };
 
-  const unlabeled = new SyntheticSet({ seed, split: 1, dim, extent, shuffle });
-  const labeled =
-    labeledIds === 0 ? undefined : new SyntheticSet({ seed, split: 0, dim, extent: labeledExtent, shuffle });
+  const recipes = {
+    unlabeled: { seed, split: 1, dim, extent, shuffle },
+    labeled: { seed, split: 0, dim, extent: labeledExtent, shuffle },
+  } as const;
+  const unlabeled = new SyntheticSet(recipes.unlabeled);
+  const labeled = labeledIds === 0 ? undefined : new SyntheticSet(recipes.labeled);
   for (const set of labeled ? [labeled, unlabeled] : [unlabeled]) {
     if (k < set.nodeCount) continue;
     throw new NaanError(
@@ -82,13 +87,11 @@ export async function generate(options: GenerateOptions): Promise<GenerateSummar
   await writeTogether(out, async (folder) => {
     if (labeled) {
       const stem = await makeFolder(folder, 'labeled', 'split0');
-      await writeFeatures(`${stem}_feats.npz`, labeled, true, options);
-      await writeKnn(stem, labeled, k, options);
+      await writeSplit(stem, labeled, { recipe: recipes.labeled, k, withLabels: true }, options);
     }
     const stem = await makeFolder(folder, 'unlabeled', 'split1');
-    await writeFeatures(`${stem}_feats.npz`, unlabeled, false, options);
+    await writeSplit(stem, unlabeled, { recipe: recipes.unlabeled, k, withLabels: false }, options);
     await writeLabelText(`${stem}_labels.txt`, unlabeled.labels());
-    await writeKnn(stem, unlabeled, k, options);
   });
   const summary = ({ nodeCount, identityCount }: SyntheticSet) => ({ nodes: nodeCount, identities: identityCount });
   return { ...(labeled && { labeled: summary(labeled) }), unlabeled: summary(unlabeled) };
@@ -127,10 +130,60 @@ async function writeFeatures(
   });
 }
 
-async function writeKnn(stem: string, set: SyntheticSet, k: number, options: GenerateOptions): Promise<void> {
+/** What a thread of its own makes the planted graph from. */
+export interface PlantTask {
+  readonly set: SetOptions;
+  readonly k: number;
+  /** [1]: not zero asks to stop. */
+  readonly cancel: Int32Array;
+}
+
+/** Below this many rows a thread takes longer to start than it saves. */
+const worthAThread = 20_000;
+
+async function writeSplit(
+  stem: string,
+  set: SyntheticSet,
+  { recipe, k, withLabels }: { readonly recipe: SetOptions; readonly k: number; readonly withLabels: boolean },
+  options: GenerateOptions,
+): Promise<void> {
   const { threads, signal, onProgress, plantedKnn } = options;
-  const graph = plantedKnn
-    ? await plantKnn(set, { k, signal, onProgress })
-    : await buildKnn((await locateFeatures(`${stem}_feats.npz`)).location, { k, threads, signal, onProgress });
+  const features = () => writeFeatures(`${stem}_feats.npz`, set, withLabels, options);
+  let graph: KnnGraph;
+  if (plantedKnn && set.nodeCount >= worthAThread) {
+    graph = await plantBeside(recipe, k, signal, features);
+  } else {
+    await features();
+    graph = plantedKnn
+      ? await plantKnn(set, { k, signal, onProgress })
+      : await buildKnn((await locateFeatures(`${stem}_feats.npz`)).location, { k, threads, signal, onProgress });
+  }
   await writeNpy(`${stem}_knn.npy`, 'i4', [graph.nodeCount, graph.width], graph.ids);
+}
+
+/** Plants the graph on a thread of its own while `work` runs on this one. Neither is left running when the other fails. */
+async function plantBeside(
+  set: SetOptions,
+  k: number,
+  signal: AbortSignal | undefined,
+  work: () => Promise<void>,
+): Promise<KnnGraph> {
+  const cancel = new Int32Array(new SharedArrayBuffer(4));
+  const stop = () => void Atomics.store(cancel, 0, 1);
+  signal?.addEventListener('abort', stop);
+  if (signal?.aborted) stop();
+  const pool = new Pool({ worker: new URL('../../workers/generate-worker.js', import.meta.url), threads: 1 });
+  const planting = pool.run<PlantTask, KnnGraph>({ set, k, cancel });
+  const working = work().catch((error) => {
+    stop();
+    throw error;
+  });
+  try {
+    const [graph] = await Promise.all([planting, working]);
+    return graph;
+  } finally {
+    await Promise.allSettled([planting, working]);
+    signal?.removeEventListener('abort', stop);
+    await pool.close();
+  }
 }

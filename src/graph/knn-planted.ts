@@ -20,7 +20,7 @@ const tileRows = 256;
 
 export interface PlantedKnnOptions {
   readonly k: number;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Pick<AbortSignal, 'aborted'> | undefined;
   /** Stage `knn`, unit `rows`. */
   readonly onProgress?: ProgressListener | undefined;
 }

@@ -225,6 +225,24 @@ describe('generate', () => {
     assert.deepEqual(stored.ids, (await plantKnn(set, { k: 12 })).ids);
   });
 
+  it('plants the graph of a large set beside its features, the same', async () => {
+    const [out, nodes, dim, k] = [join(scratch, 'beside'), 20_001, 8, 6];
+    await generate({ out, nodes, labeledIds: 0, dim, k, plantedKnn: true, shuffle: true });
+    const set = new SyntheticSet({ seed: 1, split: 1, dim, extent: { nodes }, shuffle: true });
+    const stored = await readKnn(join(out, 'unlabeled/split1_knn.npy'));
+    assert.deepEqual(stored.ids, (await plantKnn(set, { k })).ids);
+  });
+
+  it('stops both when stopped', async () => {
+    const out = join(scratch, 'stopped-beside');
+    const controller = new AbortController();
+    const { signal } = controller;
+    const onProgress = () => controller.abort();
+    const large = { nodes: 100_000, labeledIds: 0, dim: 512, k: 80, plantedKnn: true };
+    await assert.rejects(generate({ out, ...large, signal, onProgress }), { code: 'CANCELLED' });
+    assert.deepEqual(readdirSync(out), []);
+  });
+
   it('refuses what cannot be made before it writes anything', async () => {
     const out = join(scratch, 'refused');
     const bad: [object, RegExp][] = [
