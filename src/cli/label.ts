@@ -23,9 +23,8 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
   }
 };
 
-function describe({ summary, partition, calibrated }: LabelResult, out: string): string {
-  const { nodes, edges, clusters, singletons, unlabelled, largest, threshold, haloFactor, seconds, peakRssBytes } =
-    summary;
+function describe({ summary, partition, haloFactor, calibrated }: LabelResult, out: string): string {
+  const { nodes, edges, clusters, singletons, unlabelled, largest, threshold, seconds, peakRssBytes } = summary;
   const stages = Object.entries(seconds.stages).map(([stage, taken]) => [`  ${stage}`, duration(taken)]);
   const facts = table([
     ['nodes', count(nodes)],

@@ -74,8 +74,6 @@ export interface LabelSummary {
   /** Nodes of the largest cluster. */
   readonly largest: number;
   readonly threshold: number;
-  /** Rows gathered from around the tiles for each row owned, over the stages that gather. */
-  readonly haloFactor: number;
   readonly seconds: { readonly total: number; readonly stages: Readonly<Record<string, number>> };
   readonly peakRssBytes: number;
 }
@@ -83,6 +81,8 @@ export interface LabelSummary {
 export interface LabelResult {
   readonly summary: LabelSummary;
   readonly partition: Partition;
+  /** Rows gathered from around the tiles for each row owned, over the stages that gather. */
+  readonly haloFactor: number;
   /** Whether the threshold is the one calibrated with the model. */
   readonly calibrated: boolean;
   /** Pseudo-label of each node, numbered by first appearance; −1 for none [n]. */
@@ -157,7 +157,6 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     const summary = (): LabelSummary => ({
       ...{ nodes: graph.nodeCount, edges: run.edges.targets.length, ...counts },
       threshold: ladder.threshold,
-      haloFactor: run.haloFactor,
       seconds: { total: (performance.now() - began) / 1000, stages },
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     });
@@ -181,6 +180,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
             ...(run.devices && { devices: run.devices.summary() }),
             // Rows that tiles copied from their halos, for each node: each stage that gathers costs at least 1.
             rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
+            haloFactor: run.haloFactor,
             busy: run.busy,
             busyShare: busyShare(run),
           },
@@ -193,7 +193,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     }
     await work?.finish();
     return {
-      ...{ summary: summary(), partition },
+      ...{ summary: summary(), partition, haloFactor: run.haloFactor },
       calibrated: options.threshold === undefined && calibrated !== undefined,
       ...{ labels, ...(edges ? { edges } : {}) },
     };

@@ -54,7 +54,7 @@ export function allocatePairwiseJob(
 }
 
 /** Edges whose features are in local memory at a time: with the layers they fit in a second-level cache. */
-export const edgesAtOnce = 1024;
+const edgesAtOnce = 1024;
 
 /** One thread's features of edges: those of the graph from its own tables or, after round 0, from the job. */
 export class EdgeFeatures {
