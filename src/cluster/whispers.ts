@@ -11,6 +11,7 @@
  */
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
+import { type Links, linksOf } from './links.js';
 import { relabel } from './relabel.js';
 import { scoreRange, touchedNodes } from './scored-edges.js';
 
@@ -36,101 +37,127 @@ export function whispers(edges: CandidateEdges, scores: Float32Array, options: W
     throw new NaanError('BAD_USAGE', `max iterations: got ${maxIterations}, expected 1 or more`);
   scoreRange(edges, scores);
   const { nodeCount } = edges;
-  const links = bothWays(edges, scores, threshold);
-  const order = lightestFirst(links, nodeCount);
+  const links = linksOf(edges, scores, threshold);
+  for (let i = 0; i < links.scores.length; i++) links.scores[i] = Math.round(links.scores[i] / weightUnit) * weightUnit;
+  const whispering = new Whispering(nodeCount, links);
+  const order = whispering.first();
+  for (let iteration = 1; iteration < maxIterations; iteration++) if (!whispering.again(order)) break;
 
-  // A label is the place in the order of the node that it came from.
-  const labels = new Int32Array(nodeCount);
-  for (let place = 0; place < nodeCount; place++) labels[order[place]] = place;
-  const heard = new Float64Array(nodeCount);
-  // A node whose neighbours hold what they held at its last visit would stay: 0 until one of them changes.
-  const due = new Uint8Array(nodeCount).fill(1);
-  for (let iteration = 0; iteration < maxIterations; iteration++) {
-    let changes = 0;
-    for (let place = 0; place < nodeCount; place++) {
-      const node = order[place];
-      if (due[node] === 0) continue;
-      due[node] = 0;
-      const label = loudest(links, node, labels, heard);
-      if (label === labels[node]) continue;
-      labels[node] = label;
-      changes++;
-      for (let i = links.offsets[node]; i < links.offsets[node + 1]; i++) due[links.neighbours[i]] = 1;
-    }
-    if (changes === 0) break;
-  }
-
+  const { labels } = whispering;
   const touched = touchedNodes(edges);
   for (let node = 0; node < nodeCount; node++) if (touched[node] === 0) labels[node] = -1;
   relabel(labels);
   return labels;
 }
 
-/** Edges at both of their ends: those of node p are offsets[p] .. offsets[p + 1]. */
-interface Links {
-  readonly offsets: Float64Array;
-  readonly neighbours: Int32Array;
-  readonly weights: Float32Array;
+class Whispering {
+  /** A label is the node that it came from. */
+  readonly labels: Int32Array;
+  private readonly totals: Float64Array;
+  private readonly heard: Float64Array;
+  /** A node whose neighbours hold what they held at its last visit would stay: 0 until one of them changes. */
+  private readonly due: Uint8Array;
+
+  constructor(
+    private readonly nodeCount: number,
+    private readonly links: Links,
+  ) {
+    this.labels = Int32Array.from({ length: nodeCount }, (_, node) => node);
+    this.totals = totalWeights(links, nodeCount);
+    this.heard = new Float64Array(nodeCount);
+    this.due = new Uint8Array(nodeCount).fill(1);
+  }
+
+  /**
+   * Visits all nodes, and returns the order in which it did. From the lightest to the heaviest would jump about in memory;
+   * but of two visits only those to neighbours can tell which came first, so that any order in which lighter neighbours come
+   * before heavier ones gives the same. This one takes nodes as they stand, after those of their neighbours that must come
+   * before, and those after theirs.
+   */
+  first(): Int32Array {
+    const { nodeCount } = this;
+    const { offsets, neighbours } = this.links;
+    const order = new Int32Array(nodeCount);
+    let visited = 0;
+    const met = new Uint8Array(nodeCount);
+    // Nodes that wait for lighter neighbours, and how far their neighbours have been looked at.
+    const waiting = new Int32Array(nodeCount);
+    const cursors = offsets.slice(0, nodeCount);
+    for (let node = 0; node < nodeCount; node++) {
+      if (met[node] === 1) continue;
+      met[node] = 1;
+      waiting[0] = node;
+      for (let height = 1; height > 0; ) {
+        const top = waiting[height - 1];
+        const end = offsets[top + 1];
+        let i = cursors[top];
+        while (i < end && (met[neighbours[i]] === 1 || !this.lighter(neighbours[i], top))) i++;
+        cursors[top] = i + 1;
+        if (i < end) {
+          met[neighbours[i]] = 1;
+          waiting[height++] = neighbours[i];
+          continue;
+        }
+        height--;
+        order[visited++] = top;
+        this.visit(top);
+      }
+    }
+    return order;
+  }
+
+  /** Visits all nodes once more. False when none of them changed its label. */
+  again(order: Int32Array): boolean {
+    const { due } = this;
+    let changed = false;
+    for (let i = 0; i < order.length; i++) if (due[order[i]] === 1 && this.visit(order[i])) changed = true;
+    return changed;
+  }
+
+  private visit(node: number): boolean {
+    const { due, labels } = this;
+    const { offsets, neighbours } = this.links;
+    due[node] = 0;
+    const label = this.loudest(node);
+    if (label === labels[node]) return false;
+    labels[node] = label;
+    for (let i = offsets[node]; i < offsets[node + 1]; i++) due[neighbours[i]] = 1;
+    return true;
+  }
+
+  /** The label of the largest weight among a node's neighbours. `heard` [nodeCount] is all 0, and is so again after. */
+  private loudest(node: number): number {
+    const { labels, heard } = this;
+    const { offsets, neighbours, scores } = this.links;
+    const start = offsets[node];
+    const end = offsets[node + 1];
+    for (let i = start; i < end; i++) heard[labels[neighbours[i]]] += scores[i];
+    let best = labels[node];
+    let most = heard[best];
+    let own = true;
+    for (let i = start; i < end; i++) {
+      const label = labels[neighbours[i]];
+      if (heard[label] > most || (heard[label] === most && !own && this.lighter(best, label))) {
+        best = label;
+        most = heard[label];
+        own = false;
+      }
+    }
+    for (let i = start; i < end; i++) heard[labels[neighbours[i]]] = 0;
+    return best;
+  }
+
+  /** By total weight; of equals, the larger number is the lighter: of tied labels the one of the lowest node wins. */
+  private lighter(a: number, b: number): boolean {
+    const { totals } = this;
+    return totals[a] < totals[b] || (totals[a] === totals[b] && a > b);
+  }
 }
 
-function bothWays({ nodeCount, offsets, targets }: CandidateEdges, scores: Float32Array, threshold: number): Links {
-  const ends = new Float64Array(nodeCount + 1);
-  for (let node = 0; node < nodeCount; node++) {
-    for (let e = offsets[node]; e < offsets[node + 1]; e++) {
-      if (!(scores[e] >= threshold)) continue;
-      ends[node + 1]++;
-      ends[targets[e] + 1]++;
-    }
-  }
-  for (let node = 0; node < nodeCount; node++) ends[node + 1] += ends[node];
-  const cursor = ends.slice();
-  const neighbours = new Int32Array(ends[nodeCount]);
-  const weights = new Float32Array(neighbours.length);
-  for (let node = 0; node < nodeCount; node++) {
-    for (let e = offsets[node]; e < offsets[node + 1]; e++) {
-      if (!(scores[e] >= threshold)) continue;
-      const here = cursor[node]++;
-      const there = cursor[targets[e]]++;
-      neighbours[here] = targets[e];
-      neighbours[there] = node;
-      weights[here] = Math.round(scores[e] / weightUnit) * weightUnit;
-      weights[there] = weights[here];
-    }
-  }
-  return { offsets: ends, neighbours, weights };
-}
-
-/** Nodes by rising total weight, equal ones by falling number: of tied labels the one of the lowest node wins. */
-function lightestFirst({ offsets, weights }: Links, nodeCount: number): Int32Array {
+function totalWeights({ offsets, scores }: Links, nodeCount: number): Float64Array {
   const totals = new Float64Array(nodeCount);
   for (let node = 0; node < nodeCount; node++) {
-    for (let i = offsets[node]; i < offsets[node + 1]; i++) totals[node] += weights[i];
+    for (let i = offsets[node]; i < offsets[node + 1]; i++) totals[node] += scores[i];
   }
-  const order = Int32Array.from(totals, (_, node) => node);
-  return order.sort((a, b) => totals[a] - totals[b] || b - a);
-}
-
-/** The label of the largest weight among a node's neighbours. `heard` [nodeCount] is all 0, and is so again after. */
-function loudest(
-  { offsets, neighbours, weights }: Links,
-  node: number,
-  labels: Int32Array,
-  heard: Float64Array,
-): number {
-  const start = offsets[node];
-  const end = offsets[node + 1];
-  for (let i = start; i < end; i++) heard[labels[neighbours[i]]] += weights[i];
-  let best = labels[node];
-  let most = heard[best];
-  let own = true;
-  for (let i = start; i < end; i++) {
-    const label = labels[neighbours[i]];
-    if (heard[label] > most || (heard[label] === most && !own && label > best)) {
-      best = label;
-      most = heard[label];
-      own = false;
-    }
-  }
-  for (let i = start; i < end; i++) heard[labels[neighbours[i]]] = 0;
-  return best;
+  return totals;
 }
