@@ -27,6 +27,11 @@ export class DisjointSet {
     return -this.links[this.find(node)];
   }
 
+  /** Makes the node a component of its own again. Only right when all nodes of its component are made so. */
+  isolate(node: number): void {
+    this.links[node] = -1;
+  }
+
   /** Joins the components of a and b. False when they were one already. */
   unite(a: number, b: number): boolean {
     const { links } = this;

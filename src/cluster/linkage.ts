@@ -23,7 +23,7 @@ import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { DisjointSet } from './disjoint-set.js';
 import { relabel } from './relabel.js';
-import { scoreRange, touchedNodes } from './scored-edges.js';
+import { checkScores, touchedNodes } from './scored-edges.js';
 
 export interface LinkageOptions {
   /** Clusters less alike are not joined, > 0. */
@@ -76,7 +76,7 @@ export function linkageMerges(edges: CandidateEdges, scores: Float32Array, optio
 function begin(edges: CandidateEdges, scores: Float32Array, { threshold, order }: LinkageOptions): Agglomeration {
   if (!(threshold > 0))
     throw new NaanError('BAD_USAGE', `linkage threshold: got ${threshold}, expected a number above 0`);
-  scoreRange(edges, scores);
+  checkScores(edges, scores);
   if (order && order.length !== edges.nodeCount) {
     throw new NaanError('BAD_SHAPE', `order: got ${order.length} nodes, expected ${edges.nodeCount}`);
   }

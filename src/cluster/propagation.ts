@@ -17,7 +17,7 @@ import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { DisjointSet } from './disjoint-set.js';
 import { edgesByThreshold } from './edges-by-threshold.js';
 import { relabel } from './relabel.js';
-import { scoreRange, touchedNodes } from './scored-edges.js';
+import { checkScores, touchedNodes } from './scored-edges.js';
 import { componentSizes, SharedDisjointSet } from './shared-disjoint-set.js';
 
 export interface PropagationOptions {
@@ -57,7 +57,7 @@ export function propagate(
       `components: got ${roundZero.length}, expected one for each of ${nodeCount} nodes`,
     );
   }
-  const { lowest, highest } = scoreRange(edges, scores);
+  const lowest = checkScores(edges, scores);
   const threshold = options.threshold < 0 ? lowest : options.threshold;
   const labels = roundZero?.slice() ?? componentsAt(edges, scores, options.start === 'all' ? -Infinity : threshold);
 
@@ -69,7 +69,7 @@ export function propagate(
     leftCount += left[node];
   }
   if (leftCount > 0) {
-    const rungs = risingThresholds(threshold, highest, options);
+    const rungs = risingThresholds(threshold, options);
     divide(labels, left, edges, scores, rungs, options);
   }
 
@@ -79,15 +79,15 @@ export function propagate(
   return labels;
 }
 
-/** Thresholds of the rounds 1, 2, …, rising, until they are used up or the rest would change nothing. */
-function risingThresholds(threshold: number, highestScore: number, options: PropagationOptions): Float64Array {
+/** Thresholds of the rounds 1, 2, …, rising, until they are used up or the rest are the same. */
+function risingThresholds(threshold: number, options: PropagationOptions): Float64Array {
   const rungs: number[] = [];
   let th = threshold;
   for (let round = 1; round <= options.maxIterations; round++) {
     const before = th;
     th += (1 - th) * options.step;
     rungs.push(th);
-    if (th === before || th > highestScore) break;
+    if (th === before) break;
   }
   return Float64Array.from(rungs);
 }

@@ -2,21 +2,23 @@
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 
-/** The lowest and highest score. Throws BAD_SHAPE unless each edge has one, BAD_INPUT for NaN. */
-export function scoreRange({ targets }: CandidateEdges, scores: Float32Array): { lowest: number; highest: number } {
+/**
+ * The lowest score, Infinity when there is none. Throws BAD_SHAPE unless each edge has one, BAD_INPUT for NaN.
+ */
+export function checkScores({ targets }: CandidateEdges, scores: Float32Array): number {
   if (scores.length !== targets.length) {
     throw new NaanError('BAD_SHAPE', `scores: got ${scores.length}, expected one for each of ${targets.length} edges`);
   }
   let lowest = Infinity;
-  let highest = -Infinity;
   for (let e = 0; e < scores.length; e++) {
     const score = scores[e];
-    if (score < lowest) lowest = score;
-    if (score > highest) highest = score;
+    // True for nearly every score, and for none that is NaN.
+    if (score >= lowest) continue;
     if (Number.isNaN(score))
       throw new NaanError('BAD_INPUT', `scores: edge ${e} is NaN, expected a number from 0 to 1`);
+    lowest = score;
   }
-  return { lowest, highest };
+  return lowest;
 }
 
 /** 1 for a node that some edge touches, else 0 [nodeCount]. */

@@ -13,7 +13,7 @@ import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { type Links, linksOf } from './links.js';
 import { relabel } from './relabel.js';
-import { scoreRange, touchedNodes } from './scored-edges.js';
+import { checkScores, touchedNodes } from './scored-edges.js';
 
 export interface WhispersOptions {
   /** Edges of a lower score say nothing; those of score ≥ threshold weigh their score. */
@@ -35,7 +35,7 @@ export function whispers(edges: CandidateEdges, scores: Float32Array, options: W
   if (Number.isNaN(threshold)) throw new NaanError('BAD_USAGE', 'threshold: got NaN, expected a number');
   if (!(maxIterations >= 1))
     throw new NaanError('BAD_USAGE', `max iterations: got ${maxIterations}, expected 1 or more`);
-  scoreRange(edges, scores);
+  checkScores(edges, scores);
   const { nodeCount } = edges;
   const links = linksOf(edges, scores, threshold);
   for (let i = 0; i < links.scores.length; i++) links.scores[i] = Math.round(links.scores[i] / weightUnit) * weightUnit;

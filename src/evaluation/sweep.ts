@@ -4,7 +4,7 @@
  */
 import { DisjointSet } from '../cluster/disjoint-set.js';
 import { edgesByThreshold } from '../cluster/edges-by-threshold.js';
-import { scoreRange, touchedNodes } from '../cluster/scored-edges.js';
+import { checkScores, touchedNodes } from '../cluster/scored-edges.js';
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { MergeScorer } from './merge-scorer.js';
@@ -39,7 +39,7 @@ const hundredths: readonly number[] = Array.from({ length: 101 }, (_, i) => i / 
 export function sweep(edges: CandidateEdges, scores: Float32Array, options: SweepOptions = {}): SweepPoint[] {
   const thresholds = Float64Array.from(options.thresholds ?? hundredths).sort();
   if (thresholds.some(Number.isNaN)) throw new NaanError('BAD_USAGE', 'thresholds: got NaN, expected numbers');
-  scoreRange(edges, scores);
+  checkScores(edges, scores);
   const { nodeCount } = edges;
   const merges = { firsts: new Int32Array(nodeCount), seconds: new Int32Array(nodeCount), count: 0 };
   const mergesDone = new Float64Array(thresholds.length);
