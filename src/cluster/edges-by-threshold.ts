@@ -5,8 +5,8 @@
  * the forest of its part is outside of that of the whole. So edges are looked at in blocks that fit into a cache, by any
  * number of threads, and of about 16 edges a node less than 2 are left. O(E α(n)).
  */
-import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { DisjointSet } from './disjoint-set.js';
+import { type NodeRange, type ScoredEdges, sharedInts } from './scored-edges.js';
 
 export interface EdgesByThreshold {
   /** Edges that reach thresholds[t] and no higher one: e in starts[t] .. starts[t + 1] [thresholds.length + 1]. */
@@ -26,28 +26,17 @@ export interface ForestEdges {
 /** Edges of a block: 16 bytes each, beside the nodes that they touch. */
 const blockEdges = 2 ** 18;
 
-/**
- * Edges that the components at all thresholds need. thresholds: rising, compared (score ≥
- * threshold) in float64. `nodes` [nodeCount]: 1 for the nodes whose edge lists count, 0 for the others; all of them when absent.
- */
-export function edgesByThreshold(
-  edges: CandidateEdges,
-  scores: Float32Array,
-  thresholds: Float64Array,
-  nodes?: Uint8Array,
-): EdgesByThreshold {
-  return sortByThreshold([spanningEdges(edges, scores, thresholds, 0, edges.nodeCount, nodes)], thresholds.length);
+interface SpanningInput extends NodeRange {
+  readonly edges: ScoredEdges;
+  /** Rising, compared (score ≥ threshold) in float64. */
+  readonly thresholds: Float64Array;
+  /** [nodeCount]: 1 for the nodes whose edge lists count, 0 for the others; all of them when absent. */
+  readonly nodes?: Uint8Array;
 }
 
-/** The edges needed of the lists of nodes [from, to). */
-export function spanningEdges(
-  { nodeCount, offsets, targets }: CandidateEdges,
-  scores: Float32Array,
-  thresholds: Float64Array,
-  from: number,
-  to: number,
-  nodes?: Uint8Array,
-): ForestEdges {
+/** The edges that the components at all thresholds need of the lists of nodes [from, to). */
+export function spanningEdges({ edges, thresholds, from, to, nodes }: SpanningInput): ForestEdges {
+  const { nodeCount, offsets, targets, scores } = edges;
   const reachedBy = thresholdFinder(thresholds);
   const set = new DisjointSet(nodeCount);
   let widest = 0;
@@ -106,9 +95,9 @@ function spanning({ firsts, seconds, reached }: ForestEdges, order: Uint32Array,
 function concatenated(parts: readonly ForestEdges[]): ForestEdges {
   const count = parts.reduce((sum, { firsts }) => sum + firsts.length, 0);
   const all = {
-    firsts: new Int32Array(new SharedArrayBuffer(4 * count)),
-    seconds: new Int32Array(new SharedArrayBuffer(4 * count)),
-    reached: new Int32Array(new SharedArrayBuffer(4 * count)),
+    firsts: sharedInts(count),
+    seconds: sharedInts(count),
+    reached: sharedInts(count),
   };
   let at = 0;
   for (const { firsts, seconds, reached } of parts) {

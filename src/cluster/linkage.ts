@@ -13,17 +13,24 @@
  * two clusters that are each other's most alike gives what joining the most alike pair of all would give, and one run
  * serves all thresholds above its own (Bruynooghe 1977, Murtagh 1983: nearest-neighbour chains). No heap is needed and
  * edges are added up when a cluster is looked at, not when its neighbours join. Ties go to the pair of the smaller
- * smallest node, then of the smaller other one.
+ * smallest node, then of the smaller other one; means are compared in float32, so that two which are equal but for the
+ * rounding of a root are equal, in whatever order joins were made.
  *
- * O(E) memory: 32 bytes an edge within components of score ≥ threshold. Time: each of about 3n looks walks the edges of
+ * For the same reason clusters of a block of nodes can be joined before, or while, others are, as long as neither of the two
+ * is more alike to a node outside; a cluster that nothing reaches is done with. What is left then is little.
+ *
+ * O(E) memory: 16 bytes an edge within components of score ≥ threshold, 48 within a block. Time: each of about 3n looks walks the edges of
  * one cluster, O(E) in all while clusters are small beside the graph; a cluster that grows by one node at a time to m
  * nodes costs O(m²) of that.
  */
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
-import { DisjointSet } from './disjoint-set.js';
+import { type Links, linksOf } from './links.js';
+import { alone, type Plan, runPlan, together } from './plan.js';
 import { relabel } from './relabel.js';
-import { checkScores, touchedNodes } from './scored-edges.js';
+import { lowestScore, type NodeRange, type ScoredEdges, sharedInts, touchedNodes, withScores } from './scored-edges.js';
+import { SharedDisjointSet } from './shared-disjoint-set.js';
+import { componentsAt } from './unite.js';
 
 export interface LinkageOptions {
   /** Clusters less alike are not joined, > 0. */
@@ -41,6 +48,8 @@ export interface LinkageMerges {
 
 /** Scores are whole multiples of this, so that sums over up to 2^33 edges are exact in any order. */
 const scoreUnit = 2 ** -20;
+/** Nodes of a block: its edges, 24 bytes an end, stand beside each other. */
+const nodesOfBlock = 2 ** 17;
 
 /**
  * Labels [nodeCount] from `edges` and their `scores` [edgeCount], 0..1: clusters numbered by first appearance, −1 for a
@@ -48,57 +57,191 @@ const scoreUnit = 2 ** -20;
  * Throws BAD_SHAPE when arrays do not fit, BAD_INPUT for a score that is NaN, BAD_USAGE for a threshold not above 0.
  */
 export function linkage(edges: CandidateEdges, scores: Float32Array, options: LinkageOptions): Int32Array {
-  const agglomeration = begin(edges, scores, options);
-  agglomeration.run();
-  const { order } = options;
-  const touched = touchedNodes(edges);
-  const labels = Int32Array.from(touched, (touched, p) => {
-    return touched === 0 ? -1 : agglomeration.find(order ? order[p] : p);
-  });
-  relabel(labels);
-  return labels;
+  return runPlan(linkagePlan(withScores(edges, scores), options, 1));
+}
+
+/**
+ * The same in steps: blocks of nodes, each for itself, then what is left between them. `components` [nodeCount]: those of
+ * the edges of score ≥ threshold, each named by its smallest node, where the caller has them; in shared memory.
+ */
+export function* linkagePlan(
+  edges: ScoredEdges,
+  options: LinkageOptions,
+  threads: number,
+  components?: Int32Array,
+  blockNodes = nodesOfBlock,
+): Plan<Int32Array> {
+  const { nodeCount } = edges;
+  const links = yield* linksWithin(edges, options, threads, components);
+  const state = singles(nodeCount);
+  const blocks = [];
+  for (let from = 0; from < nodeCount; from += blockNodes) {
+    blocks.push({ links, state, ...options, from, to: Math.min(nodeCount, from + blockNodes) });
+  }
+  const rests = yield* together(joinWithin, blocks);
+  return yield* alone(joinBetween, { edges, state, rests, ...options });
 }
 
 /** All joins down to the threshold, for cutting at any higher one. Throws as `linkage` does. */
 export function linkageMerges(edges: CandidateEdges, scores: Float32Array, options: LinkageOptions): LinkageMerges {
-  const found = begin(edges, scores, options).run();
-  const { order } = options;
+  const { nodeCount } = edges;
+  const links = runPlan(linksWithin(withScores(edges, scores), options, 1));
+  const found = { firsts: [] as number[], seconds: [] as number[], alike: [] as number[] };
+  const lists = listsOf(links, 0, nodeCount);
+  new Agglomeration(lists, singles(nodeCount), { ...options, from: 0, to: nodeCount }).run((first, second, alike) => {
+    found.firsts.push(first);
+    found.seconds.push(second);
+    found.alike.push(alike);
+  });
   const falling = Uint32Array.from(found.alike, (_, m) => m).sort((x, y) => found.alike[y] - found.alike[x] || x - y);
-  const node = order ? inverse(order) : undefined;
-  const pick = (names: number[]) => Int32Array.from(falling, (m) => (node ? node[names[m]] : names[m]));
   return {
-    firsts: pick(found.firsts),
-    seconds: pick(found.seconds),
+    firsts: Int32Array.from(falling, (m) => found.firsts[m]),
+    seconds: Int32Array.from(falling, (m) => found.seconds[m]),
     alike: Float64Array.from(falling, (m) => found.alike[m]),
   };
 }
 
-function begin(edges: CandidateEdges, scores: Float32Array, { threshold, order }: LinkageOptions): Agglomeration {
+/** No join reaches the threshold between nodes that no path of edges does: a mean is at most the largest score. */
+function* linksWithin(
+  edges: ScoredEdges,
+  { threshold, order }: LinkageOptions,
+  threads: number,
+  components?: Int32Array,
+): Plan<Links> {
   if (!(threshold > 0))
     throw new NaanError('BAD_USAGE', `linkage threshold: got ${threshold}, expected a number above 0`);
-  checkScores(edges, scores);
-  if (order && order.length !== edges.nodeCount) {
-    throw new NaanError('BAD_SHAPE', `order: got ${order.length} nodes, expected ${edges.nodeCount}`);
+  const { nodeCount } = edges;
+  if (order && order.length !== nodeCount) {
+    throw new NaanError('BAD_SHAPE', `order: got ${order.length} nodes, expected ${nodeCount}`);
   }
-  return new Agglomeration(edges, scores, threshold, order);
+  const set = components && SharedDisjointSet.allocate(nodeCount, components);
+  // Some scores a little below the threshold are rounded up to it.
+  const reachable = yield* componentsAt(edges, threshold - scoreUnit, threads, set);
+  return yield* linksOf(edges, { threshold: Number.NEGATIVE_INFINITY, components: reachable }, threads);
 }
 
-/** Nodes go by their input number here, and clusters by that of their smallest node, their root. */
+/** Clusters go by a root, the node of the smallest input number. */
+interface Clusters {
+  /** Above a node in its cluster; a root is its own [n]. */
+  readonly parents: Int32Array;
+  /** At roots: nodes of the cluster [n]. */
+  readonly sizes: Int32Array;
+  /** At roots: 1 once no other cluster reaches the threshold, and none ever will [n]. */
+  readonly settled: Uint8Array;
+}
+
+function singles(nodeCount: number): Clusters {
+  const parents = sharedInts(nodeCount);
+  for (let node = 0; node < nodeCount; node++) parents[node] = node;
+  const settled = new Uint8Array(new SharedArrayBuffer(nodeCount));
+  return { parents, sizes: sharedInts(nodeCount).fill(1), settled };
+}
+
+/**
+ * Edges at both ends: those of node `from + i` at starts[i] .. ends[i], each with the node it leads to, how many edges it
+ * stands for and their score.
+ */
+interface EdgeLists {
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+  readonly targets: Int32Array;
+  readonly counts: Int32Array;
+  readonly weights: Float64Array;
+}
+
+/** The links of nodes [from, to); targets in their place. */
+function listsOf({ offsets, neighbours, scores }: Links, from: number, to: number): EdgeLists {
+  const first = offsets[from];
+  const weights = new Float64Array(offsets[to] - first);
+  for (let i = 0; i < weights.length; i++) weights[i] = Math.round(scores[first + i] / scoreUnit) * scoreUnit;
+  return {
+    starts: offsets.slice(from, to).map((offset) => offset - first),
+    ends: offsets.slice(from + 1, to + 1).map((offset) => offset - first),
+    targets: neighbours.subarray(first, offsets[to]),
+    counts: new Int32Array(weights.length).fill(1),
+    weights,
+  };
+}
+
+/** Clusters of a block that could not be settled within it, and the sums of their edges: root r's at starts[r] .. starts[r + 1]. */
+interface Rest {
+  readonly roots: Int32Array;
+  readonly starts: Int32Array;
+  readonly targets: Int32Array;
+  readonly counts: Int32Array;
+  readonly weights: Float64Array;
+}
+
+interface BlockInput extends NodeRange, LinkageOptions {
+  /** Those of the block are used up. */
+  readonly links: Links;
+  readonly state: Clusters;
+}
+
+/** Makes the joins of clusters inside of a block that nothing outside can prevent. */
+export function joinWithin(input: BlockInput): Rest {
+  const { links, state, from, to } = input;
+  const agglomeration = new Agglomeration(listsOf(links, from, to), state, input);
+  agglomeration.run();
+  return agglomeration.rest();
+}
+
+interface BetweenInput extends LinkageOptions {
+  readonly edges: ScoredEdges;
+  readonly state: Clusters;
+  readonly rests: readonly Rest[];
+}
+
+/** Makes the joins that are left, and labels. */
+export function joinBetween({ edges, state, rests, ...options }: BetweenInput): Int32Array {
+  const { nodeCount } = edges;
+  lowestScore(edges, 0, nodeCount);
+  const { parents, settled } = state;
+  const count = rests.reduce((sum, { targets }) => sum + targets.length, 0);
+  const lists: EdgeLists = {
+    starts: new Uint32Array(nodeCount),
+    ends: new Uint32Array(nodeCount),
+    targets: new Int32Array(count),
+    counts: new Int32Array(count),
+    weights: new Float64Array(count),
+  };
+  let at = 0;
+  for (const { roots, starts, targets, counts, weights } of rests) {
+    for (let r = 0; r < roots.length; r++) {
+      lists.starts[roots[r]] = at;
+      for (let i = starts[r]; i < starts[r + 1]; i++) {
+        const root = find(parents, targets[i]);
+        if (settled[root] === 1) continue;
+        lists.targets[at] = root;
+        lists.counts[at] = counts[i];
+        lists.weights[at++] = weights[i];
+      }
+      lists.ends[roots[r]] = at;
+    }
+  }
+  new Agglomeration(lists, state, { ...options, from: 0, to: nodeCount }).run();
+
+  const touched = touchedNodes(edges);
+  const labels = sharedInts(nodeCount);
+  for (let node = 0; node < nodeCount; node++) labels[node] = touched[node] === 0 ? -1 : find(parents, node);
+  relabel(labels);
+  return labels;
+}
+
+/**
+ * The clusters of nodes [from, to). Others are left as they stand, each node of theirs a cluster of its own: what happens to
+ * them never makes them more alike to one of these.
+ */
 class Agglomeration {
-  /** Above a cluster's nodes; a root is its own [n]. */
-  private readonly parents: Int32Array;
-  private readonly sizes: Int32Array;
-  /**
-   * Edges at both ends: those of a node at starts[node] .. ends[node], each with the nodes it leads to, how many edges it
-   * stands for and their score. A cluster has the edges of all of its nodes, which are chained by `next`, −1 at the end.
-   */
-  private readonly starts: Uint32Array;
-  private readonly ends: Uint32Array;
-  private readonly targets: Int32Array;
-  private readonly counts: Int32Array;
-  private readonly weights: Float64Array;
+  private readonly threshold: number;
+  private readonly order: Int32Array | undefined;
+  private readonly from: number;
+  private readonly to: number;
+  /** A cluster has the edges of all of its nodes, which are chained by `next`, −1 at the end; node `from` is 0 in these. */
   private readonly next: Int32Array;
   private readonly tails: Int32Array;
+  /** 1 for a cluster that waits for one that is not of these. */
+  private readonly waiting: Uint8Array;
   /** Edges of the cluster looked at, by root; all 0 between looks [n]. */
   private readonly countTo: Int32Array;
   private readonly weightTo: Float64Array;
@@ -107,90 +250,107 @@ class Agglomeration {
   private nearestAlike = 0;
 
   constructor(
-    edges: CandidateEdges,
-    scores: Float32Array,
-    private readonly threshold: number,
-    order: Int32Array | undefined,
+    private readonly lists: EdgeLists,
+    private readonly state: Clusters,
+    { threshold, order, from, to }: LinkageOptions & NodeRange,
   ) {
-    const { nodeCount, offsets, targets } = edges;
-    // No join reaches the threshold between nodes that no path of edges does: a mean is at most the largest score.
-    const reachable = new DisjointSet(nodeCount);
-    for (let p = 0; p < nodeCount; p++) {
-      for (let e = offsets[p]; e < offsets[p + 1]; e++)
-        if (rounded(scores[e]) >= threshold) reachable.unite(p, targets[e]);
-    }
-    const name = (p: number) => (order ? order[p] : p);
-    const each = (visit: (a: number, b: number, score: number) => void) => {
-      for (let p = 0; p < nodeCount; p++) {
-        for (let e = offsets[p]; e < offsets[p + 1]; e++) {
-          if (reachable.find(p) === reachable.find(targets[e])) visit(name(p), name(targets[e]), rounded(scores[e]));
-        }
-      }
-    };
-    const starts = new Uint32Array(nodeCount + 1);
-    each((a, b) => {
-      starts[a + 1]++;
-      starts[b + 1]++;
-    });
-    for (let node = 0; node < nodeCount; node++) starts[node + 1] += starts[node];
-    const ends = starts.slice(0, nodeCount);
-    this.targets = new Int32Array(starts[nodeCount]);
-    this.weights = new Float64Array(starts[nodeCount]);
-    this.counts = new Int32Array(starts[nodeCount]).fill(1);
-    each((a, b, score) => {
-      this.targets[ends[a]] = b;
-      this.weights[ends[a]++] = score;
-      this.targets[ends[b]] = a;
-      this.weights[ends[b]++] = score;
-    });
-    this.starts = starts;
-    this.ends = ends;
-    this.parents = Int32Array.from({ length: nodeCount }, (_, node) => node);
-    this.tails = this.parents.slice();
-    this.sizes = new Int32Array(nodeCount).fill(1);
-    this.next = new Int32Array(nodeCount).fill(-1);
+    const nodeCount = state.parents.length;
+    this.threshold = threshold;
+    this.order = order;
+    this.from = from;
+    this.to = to;
+    this.next = new Int32Array(to - from).fill(-1);
+    this.tails = Int32Array.from({ length: to - from }, (_, i) => i);
+    this.waiting = new Uint8Array(to - from);
     this.countTo = new Int32Array(nodeCount);
     this.weightTo = new Float64Array(nodeCount);
     this.met = new Int32Array(nodeCount);
   }
 
   /** Follows nearest neighbours, each pair more alike than the one before, until two are each other's, and joins those. */
-  run(): { firsts: number[]; seconds: number[]; alike: number[] } {
-    const firsts: number[] = [];
-    const seconds: number[] = [];
-    const alike: number[] = [];
+  run(onJoin?: (root: number, other: number, alike: number) => void): void {
+    const { from, to, waiting } = this;
+    const { parents, settled } = this.state;
     const chain: number[] = [];
-    for (let node = 0; node < this.parents.length; node++) {
-      if (this.parents[node] !== node) continue;
+    for (let node = from; node < to; node++) {
+      if (parents[node] !== node || settled[node] === 1 || waiting[node - from] === 1) continue;
       chain.push(node);
       while (chain.length > 0) {
         const top = chain[chain.length - 1];
         const nearest = this.nearest(top);
-        if (nearest < 0) chain.pop();
-        else if (nearest !== chain[chain.length - 2]) chain.push(nearest);
+        if (nearest < 0) {
+          settled[top] = 1;
+          chain.pop();
+        } else if (nearest < from || nearest >= to || waiting[nearest - from] === 1) {
+          // What waits changes no more, so whoever is nearest to it waits as well.
+          for (const cluster of chain) waiting[cluster - from] = 1;
+          chain.length = 0;
+        } else if (nearest !== chain[chain.length - 2]) chain.push(nearest);
         else {
-          const [root, other] = top < nearest ? [top, nearest] : [nearest, top];
-          firsts.push(root);
-          seconds.push(other);
-          alike.push(this.nearestAlike);
+          const [root, other] = this.name(top) < this.name(nearest) ? [top, nearest] : [nearest, top];
+          onJoin?.(root, other, this.nearestAlike);
           this.join(root, other);
           chain.length -= 2;
           if (chain.length === 0) chain.push(root);
         }
       }
     }
-    return { firsts, seconds, alike };
+  }
+
+  /** What waits. */
+  rest(): Rest {
+    const { from, waiting, next } = this;
+    const { starts, ends, targets, counts, weights } = this.lists;
+    let roots = 0;
+    let edges = 0;
+    const each = (visit: (root: number, at: number) => void) => {
+      for (let i = 0; i < waiting.length; i++) {
+        if (waiting[i] === 0) continue;
+        for (let node = i; node >= 0; node = next[node]) visit(i, node);
+      }
+    };
+    for (let i = 0; i < waiting.length; i++) roots += waiting[i];
+    each((_, node) => {
+      edges += ends[node] - starts[node];
+    });
+    const rest: Rest = {
+      roots: sharedInts(roots),
+      starts: sharedInts(roots + 1),
+      targets: sharedInts(edges),
+      counts: sharedInts(edges),
+      weights: new Float64Array(new SharedArrayBuffer(8 * edges)),
+    };
+    let root = -1;
+    let at = 0;
+    each((i, node) => {
+      if (i === node) {
+        root++;
+        rest.roots[root] = from + i;
+        rest.starts[root] = at;
+      }
+      for (let e = starts[node]; e < ends[node]; e++) {
+        rest.targets[at] = targets[e];
+        rest.counts[at] = counts[e];
+        rest.weights[at++] = weights[e];
+      }
+    });
+    rest.starts[roots] = at;
+    return rest;
   }
 
   /** The cluster most alike to this one, −1 when none reaches the threshold. */
   private nearest(cluster: number): number {
-    const { starts, ends, targets, counts, weights, next, countTo, weightTo, met, sizes } = this;
+    const { from, to, next, countTo, weightTo, met } = this;
+    const { starts, ends, targets, counts, weights } = this.lists;
+    const { parents, sizes } = this.state;
     let metCount = 0;
     let entries = 0;
-    for (let node = cluster; node >= 0; node = next[node]) {
-      for (let i = starts[node]; i < ends[node]; i++) {
+    for (let node = cluster - from; node >= 0; node = next[node]) {
+      const end = ends[node];
+      for (let i = starts[node]; i < end; i++) {
         entries++;
-        const root = this.find(targets[i]);
+        const target = targets[i];
+        const root = target >= from && target < to ? find(parents, target) : target;
         if (root === cluster) continue;
         if (countTo[root] === 0) met[metCount++] = root;
         countTo[root] += counts[i];
@@ -199,16 +359,23 @@ class Agglomeration {
     }
     if (entries !== metCount) this.compact(cluster, metCount);
 
+    const size = sizes[cluster];
     let best = -1;
     let bestAlike = this.threshold;
+    let least = bestAlike * bestAlike * almostOne;
     for (let m = 0; m < metCount; m++) {
       const root = met[m];
-      const alike = weightTo[root] / Math.sqrt(countTo[root] * (sizes[cluster] * sizes[root]));
+      const weight = weightTo[root];
+      const product = countTo[root] * (size * (root >= from && root < to ? sizes[root] : 1));
       countTo[root] = 0;
       weightTo[root] = 0;
-      if (alike < bestAlike || (alike === bestAlike && best >= 0 && !comesFirst(cluster, root, best))) continue;
+      // Most are far less alike, which takes no root to see.
+      if (weight * weight < least * product) continue;
+      const alike = Math.fround(weight / Math.sqrt(product));
+      if (alike < bestAlike || (alike === bestAlike && best >= 0 && !this.comesFirst(cluster, root, best))) continue;
       best = root;
       bestAlike = alike;
+      least = bestAlike * bestAlike * almostOne;
     }
     this.nearestAlike = bestAlike;
     return best;
@@ -216,10 +383,11 @@ class Agglomeration {
 
   /** Puts the sums that were just made in the place of the cluster's edges. */
   private compact(cluster: number, metCount: number): void {
-    const { starts, ends, targets, counts, weights, next, tails, countTo, weightTo, met } = this;
+    const { from, next, tails, countTo, weightTo, met } = this;
+    const { starts, ends, targets, counts, weights } = this.lists;
     let m = 0;
-    let last = cluster;
-    for (let node = cluster; node >= 0; node = next[node]) {
+    let last = cluster - from;
+    for (let node = cluster - from; node >= 0; node = next[node]) {
       let at = starts[node];
       for (; at < ends[node] && m < metCount; at++, m++) {
         targets[at] = met[m];
@@ -230,40 +398,39 @@ class Agglomeration {
       ends[node] = at;
     }
     next[last] = -1;
-    tails[cluster] = last;
+    tails[cluster - from] = last;
   }
 
   private join(root: number, other: number): void {
-    this.parents[other] = root;
-    this.sizes[root] += this.sizes[other];
-    this.next[this.tails[root]] = other;
-    this.tails[root] = this.tails[other];
+    const { from, next, tails } = this;
+    const { parents, sizes } = this.state;
+    parents[other] = root;
+    sizes[root] += sizes[other];
+    next[tails[root - from]] = other - from;
+    tails[root - from] = tails[other - from];
   }
 
-  /** The smallest node of a node's cluster. */
-  find(start: number): number {
-    const { parents } = this;
-    let node = start;
-    while (parents[node] !== node) {
-      parents[node] = parents[parents[node]];
-      node = parents[node];
-    }
-    return node;
+  private name(root: number): number {
+    return this.order === undefined ? root : this.order[root];
+  }
+
+  /** Whether {cluster, a} comes before {cluster, b} among equals. */
+  private comesFirst(cluster: number, a: number, b: number): boolean {
+    const [own, nameA, nameB] = [this.name(cluster), this.name(a), this.name(b)];
+    const smaller = Math.min(own, nameA) - Math.min(own, nameB);
+    return smaller < 0 || (smaller === 0 && Math.max(own, nameA) < Math.max(own, nameB));
   }
 }
 
-/** Whether {cluster, a} comes before {cluster, b} among equals. */
-function comesFirst(cluster: number, a: number, b: number): boolean {
-  const smaller = Math.min(cluster, a) - Math.min(cluster, b);
-  return smaller < 0 || (smaller === 0 && Math.max(cluster, a) < Math.max(cluster, b));
-}
+/** Less than 1 by more than rounding to float32 and float64 can bring about. */
+const almostOne = 1 - 2 ** -20;
 
-function rounded(score: number): number {
-  return Math.round(score / scoreUnit) * scoreUnit;
-}
-
-function inverse(order: Int32Array): Int32Array {
-  const positions = new Int32Array(order.length);
-  for (let p = 0; p < order.length; p++) positions[order[p]] = p;
-  return positions;
+/** The root of a node's cluster. */
+function find(parents: Int32Array, start: number): number {
+  let node = start;
+  while (parents[node] !== node) {
+    parents[node] = parents[parents[node]];
+    node = parents[node];
+  }
+  return node;
 }

@@ -15,10 +15,20 @@
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { DisjointSet } from './disjoint-set.js';
-import { edgesByThreshold } from './edges-by-threshold.js';
+import { type ForestEdges, sortByThreshold, spanningEdges } from './edges-by-threshold.js';
+import { alone, type Plan, runPlan, together } from './plan.js';
 import { relabel } from './relabel.js';
-import { checkScores, touchedNodes } from './scored-edges.js';
-import { componentSizes, SharedDisjointSet } from './shared-disjoint-set.js';
+import {
+  lowestScore,
+  type NodeRange,
+  rangesOfEdges,
+  type ScoredEdges,
+  sharedInts,
+  touchedNodes,
+  withScores,
+} from './scored-edges.js';
+import { componentSizes } from './shared-disjoint-set.js';
+import { componentsAt } from './unite.js';
 
 export interface PropagationOptions {
   /** th of round 0, at most 1; negative for the smallest score there is. */
@@ -49,6 +59,16 @@ export function propagate(
   options: PropagationOptions,
   roundZero?: Int32Array,
 ): Int32Array {
+  return runPlan(propagationPlan(withScores(edges, scores), options, 1, roundZero));
+}
+
+/** The same in steps. `roundZero` in shared memory. */
+export function* propagationPlan(
+  edges: ScoredEdges,
+  options: PropagationOptions,
+  threads: number,
+  roundZero?: Int32Array,
+): Plan<Int32Array> {
   checkOptions(options);
   const { nodeCount } = edges;
   if (roundZero !== undefined && roundZero.length !== nodeCount) {
@@ -57,24 +77,67 @@ export function propagate(
       `components: got ${roundZero.length}, expected one for each of ${nodeCount} nodes`,
     );
   }
-  const lowest = checkScores(edges, scores);
-  const threshold = options.threshold < 0 ? lowest : options.threshold;
-  const labels = roundZero?.slice() ?? componentsAt(edges, scores, options.start === 'all' ? -Infinity : threshold);
+  const ranges = rangesOfEdges(edges, threads);
+  const lowest = yield* together(
+    lowestOf,
+    ranges.map((range) => ({ edges, ...range })),
+  );
+  const threshold = options.threshold < 0 ? Math.min(...lowest) : options.threshold;
+  const components =
+    roundZero ?? (yield* componentsAt(edges, options.start === 'all' ? -Infinity : threshold, threads));
+  const { labels, left, leftCount } = yield* alone(oversize, { components, maxSize: options.maxSize });
+  const rungs = risingThresholds(threshold, options);
+  const forests =
+    leftCount === 0
+      ? []
+      : yield* together(
+          spanningEdges,
+          ranges.map((range) => ({ edges, thresholds: rungs, nodes: left, ...range })),
+        );
+  return yield* alone(climb, { edges, labels, left, leftCount, forests, rungCount: rungs.length, options });
+}
 
+export function lowestOf({ edges, from, to }: NodeRange & { readonly edges: ScoredEdges }): number {
+  return lowestScore(edges, from, to);
+}
+
+interface Oversize {
+  /** The components, in memory of their own. */
+  readonly labels: Int32Array;
+  /** 1 for the nodes of those larger than maxSize, else 0. */
+  readonly left: Uint8Array;
+  readonly leftCount: number;
+}
+
+export function oversize(input: { readonly components: Int32Array; readonly maxSize: number }): Oversize {
+  const { components, maxSize } = input;
+  const labels = sharedInts(components.length);
+  labels.set(components);
   const sizes = componentSizes(labels);
-  const left = new Uint8Array(nodeCount);
+  const left = new Uint8Array(new SharedArrayBuffer(labels.length));
   let leftCount = 0;
-  for (let node = 0; node < nodeCount; node++) {
-    if (sizes[labels[node]] > options.maxSize) left[node] = 1;
-    leftCount += left[node];
+  for (let node = 0; node < labels.length; node++) {
+    if (sizes[labels[node]] <= maxSize) continue;
+    left[node] = 1;
+    leftCount++;
   }
-  if (leftCount > 0) {
-    const rungs = risingThresholds(threshold, options);
-    divide(labels, left, edges, scores, rungs, options);
-  }
+  return { labels, left, leftCount };
+}
 
+interface ClimbInput extends Oversize {
+  readonly edges: CandidateEdges;
+  /** Edges that the components of the rungs need. */
+  readonly forests: readonly ForestEdges[];
+  readonly rungCount: number;
+  readonly options: PropagationOptions;
+}
+
+/** All that comes after round 0. */
+export function climb(input: ClimbInput): Int32Array {
+  const { edges, labels, leftCount } = input;
+  if (leftCount > 0) divide(input);
   const touched = touchedNodes(edges);
-  for (let node = 0; node < nodeCount; node++) if (touched[node] === 0) labels[node] = -1;
+  for (let node = 0; node < labels.length; node++) if (touched[node] === 0) labels[node] = -1;
   relabel(labels);
   return labels;
 }
@@ -97,18 +160,11 @@ function risingThresholds(threshold: number, options: PropagationOptions): Float
  * `reached` holds the components of the rung that the pass has come to; `kept` takes a union only when the component
  * that it makes is still at most maxSize at the end of its rung, so it stops growing at the loosest rung that accepts it.
  */
-function divide(
-  labels: Int32Array,
-  left: Uint8Array,
-  edges: CandidateEdges,
-  scores: Float32Array,
-  rungs: Float64Array,
-  { maxSize, leftovers }: PropagationOptions,
-): void {
+function divide({ labels, left, forests, rungCount, options: { maxSize, leftovers } }: ClimbInput): void {
   const reached = new DisjointSet(labels.length);
   const kept = new DisjointSet(labels.length);
-  const { firsts, seconds, starts } = edgesByThreshold(edges, scores, rungs, left);
-  for (let rung = rungs.length - 1; rung >= 0; rung--) {
+  const { firsts, seconds, starts } = sortByThreshold(forests, rungCount);
+  for (let rung = rungCount - 1; rung >= 0; rung--) {
     // An edge that joins nothing in `reached` joins nothing in `kept` either: the path it closes was accepted with it.
     let joined = starts[rung];
     for (let e = starts[rung]; e < starts[rung + 1]; e++) {
@@ -117,12 +173,12 @@ function divide(
       seconds[joined] = seconds[e];
       joined++;
     }
-    const tightest = rung === rungs.length - 1;
+    const tightest = rung === rungCount - 1;
     for (let e = starts[rung]; e < joined; e++) {
       if (tightest || reached.sizeOf(firsts[e]) <= maxSize) kept.unite(firsts[e], seconds[e]);
     }
   }
-  if (rungs.length === 0) {
+  if (rungCount === 0) {
     for (let node = 0; node < labels.length; node++) if (left[node] === 1) kept.unite(node, labels[node]);
   }
   if (leftovers === 'merge') mergeOversize(kept, labels.length, maxSize);
@@ -137,12 +193,6 @@ function mergeOversize(set: DisjointSet, nodeCount: number, maxSize: number): vo
     if (first < 0) first = node;
     else set.unite(first, node);
   }
-}
-
-function componentsAt(edges: CandidateEdges, scores: Float32Array, threshold: number): Int32Array {
-  const set = SharedDisjointSet.allocate(edges.nodeCount);
-  set.uniteEdges(edges, 0, edges.nodeCount, scores, threshold);
-  return set.componentOf();
 }
 
 function checkOptions({ threshold, step, maxSize, maxIterations }: PropagationOptions): void {

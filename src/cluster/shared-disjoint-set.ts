@@ -36,10 +36,14 @@ export class SharedDisjointSet {
     this.nodeCount = parents.length;
   }
 
-  /** `nodeCount` nodes, each a component of its own. */
-  static allocate(nodeCount: number): SharedDisjointSet {
+  /**
+   * `nodeCount` nodes, each a component of its own, or in these components [nodeCount], each named by its smallest node
+   * (`componentOf`).
+   */
+  static allocate(nodeCount: number, components?: Int32Array): SharedDisjointSet {
     const parents = new Int32Array(new SharedArrayBuffer(nodeCount * 4));
-    for (let node = 0; node < nodeCount; node++) parents[node] = node;
+    if (components !== undefined) parents.set(components);
+    else for (let node = 0; node < nodeCount; node++) parents[node] = node;
     return new SharedDisjointSet(parents);
   }
 

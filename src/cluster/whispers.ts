@@ -12,8 +12,9 @@
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { type Links, linksOf } from './links.js';
+import { alone, type Plan, runPlan } from './plan.js';
 import { relabel } from './relabel.js';
-import { checkScores, touchedNodes } from './scored-edges.js';
+import { lowestScore, type ScoredEdges, sharedInts, touchedNodes, withScores } from './scored-edges.js';
 
 export interface WhispersOptions {
   /** Edges of a lower score say nothing; those of score ≥ threshold weigh their score. */
@@ -31,14 +32,31 @@ const weightUnit = 2 ** -30;
  * Throws BAD_SHAPE when arrays do not fit, BAD_INPUT for a score that is NaN, BAD_USAGE for options out of range.
  */
 export function whispers(edges: CandidateEdges, scores: Float32Array, options: WhispersOptions): Int32Array {
+  return runPlan(whispersPlan(withScores(edges, scores), options, 1));
+}
+
+/** The same in steps. */
+export function* whispersPlan(edges: ScoredEdges, options: WhispersOptions, threads: number): Plan<Int32Array> {
   const { threshold, maxIterations } = options;
   if (Number.isNaN(threshold)) throw new NaanError('BAD_USAGE', 'threshold: got NaN, expected a number');
   if (!(maxIterations >= 1))
     throw new NaanError('BAD_USAGE', `max iterations: got ${maxIterations}, expected 1 or more`);
-  checkScores(edges, scores);
+  const links = yield* linksOf(edges, { threshold }, threads);
+  return yield* alone(whisper, { edges, links, maxIterations });
+}
+
+interface WhisperInput {
+  readonly edges: ScoredEdges;
+  /** Their scores become weights. */
+  readonly links: Links;
+  readonly maxIterations: number;
+}
+
+export function whisper({ edges, links, maxIterations }: WhisperInput): Int32Array {
   const { nodeCount } = edges;
-  const links = linksOf(edges, scores, threshold);
-  for (let i = 0; i < links.scores.length; i++) links.scores[i] = Math.round(links.scores[i] / weightUnit) * weightUnit;
+  lowestScore(edges, 0, nodeCount);
+  const { scores } = links;
+  for (let i = 0; i < scores.length; i++) scores[i] = Math.round(scores[i] / weightUnit) * weightUnit;
   const whispering = new Whispering(nodeCount, links);
   const order = whispering.first();
   for (let iteration = 1; iteration < maxIterations; iteration++) if (!whispering.again(order)) break;
@@ -62,7 +80,8 @@ class Whispering {
     private readonly nodeCount: number,
     private readonly links: Links,
   ) {
-    this.labels = Int32Array.from({ length: nodeCount }, (_, node) => node);
+    this.labels = sharedInts(nodeCount);
+    for (let node = 0; node < nodeCount; node++) this.labels[node] = node;
     this.totals = totalWeights(links, nodeCount);
     this.heard = new Float64Array(nodeCount);
     this.due = new Uint8Array(nodeCount).fill(1);

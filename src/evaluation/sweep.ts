@@ -3,8 +3,8 @@
  * and how well they agree with true identities. One pass from the highest threshold to the lowest, O(E + n log n).
  */
 import { DisjointSet } from '../cluster/disjoint-set.js';
-import { edgesByThreshold } from '../cluster/edges-by-threshold.js';
-import { checkScores, touchedNodes } from '../cluster/scored-edges.js';
+import { sortByThreshold, spanningEdges } from '../cluster/edges-by-threshold.js';
+import { lowestScore, touchedNodes, withScores } from '../cluster/scored-edges.js';
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { MergeScorer } from './merge-scorer.js';
@@ -39,8 +39,9 @@ const hundredths: readonly number[] = Array.from({ length: 101 }, (_, i) => i / 
 export function sweep(edges: CandidateEdges, scores: Float32Array, options: SweepOptions = {}): SweepPoint[] {
   const thresholds = Float64Array.from(options.thresholds ?? hundredths).sort();
   if (thresholds.some(Number.isNaN)) throw new NaanError('BAD_USAGE', 'thresholds: got NaN, expected numbers');
-  checkScores(edges, scores);
   const { nodeCount } = edges;
+  const scored = withScores(edges, scores);
+  lowestScore(scored, 0, nodeCount);
   const merges = { firsts: new Int32Array(nodeCount), seconds: new Int32Array(nodeCount), count: 0 };
   const mergesDone = new Float64Array(thresholds.length);
   const points: SweepPoint[] = new Array(thresholds.length);
@@ -48,7 +49,8 @@ export function sweep(edges: CandidateEdges, scores: Float32Array, options: Swee
   const touched = touchedNodes(edges).reduce((sum, one) => sum + one, 0);
   let singletons = touched;
   let largest = Math.min(1, touched);
-  const { starts, firsts, seconds } = edgesByThreshold(edges, scores, thresholds);
+  const needed = spanningEdges({ edges: scored, thresholds, from: 0, to: nodeCount });
+  const { starts, firsts, seconds } = sortByThreshold([needed], thresholds.length);
   const set = new DisjointSet(nodeCount);
   for (let t = thresholds.length - 1; t >= 0; t--) {
     for (let e = starts[t]; e < starts[t + 1]; e++) {

@@ -34,8 +34,8 @@ function naive(nodeCount: number, links: readonly Link[], threshold: number): nu
         const [x, y] = [clusters[a], clusters[b]];
         const between = links.filter(([i, j]) => (x.has(i) && y.has(j)) || (x.has(j) && y.has(i)));
         if (between.length === 0) continue;
-        const alike =
-          between.reduce((sum, [, , score]) => sum + score, 0) / Math.sqrt(between.length * (x.size * y.size));
+        const sum = between.reduce((sum, [, , score]) => sum + score, 0);
+        const alike = Math.fround(sum / Math.sqrt(between.length * (x.size * y.size)));
         if (alike >= threshold && (best === undefined || alike > best.alike)) best = { a, b, alike };
       }
     }
