@@ -4,15 +4,24 @@
  * `planted`: scores of other identities are low nearly always, components are small and a few are oversize. `giant`: at
  * the threshold nearly all nodes are one component. Components of round 0 are given, as the engine has them from scoring.
  *
- *     node dist/bench/partition.js --nodes 5200000 --degree 16 --threads 2 --repeat 3
+ *     node dist/bench/partition.js --nodes 5200000 --degree 16 --threads 1,2 --repeat 3
  */
-import { parseArgs } from 'node:util';
 import { createHash } from 'node:crypto';
-import { type Partition, partitionDefaults, partitionEdges, partitions } from '../src/cluster/partition.js';
+import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { labelPlan, type Partition, partitionDefaults, partitions } from '../src/cluster/partition.js';
+import type { Plan } from '../src/cluster/plan.js';
+import type { ScoredEdges } from '../src/cluster/scored-edges.js';
 import { SharedDisjointSet } from '../src/cluster/shared-disjoint-set.js';
-import { type CandidateEdges, startOffsets } from '../src/graph/candidate-edges.js';
+import { Pool } from '../src/engine/pool.js';
+import { runPlanOn } from '../src/engine/run-plan.js';
+import { startOffsets } from '../src/graph/candidate-edges.js';
 import { RandomStream, shuffled } from '../src/graph/random.js';
 import { report, spread } from './report.js';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const threshold = 0.8;
 const meanIdentity = 50;
@@ -23,8 +32,6 @@ const reach = 4000;
 /** Scores of edges between identities are u to this power, u uniform. */
 const cases = { planted: 200, giant: 4 } as const;
 
-type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
-
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -32,10 +39,15 @@ async function main(): Promise<void> {
       degree: { type: 'string', default: '16' },
       partitions: { type: 'string', default: partitions.join() },
       cases: { type: 'string', default: Object.keys(cases).join() },
+      steps: { type: 'boolean', default: false },
+      threads: { type: 'string', default: '1,2' },
       repeat: { type: 'string', default: '3' },
     },
   });
   const nodes = Number(values.nodes);
+  const pools = values.threads.split(',').map((threads) => {
+    return new Pool({ worker: new URL('./partition-worker.js', import.meta.url), threads: Number(threads) });
+  });
   const runs = [];
   for (const kind of values.cases.split(',') as (keyof typeof cases)[]) {
     const edges = plantedEdges(nodes, Number(values.degree), cases[kind]);
@@ -43,19 +55,66 @@ async function main(): Promise<void> {
     set.uniteEdges(edges, 0, nodes, edges.scores, threshold);
     const order = shuffled(nodes, new RandomStream(1, 2, 0));
     for (const partition of values.partitions.split(',') as Partition[]) {
-      const samples = [];
-      let digest = '';
+      const timings = pools.map(({ threads }) => ({ threads, seconds: [] as number[], extraBytes: 0 }));
+      const digests = new Set<string>();
       for (let i = 0; i < Number(values.repeat); i++) {
-        const began = performance.now();
-        const labels = partitionEdges(edges, edges.scores, partition, { ...partitionDefaults, threshold, order }, set.componentOf());
-        samples.push((performance.now() - began) / 1000);
-        digest = createHash('sha1').update(labels).digest('hex').slice(0, 12);
-        console.error(kind, partition, samples.at(-1), digest);
+        for (const [p, pool] of pools.entries()) {
+          const options = { ...partitionDefaults, threshold, order };
+          const memory = watchMemory();
+          const began = performance.now();
+          const plan = labelPlan(edges, partition, options, pool.threads, set.handle());
+          const labels = await runPlanOn(pool, values.steps ? timed(plan) : plan);
+          timings[p].seconds.push((performance.now() - began) / 1000);
+          timings[p].extraBytes = Math.max(timings[p].extraBytes, memory());
+          digests.add(createHash('sha1').update(labels).digest('hex').slice(0, 12));
+          console.error(kind, partition, pool.threads, timings[p].seconds.at(-1), [...digests]);
+        }
       }
-      runs.push({ case: kind, partition, edges: edges.targets.length, digest, seconds: spread(samples) });
+      if (digests.size > 1) throw new Error(`${kind}, ${partition}: labels differ between runs`);
+      for (const { threads, seconds, extraBytes } of timings) {
+        const extraGiB = extraBytes / 2 ** 30;
+        runs.push({ case: kind, partition, threads, edges: edges.targets.length, seconds: spread(seconds), extraGiB });
+      }
     }
   }
+  for (const pool of pools) await pool.close();
+
+  console.log('case     partition    threads   median s    least s   memory GiB');
+  for (const run of runs) {
+    const [median, least] = [run.seconds.median, run.seconds.least].map((s) => s.toFixed(2).padStart(10));
+    const head = `${run.case.padEnd(8)} ${run.partition.padEnd(12)} ${String(run.threads).padStart(7)}`;
+    console.log(`${head} ${median} ${least} ${run.extraGiB.toFixed(2).padStart(12)}`);
+  }
   report('partition', { nodes, threshold, runs });
+}
+
+/** Tells how long each step takes. */
+function* timed<T>(plan: Plan<T>): Plan<T> {
+  let next = plan.next();
+  while (!next.done) {
+    const began = performance.now();
+    const results = yield next.value;
+    console.error('  ', next.value.work.name, next.value.inputs.length, (performance.now() - began).toFixed(0));
+    next = plan.next(results);
+  }
+  return next.value;
+}
+
+/** Most bytes that the process has more in memory than now, seen every 20 ms until the function returned is called. */
+function watchMemory(): () => number {
+  collectGarbage();
+  const rss = () => process.memoryUsage.rss();
+  const before = rss();
+  let most = before;
+  const look = () => {
+    most = Math.max(most, rss());
+  };
+  const timer = setInterval(look, 20);
+  return () => {
+    clearInterval(timer);
+    look();
+    return most - before;
+  };
 }
 
 /** About nodes · degree edges, each once, keyed by either end, in shared memory. */
@@ -74,7 +133,7 @@ function plantedEdges(nodeCount: number, degree: number, power: number): ScoredE
         const uniform = (bits & 0xffffff) / 2 ** 24;
         if (i < inside) target++;
         else if (i === inside) target = end + (bits >>> 24);
-        else target += 1 + (((bits >>> 24) * 2 * reach) >>> 8) / (degree - inside) | 0;
+        else target += (1 + (((bits >>> 24) * 2 * reach) >>> 8) / (degree - inside)) | 0;
         if (target >= nodeCount) break;
         const score = i < inside ? 1 - 0.4 * uniform ** 3 : uniform ** power;
         if ((bits >>> 25) & 1) visit(node, target, score);

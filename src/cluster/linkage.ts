@@ -48,8 +48,10 @@ export interface LinkageMerges {
 
 /** Scores are whole multiples of this, so that sums over up to 2^33 edges are exact in any order. */
 const scoreUnit = 2 ** -20;
-/** Nodes of a block: its edges, 24 bytes an end, stand beside each other. */
-const nodesOfBlock = 2 ** 17;
+/** A few blocks a thread, of so many nodes that most have their neighbours with them, and not more than memory likes. */
+function nodesOfBlock(nodeCount: number, threads: number): number {
+  return Math.max(2 ** 12, Math.min(2 ** 17, Math.ceil(nodeCount / (4 * threads))));
+}
 
 /**
  * Labels [nodeCount] from `edges` and their `scores` [edgeCount], 0..1: clusters numbered by first appearance, −1 for a
@@ -60,16 +62,18 @@ export function linkage(edges: CandidateEdges, scores: Float32Array, options: Li
   return runPlan(linkagePlan(withScores(edges, scores), options, 1));
 }
 
-/**
- * The same in steps: blocks of nodes, each for itself, then what is left between them. `components` [nodeCount]: those of
- * the edges of score ≥ threshold, each named by its smallest node, where the caller has them; in shared memory.
- */
+interface LinkageInput {
+  /** Those of the edges of score ≥ threshold, each named by its smallest node, where the caller has them [nodeCount]. */
+  readonly components?: Int32Array | undefined;
+  readonly blockNodes?: number;
+}
+
+/** The same in steps, over arrays in shared memory: blocks of nodes, each for itself, then what is left between them. */
 export function* linkagePlan(
   edges: ScoredEdges,
   options: LinkageOptions,
   threads: number,
-  components?: Int32Array,
-  blockNodes = nodesOfBlock,
+  { components, blockNodes = nodesOfBlock(edges.nodeCount, threads) }: LinkageInput = {},
 ): Plan<Int32Array> {
   const { nodeCount } = edges;
   const links = yield* linksWithin(edges, options, threads, components);

@@ -1,8 +1,13 @@
 /** The ways in which scored edges become clusters. */
 import type { CandidateEdges } from '../graph/candidate-edges.js';
-import { linkage } from './linkage.js';
-import { type PropagationOptions, propagate } from './propagation.js';
-import { whispers } from './whispers.js';
+import { linkagePlan } from './linkage.js';
+import { alone, type Plan, runPlan } from './plan.js';
+import { type PropagationOptions, propagationPlan } from './propagation.js';
+import { relabel } from './relabel.js';
+import { type ScoredEdges, sharedInts, withScores } from './scored-edges.js';
+import type { SharedDisjointSetHandle } from './shared-disjoint-set.js';
+import { flatten } from './unite.js';
+import { whispersPlan } from './whispers.js';
 
 export const partitions = ['propagation', 'threshold', 'whispers', 'linkage'] as const;
 export type Partition = (typeof partitions)[number];
@@ -25,19 +30,52 @@ export const partitionDefaults = {
 /**
  * Labels [nodeCount] from scored edges: clusters numbered by first appearance, −1 for a node without candidate edges.
  * `threshold` takes the components of the edges of score ≥ threshold; the others are described where they are made.
- * `roundZero` [nodeCount]: the components of the edges of score ≥ threshold (with `start: all` of all edges), where the
- * caller has them already. Throws BAD_SHAPE, BAD_USAGE, BAD_INPUT as they do.
+ * Throws BAD_SHAPE, BAD_USAGE, BAD_INPUT as they do.
  */
 export function partitionEdges(
   edges: CandidateEdges,
   scores: Float32Array,
   partition: Partition,
   options: PartitionOptions,
-  roundZero?: Int32Array,
 ): Int32Array {
-  if (partition === 'whispers') return whispers(edges, scores, options);
-  if (partition === 'linkage') return linkage(edges, scores, options);
+  return runPlan(partitionPlan(withScores(edges, scores), partition, options, 1));
+}
+
+/**
+ * The same in steps for some threads, over arrays in shared memory. `roundZero` [nodeCount]: the components of the edges of
+ * score ≥ threshold (with `start: all` of all edges), each named by its smallest node, where the caller has them already.
+ */
+function* partitionPlan(
+  edges: ScoredEdges,
+  partition: Partition,
+  options: PartitionOptions,
+  threads: number,
+  roundZero?: Int32Array,
+): Plan<Int32Array> {
+  if (partition === 'whispers') return yield* whispersPlan(edges, options, threads);
+  if (partition === 'linkage') return yield* linkagePlan(edges, options, threads, { components: roundZero });
   const ladder: PropagationOptions =
     partition === 'threshold' ? { ...options, start: 'threshold', maxSize: Number.POSITIVE_INFINITY } : options;
-  return propagate(edges, scores, ladder, roundZero);
+  return yield* propagationPlan(edges, ladder, threads, roundZero);
+}
+
+/** Labels by input number [nodeCount], from `roundZero` as it is once all have united. */
+export function* labelPlan(
+  edges: ScoredEdges,
+  partition: Partition,
+  options: PartitionOptions,
+  threads: number,
+  roundZero: SharedDisjointSetHandle,
+): Plan<Int32Array> {
+  const components = yield* alone(flatten, roundZero);
+  const byPosition = yield* partitionPlan(edges, partition, options, threads, components);
+  const { order } = options;
+  return order === undefined ? byPosition : yield* alone(inInputOrder, { labels: byPosition, order });
+}
+
+export function inInputOrder({ labels, order }: { labels: Int32Array; order: Int32Array }): Int32Array {
+  const byNumber = sharedInts(labels.length);
+  for (let p = 0; p < labels.length; p++) byNumber[order[p]] = labels[p];
+  relabel(byNumber);
+  return byNumber;
 }

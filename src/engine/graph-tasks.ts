@@ -2,10 +2,8 @@
  * Work on the graph as a whole, done by one worker so that the main thread stays free to tell about progress and to answer
  * signals.
  */
-import { type Partition, type PartitionOptions, partitionEdges } from '../cluster/partition.js';
-import { relabel } from '../cluster/relabel.js';
-import { SharedDisjointSet, type SharedDisjointSetHandle } from '../cluster/shared-disjoint-set.js';
-import type { CandidateEdges } from '../graph/candidate-edges.js';
+import type { ScoredEdges } from '../cluster/scored-edges.js';
+import { runStep } from '../cluster/steps.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { localityOrder } from '../graph/locality-order.js';
 
@@ -17,20 +15,18 @@ export interface Layout {
   readonly positions?: Int32Array;
 }
 
-type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
-
 export interface LayOutTask {
   readonly task: 'layOut';
   readonly graph: KnnGraph;
 }
 
-export interface CutTask {
-  readonly task: 'cut';
-  readonly edges: ScoredEdges;
-  readonly components: SharedDisjointSetHandle;
-  readonly partition: Partition;
-  readonly options: PartitionOptions;
-  readonly order?: Int32Array;
+/** One call of a step of a plan; see `src/cluster/plan.ts`. */
+export interface StepTask {
+  readonly task: 'step';
+  readonly name: string;
+  readonly input: unknown;
+  /** Among the calls that run at once. */
+  readonly index: number;
 }
 
 export interface PairsTask {
@@ -46,14 +42,14 @@ export interface SortedPairs {
   readonly scores: Float32Array;
 }
 
-export type GraphTask = LayOutTask | CutTask | PairsTask;
+export type GraphTask = LayOutTask | StepTask | PairsTask;
 
-export function runGraphTask(task: GraphTask): Layout | Int32Array | SortedPairs {
+export function runGraphTask(task: GraphTask): unknown {
   switch (task.task) {
     case 'layOut':
       return layOut(task.graph, localityOrder(task.graph));
-    case 'cut':
-      return cut(task);
+    case 'step':
+      return runStep(task.name, task.input);
     case 'pairs':
       return sortedPairs(task);
   }
@@ -69,16 +65,6 @@ export function layOut({ nodeCount, width, ids }: KnnGraph, order: Int32Array): 
     for (let c = 0; c < width; c++) moved[p * width + c] = ids[from + c] < 0 ? -1 : positions[ids[from + c]];
   }
   return { graph: { nodeCount, width, ids: moved }, order, positions };
-}
-
-/** Labels by input number, clusters numbered by first appearance. */
-function cut({ edges, components, partition, options, order }: CutTask): Int32Array {
-  const roundZero = SharedDisjointSet.from(components).componentOf();
-  const byPosition = partitionEdges(edges, edges.scores, partition, { ...options, order }, roundZero);
-  const labels = sharedInts(edges.nodeCount);
-  for (let p = 0; p < labels.length; p++) labels[order ? order[p] : p] = byPosition[p];
-  relabel(labels);
-  return labels;
 }
 
 /** Edges are keyed by a already. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { BackendName } from '../backends/backend.js';
 import type { OnnxProvider } from '../backends/onnx-providers.js';
 import { type BackendChoice, type BackendPlan, planBackend } from '../backends/plan.js';
-import type { Partition, PartitionOptions } from '../cluster/partition.js';
+import { labelPlan, type Partition, type PartitionOptions } from '../cluster/partition.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { NaanError } from '../errors.js';
 import { type CandidateEdges, startOffsets } from '../graph/candidate-edges.js';
@@ -25,7 +25,7 @@ import { tileCapacity } from './concat-stages.js';
 import { Counters, type Stage } from './counters.js';
 import { Devices, type DevicesHandle } from './devices.js';
 import { shapeOf } from './feature-source.js';
-import type { CutTask, LayOutTask, Layout, PairsTask, SortedPairs } from './graph-tasks.js';
+import type { LayOutTask, Layout, PairsTask, SortedPairs } from './graph-tasks.js';
 import {
   cutShards,
   type HeadStage,
@@ -36,6 +36,7 @@ import {
   type ShardTask,
 } from './job.js';
 import { Pool } from './pool.js';
+import { runPlanOn } from './run-plan.js';
 import type { ShardResult } from './shard-runner.js';
 import type { WorkDir } from './work-dir.js';
 
@@ -147,11 +148,9 @@ export class ScoringRun {
 
   /** Labels by input number of what has been scored. */
   cut(partition: Partition, options: PartitionOptions): Promise<Int32Array> {
-    const { order } = this.job;
-    return this.pool.run<CutTask, Int32Array>({
-      ...{ task: 'cut', edges: this.edges, components: this.job.components, partition, options },
-      ...(order && { order }),
-    });
+    const { order, components } = this.job;
+    const plan = labelPlan(this.edges, partition, { ...options, order }, this.threads, components);
+    return runPlanOn(this.pool, plan, this.options.signal);
   }
 
   /** Candidate edges as pairs a < b of input numbers, sorted, and their scores. */
