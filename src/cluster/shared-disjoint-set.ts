@@ -88,11 +88,14 @@ export class SharedDisjointSet {
     return joined;
   }
 
-  /** Hangs every node directly under its root. Only when no thread is uniting. */
-  flatten(): void {
+  /** Hangs nodes [from, to) directly under their roots, when no thread is uniting; others may flatten other nodes. */
+  flatten(from = 0, to = this.nodeCount): void {
     const { parents } = this;
-    // Upwards: the parent, being smaller, is flat already.
-    for (let node = 0; node < parents.length; node++) parents[node] = parents[parents[node]];
+    for (let node = from; node < to; node++) {
+      // Upwards: the parent, being smaller, is flat already, if it is not another thread's.
+      const parent = parents[parents[node]];
+      parents[node] = parents[parent] === parent ? parent : findRoot(parents, parent);
+    }
   }
 
   /** The smallest node of each node's component [nodeCount]. Only when no thread is uniting. */
