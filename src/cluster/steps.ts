@@ -6,12 +6,13 @@ import { inInputOrder } from './partition.js';
 import type { Step } from './plan.js';
 import { climb, lowestOf, oversize } from './propagation.js';
 import { flatten, unite } from './unite.js';
-import { whisper } from './whispers.js';
+import { labelTouched, weigh, whisper, whisperAgain, whisperRest } from './whispers.js';
 
 const functions = [
   ...[unite, flatten, countLinks, fillLinks],
   ...[lowestOf, oversize, spanningEdges, climb],
-  ...[whisper, joinWithin, joinBetween, inInputOrder],
+  ...[weigh, whisper, whisperRest, whisperAgain, labelTouched],
+  ...[joinWithin, joinBetween, inInputOrder],
 ];
 const byName = new Map<string, Step['work']>(functions.map((work) => [work.name, work]));
 
