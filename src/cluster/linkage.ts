@@ -156,11 +156,17 @@ interface EdgeLists {
 /** The links of nodes [from, to); targets in their place. */
 function listsOf({ offsets, neighbours, scores }: Links, from: number, to: number): EdgeLists {
   const first = offsets[from];
+  const starts = new Uint32Array(to - from);
+  const ends = new Uint32Array(to - from);
+  for (let i = 0; i < starts.length; i++) {
+    starts[i] = offsets[from + i] - first;
+    ends[i] = offsets[from + i + 1] - first;
+  }
   const weights = new Float64Array(offsets[to] - first);
   for (let i = 0; i < weights.length; i++) weights[i] = Math.round(scores[first + i] / scoreUnit) * scoreUnit;
   return {
-    starts: offsets.slice(from, to).map((offset) => offset - first),
-    ends: offsets.slice(from + 1, to + 1).map((offset) => offset - first),
+    starts,
+    ends,
     targets: neighbours.subarray(first, offsets[to]),
     counts: new Int32Array(weights.length).fill(1),
     weights,
@@ -186,6 +192,7 @@ interface BlockInput extends NodeRange, LinkageOptions {
 export function joinWithin(input: BlockInput): Rest {
   const { links, state, from, to } = input;
   const agglomeration = new Agglomeration(listsOf(links, from, to), state, input);
+  agglomeration.lookAtSingles();
   agglomeration.run();
   return agglomeration.rest();
 }
@@ -250,6 +257,8 @@ class Agglomeration {
   private readonly countTo: Int32Array;
   private readonly weightTo: Float64Array;
   private readonly met: Int32Array;
+  /** What is most alike to each node as long as neither is joined: nobody else grows more alike. −1 when not known. */
+  private readonly nearestSingles: Int32Array;
   /** How alike the last cluster looked at and its nearest are. */
   private nearestAlike = 0;
 
@@ -264,11 +273,31 @@ class Agglomeration {
     this.from = from;
     this.to = to;
     this.next = new Int32Array(to - from).fill(-1);
-    this.tails = Int32Array.from({ length: to - from }, (_, i) => i);
+    this.tails = new Int32Array(to - from);
+    for (let i = 0; i < this.tails.length; i++) this.tails[i] = i;
     this.waiting = new Uint8Array(to - from);
     this.countTo = new Int32Array(nodeCount);
     this.weightTo = new Float64Array(nodeCount);
     this.met = new Int32Array(nodeCount);
+    this.nearestSingles = new Int32Array(to - from).fill(-1);
+  }
+
+  /** Looks at each node while none is joined, when edges need not be added up. */
+  lookAtSingles(): void {
+    const { from, nearestSingles } = this;
+    const { starts, ends, targets, weights } = this.lists;
+    for (let i = 0; i < nearestSingles.length; i++) {
+      let best = -1;
+      let bestAlike = this.threshold;
+      for (let e = starts[i]; e < ends[i]; e++) {
+        const alike = Math.fround(weights[e]);
+        if (alike < bestAlike) continue;
+        if (alike === bestAlike && best >= 0 && !this.comesFirst(from + i, targets[e], best)) continue;
+        best = targets[e];
+        bestAlike = alike;
+      }
+      nearestSingles[i] = best;
+    }
   }
 
   /** Follows nearest neighbours, each pair more alike than the one before, until two are each other's, and joins those. */
@@ -347,6 +376,8 @@ class Agglomeration {
     const { from, to, next, countTo, weightTo, met } = this;
     const { starts, ends, targets, counts, weights } = this.lists;
     const { parents, sizes } = this.state;
+    const known = sizes[cluster] === 1 ? this.nearestSingles[cluster - from] : -1;
+    if (known >= 0 && (known < from || known >= to || (parents[known] === known && sizes[known] === 1))) return known;
     let metCount = 0;
     let entries = 0;
     for (let node = cluster - from; node >= 0; node = next[node]) {
@@ -361,7 +392,7 @@ class Agglomeration {
         weightTo[root] += weights[i];
       }
     }
-    if (entries !== metCount) this.compact(cluster, metCount);
+    if (entries - metCount > entries * compactedFrom) this.compact(cluster, metCount);
 
     const size = sizes[cluster];
     let best = -1;
@@ -425,6 +456,9 @@ class Agglomeration {
     return smaller < 0 || (smaller === 0 && Math.max(own, nameA) < Math.max(own, nameB));
   }
 }
+
+/** Part of a cluster's edges that lead inside or where others do, from which it is worth while to write the sums down. */
+const compactedFrom = 0.2;
 
 /** Less than 1 by more than rounding to float32 and float64 can bring about. */
 const almostOne = 1 - 2 ** -20;
