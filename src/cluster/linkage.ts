@@ -62,6 +62,15 @@ export function linkage(edges: CandidateEdges, scores: Float32Array, options: Li
   return runPlan(linkagePlan(withScores(edges, scores), options, 1));
 }
 
+/**
+ * Most bytes that a run takes beside edges and scores: links at both ends, what is kept of a node, and the lists of the
+ * blocks that threads are at, with as much again twice that has not been given back yet.
+ */
+export function linkageBytes(nodes: number, edges: number, threads: number): number {
+  const inBlocks = nodes === 0 ? 0 : Math.min(1, (threads * nodesOfBlock(nodes, threads)) / nodes);
+  return 16 * edges + 42 * nodes + 3 * inBlocks * 24 * edges;
+}
+
 interface LinkageInput {
   /** Those of the edges of score ≥ threshold, each named by its smallest node, where the caller has them [nodeCount]. */
   readonly components?: Int32Array | undefined;

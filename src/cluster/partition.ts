@@ -1,13 +1,13 @@
 /** The ways in which scored edges become clusters. */
 import type { CandidateEdges } from '../graph/candidate-edges.js';
-import { linkagePlan } from './linkage.js';
+import { linkageBytes, linkagePlan } from './linkage.js';
 import { alone, type Plan, runPlan } from './plan.js';
 import { type PropagationOptions, propagationPlan } from './propagation.js';
 import { relabel } from './relabel.js';
 import { type ScoredEdges, sharedInts, withScores } from './scored-edges.js';
 import type { SharedDisjointSetHandle } from './shared-disjoint-set.js';
 import { flatten } from './unite.js';
-import { whispersPlan } from './whispers.js';
+import { whispersBytes, whispersPlan } from './whispers.js';
 
 export const partitions = ['propagation', 'threshold', 'whispers', 'linkage'] as const;
 export type Partition = (typeof partitions)[number];
@@ -57,6 +57,14 @@ function* partitionPlan(
   const ladder: PropagationOptions =
     partition === 'threshold' ? { ...options, start: 'threshold', maxSize: Number.POSITIVE_INFINITY } : options;
   return yield* propagationPlan(edges, ladder, threads, roundZero);
+}
+
+/** Most bytes that `labelPlan` takes beside edges, scores and the disjoint set. */
+export function partitionBytes(partition: Partition, nodes: number, edges: number, threads: number): number {
+  if (partition === 'whispers') return whispersBytes(nodes, edges);
+  if (partition === 'linkage') return linkageBytes(nodes, edges, threads);
+  // Labels, sizes, marks and two disjoint sets; a forest of less than two edges a node.
+  return 48 * nodes;
 }
 
 /** Labels by input number [nodeCount], from `roundZero` as it is once all have united. */

@@ -48,6 +48,11 @@ export function whispers(edges: CandidateEdges, scores: Float32Array, options: W
   return runPlan(whispersPlan(withScores(edges, scores), options, 1));
 }
 
+/** Most bytes that a run takes beside edges and scores: links at both ends, and what is kept of a node. */
+export function whispersBytes(nodes: number, edges: number): number {
+  return 16 * edges + 42 * nodes;
+}
+
 /** The same in steps. */
 export function* whispersPlan(edges: ScoredEdges, options: WhispersOptions, threads: number): Plan<Int32Array> {
   const { threshold, maxIterations } = options;

@@ -14,6 +14,7 @@ import type { Precision } from '../memory/row-store.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
+import { expectedEdges } from './expected-edges.js';
 import { type FeatureSource, locateSource, shapeOf } from './feature-source.js';
 import { type MemoryPlan, planMemory } from './memory-plan.js';
 import { defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
@@ -132,7 +133,8 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const columns = Math.max(k1, k2, sampleHops) + 1;
   const { threads = availableParallelism(), batch = defaultBatch, workDir } = options;
   const { rowCount: nodes, dim } = shapeOf(features);
-  const plan = planMemory({ model, nodes, dim, columns, sampleHops, threads, batch }, options);
+  const edges = await expectedEdges(options.knn, nodes, sampleHops);
+  const plan = planMemory({ model, nodes, dim, columns, edges, partition, threads, batch }, options);
   options.onPlan?.(plan);
   const stored = { k1, k2, sampleHops, precision: plan.precision, model, nodes, threads, batch };
   const work = workDir === undefined ? undefined : await openWork(workDir, options, stored);

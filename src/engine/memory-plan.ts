@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { freemem } from 'node:os';
+import { type Partition, partitionBytes } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { bytesOf, type Precision } from '../memory/row-store.js';
 import { type NaanModel, structuralFeatureCount } from '../model/model.js';
@@ -15,7 +16,9 @@ export interface PlanShape {
   readonly dim: number;
   /** Columns of the kNN graph that are kept. */
   readonly columns: number;
-  readonly sampleHops: number;
+  /** Candidate edges, as far as they are known (`expectedEdges`). */
+  readonly edges: number;
+  readonly partition: Partition;
   readonly threads: number;
   readonly batch: number;
 }
@@ -32,7 +35,7 @@ export interface MemoryPlan {
   readonly precision: Precision;
   readonly rowsIn: 'memory' | 'files';
   /** Bytes in memory at the peak, by what they are for. */
-  readonly parts: Readonly<Record<'rows' | 'graph' | 'edges' | 'threads', number>>;
+  readonly parts: Readonly<Record<'rows' | 'graph' | 'edges' | 'partition' | 'threads', number>>;
   /** Sum of the parts. */
   readonly memoryBytes: number;
   /** Bytes in the work directory at the most. */
@@ -41,9 +44,9 @@ export interface MemoryPlan {
   readonly limitBytes: number;
 }
 
-/** Measured: Node with the engine loaded, and what a thread adds with ONNX Runtime in it. */
+/** Measured: Node with the engine loaded; what a thread adds, and what with ONNX Runtime in it. */
 const processBytes = 130 * 2 ** 20;
-const threadBytes = 55 * 2 ** 20;
+const threadBytes = { pairwise: 30 * 2 ** 20, concat: 55 * 2 ** 20 };
 
 /** Throws BAD_USAGE, with the sizes that would do, when the run cannot fit. */
 export function planMemory(shape: PlanShape, { memory, precision = 'auto', workDir }: PlanRequest): MemoryPlan {
@@ -64,13 +67,12 @@ export function describePlan({ parts, precision, rowsIn, memoryBytes, diskBytes,
   const inMemory = Object.entries(rest).map(([name, bytes]) => `${name} ${gib(bytes)}`);
   const where =
     rowsIn === 'memory' ? `rows ${gib(rows)} as ${precision}` : `rows as ${precision} in files, ${gib(diskBytes)} GiB`;
-  return `at most ${gib(memoryBytes)} of ${gib(limitBytes)} GiB of memory: ${[where, ...inMemory].join(', ')}`;
+  return `about ${gib(memoryBytes)} of ${gib(limitBytes)} GiB of memory: ${[where, ...inMemory].join(', ')}`;
 }
 
 function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'files', limitBytes: number): MemoryPlan {
-  const { model, nodes, dim, columns, sampleHops, threads, batch } = shape;
+  const { model, nodes, dim, columns, edges, partition, threads, batch } = shape;
   const { config } = model;
-  const edges = nodes * Math.min(sampleHops, columns - 1); // at most: an edge that both ends list is one
   const padded = Math.ceil(dim / 4) * 4;
   const concat = config.head === 'concat';
   const rowBytes = (concat ? config.heads * padded : padded) * bytesOf[precision];
@@ -85,8 +87,9 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
   const parts = {
     rows: inMemory ? stores * nodes * rowBytes : 0,
     graph: graph + nodes * ofNodes,
-    edges: edges * ofEdges + (inMemory ? structure : 0) + nodes * partitionBytes,
-    threads: processBytes + threads * (threadBytes + 4 * batch * padded * (columns + 5)),
+    edges: edges * ofEdges + (inMemory ? structure : 0),
+    partition: partitionBytes(partition, nodes, edges, threads),
+    threads: processBytes + threads * (threadBytes[config.head] + (concat ? 4 * batch * padded * (columns + 5) : 0)),
   };
   return {
     ...{ precision, rowsIn, parts, limitBytes },
@@ -94,9 +97,6 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     diskBytes: inMemory ? 0 : (concat ? 3 : 1) * nodes * rowBytes + structure + nodes * ofNodes + 4 * edges,
   };
 }
-
-/** Labels, sizes and marks of each node while clusters are cut. */
-const partitionBytes = 24;
 
 function tooLarge({ nodes, dim }: PlanShape, least: MemoryPlan, workDir: string | undefined): NaanError {
   const advice =

@@ -2,11 +2,12 @@
  * kNN files: `.npy` or `.npz` `knn` [n × (k + 1)] of integers, or learn-to-cluster's `data` [n × 2 × k] with ids in
  * data[:, 0] and distances, which are not read, in data[:, 1].
  */
+import { closeSync, openSync, readSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { allocateKnnGraph, type KnnGraph, setNeighbours } from '../graph/knn-graph.js';
 import type { ProgressListener } from '../progress.js';
 import { findArray, type NpyArray, readElements } from './npy.js';
-import { elementText, type Int32Decoder, int32Decoder, isFloat, itemBytes } from './numbers.js';
+import { elementText, type Int32Decoder, int32Decoder, isFloat, itemBytes, swapBytes } from './numbers.js';
 
 export interface KnnOptions {
   /** Rows of the features the graph belongs to. */
@@ -46,6 +47,35 @@ export async function readKnn(path: string, options: KnnOptions = {}): Promise<K
     });
   });
   return graph;
+}
+
+/** Single rows of a kNN file. */
+export interface KnnRows {
+  /** The ids of a row as they stand; undefined where one is no int32. Valid until the next call. */
+  row(node: number): Int32Array | undefined;
+  close(): void;
+}
+
+/** Undefined for a file whose rows do not lie together: deflated, or in Fortran order. Throws as `readKnn` does. */
+export async function openKnnRows(path: string, nodeCount: number): Promise<KnnRows | undefined> {
+  const array = await findArray(path, ['knn', 'data']);
+  const { source, dataStart, type, littleEndian, fortran } = array;
+  const listLength = checkShape(array, nodeCount);
+  if (fortran || source.deflatedLength !== undefined) return undefined;
+  const rowBytes = (array.length / nodeCount) * itemBytes(type);
+  const bytes = new Uint8Array(listLength * itemBytes(type));
+  const decode = decoderOf(array, bytes.buffer);
+  const ids = new Int32Array(listLength);
+  const fd = openSync(source.path, 'r');
+  return {
+    row: (node) => {
+      const at = source.offset + dataStart + node * rowBytes;
+      if (readSync(fd, bytes, 0, bytes.length, at) < bytes.length) return undefined;
+      if (!littleEndian) swapBytes(bytes, type);
+      return decode(0, listLength, ids, 0) === listLength ? ids : undefined;
+    },
+    close: () => closeSync(fd),
+  };
 }
 
 /** Returns the ids a row has. */

@@ -4,14 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
-import { describePlan, planMemory } from '../../src/engine/memory-plan.js';
+import type { Partition } from '../../src/cluster/partition.js';
+import { describePlan, type PlanShape, planMemory } from '../../src/engine/memory-plan.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'naan-plan-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 const gib = 2 ** 30;
 const model = smoothedDistanceModel(512, [20, 10]);
-const shape = { model, nodes: 1_000_000, dim: 512, columns: 21, sampleHops: 20, threads: 2, batch: 512 };
+const shape: PlanShape = {
+  ...{ model, nodes: 1_000_000, dim: 512, columns: 21, edges: 15_000_000 },
+  ...{ partition: 'propagation', threads: 2, batch: 512 },
+};
 
 describe('planMemory', () => {
   it('keeps rows as f32 where they fit, else as bf16', () => {
@@ -46,7 +50,15 @@ describe('planMemory', () => {
     assert.equal(plan.parts.rows, 0);
     assert.equal(plan.precision, 'f32');
     assert.ok(plan.diskBytes > 3 * 1_000_000 * 512 * 4);
-    assert.match(describePlan(plan), /^at most 0\.\d+ of 1\.0 GiB of memory: rows as f32 in files, 5\.\d GiB/);
+    assert.match(describePlan(plan), /^about 0\.\d+ of 1\.0 GiB of memory: rows as f32 in files, 5\.\d GiB/);
+  });
+
+  it('counts edges at both ends where a partition looks at neighbours', () => {
+    const bytes = (partition: Partition) => planMemory({ ...shape, partition }, { memory: 16 * gib }).memoryBytes;
+    for (const partition of ['whispers', 'linkage'] as const) {
+      const more = bytes(partition) - bytes('propagation');
+      assert.ok(more > 15 * shape.edges && more < 40 * shape.edges, `${partition}: ${more}`);
+    }
   });
 
   it('refuses a work directory whose disk is too small', () => {
