@@ -4,7 +4,7 @@
  * `planted`: scores of other identities are low nearly always, components are small and a few are oversize. `giant`: at
  * the threshold nearly all nodes are one component. Components of round 0 are given, as the engine has them from scoring.
  *
- *     node dist/bench/partition.js --nodes 5200000 --degree 16 --threads 1,2 --repeat 3
+ *     node dist/bench/partition.js --nodes 5200000 --degree 16 --threads 1,2 --repeat 1
  */
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
       cases: { type: 'string', default: Object.keys(cases).join() },
       steps: { type: 'boolean', default: false },
       threads: { type: 'string', default: '1,2' },
-      repeat: { type: 'string', default: '3' },
+      repeat: { type: 'string', default: '1' },
     },
   });
   const nodes = Number(values.nodes);
@@ -71,21 +71,27 @@ async function main(): Promise<void> {
         }
       }
       if (digests.size > 1) throw new Error(`${kind}, ${partition}: labels differ between runs`);
-      for (const { threads, seconds, extraBytes } of timings) {
-        const extraGiB = extraBytes / 2 ** 30;
-        runs.push({ case: kind, partition, threads, edges: edges.targets.length, seconds: spread(seconds), extraGiB });
+      const first = spread(timings[0].seconds).median;
+      for (const timing of timings) {
+        const seconds = spread(timing.seconds);
+        runs.push({
+          ...{ case: kind, partition, threads: timing.threads, edges: edges.targets.length, seconds },
+          ...{ ratio: first / seconds.median, extraGiB: timing.extraBytes / 2 ** 30 },
+        });
       }
     }
   }
   for (const pool of pools) await pool.close();
 
-  console.log('case     partition    threads   median s    least s   memory GiB');
+  console.log(`${nodes} nodes, ${runs[0].edges} edges; ratio: beside threads ${pools[0].threads}`);
+  console.log('case     partition    threads   median s    least s   ratio   memory GiB');
   for (const run of runs) {
     const [median, least] = [run.seconds.median, run.seconds.least].map((s) => s.toFixed(2).padStart(10));
     const head = `${run.case.padEnd(8)} ${run.partition.padEnd(12)} ${String(run.threads).padStart(7)}`;
-    console.log(`${head} ${median} ${least} ${run.extraGiB.toFixed(2).padStart(12)}`);
+    const ratio = run.ratio.toFixed(2).padStart(7);
+    console.log(`${head} ${median} ${least} ${ratio} ${run.extraGiB.toFixed(2).padStart(12)}`);
   }
-  report('partition', { nodes, threshold, runs });
+  report('partition', { nodes, threshold, runs }, false);
 }
 
 /** Tells how long each step takes. */
