@@ -1,9 +1,11 @@
 /**
- * How fast are the components of random edges found, beside others? All have the same edges in memory, in lists by node, each
- * edge once, and are timed from nodes that are alone to labels of components; runs of all take turns.
- * - `streamed`: each edge once in any order, as the engine has them while it scores. `sampled`: all edges at hand.
- * - `look` is the limit of the former: one pass over the edges that only reads the parent of each target.
- * - `afforest`: C++ (bench/peers/afforest.cpp), on lists with each edge at both ends, made before the clock starts. `scipy`: scipy.sparse.csgraph.connected_components, its matrix made before the clock starts; one thread.
+ * How fast are the components of random edges found, beside others? All have the edges in memory, in lists by node, and are
+ * timed from nodes that are alone to labels of components; runs of all take turns.
+ * - `streamed`: lists with each edge at one end, once in any order, as the engine has them while it scores.
+ * - `look` is the limit of that: one pass over the edges that only reads the parent of each target.
+ * - `sampled`: lists with each edge at both ends, made before the clock starts; most edges need no look.
+ * - `afforest`: the same in C++ (bench/peers/afforest.cpp), on the same lists. `scipy`:
+ *   scipy.sparse.csgraph.connected_components, its matrix made before the clock starts; one thread.
  * Labels are compared with those of the C++ and, for the smaller graph, of a serial set.
  *
  *     node dist/bench/disjoint-set.js --graphs 1048576x16,5200000x20 --threads 1,2 --repeat 9
@@ -16,23 +18,23 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { DisjointSet } from '../src/cluster/disjoint-set.js';
-import { SampledComponents, sampleRounds } from '../src/cluster/sampled-components.js';
 import { SharedDisjointSet, type SharedDisjointSetHandle } from '../src/cluster/shared-disjoint-set.js';
 import { report, spread } from './report.js';
+import { atBothEnds, type EdgeLists, SampledComponents, sampleRounds } from './sampled-components.js';
 
 const nodesAtOnce = 4096;
 
 interface Job {
-  readonly marks: Int32Array;
   readonly set: SharedDisjointSetHandle;
   readonly nodes: number;
   readonly offsets: Uint32Array;
   readonly targets: Int32Array;
+  readonly both: EdgeLists;
   /** [round, what to do in it, threads done, next node to claim, an argument] */
   readonly control: Int32Array;
 }
 const slot = { round: 0, kind: 1, done: 2, next: 3, value: 4 } as const;
-const kinds = { alone: 0, unite: 1, look: 2, sample: 3, flatten: 4, mark: 5, rest: 6, leave: 7 } as const;
+const kinds = { alone: 0, unite: 1, look: 2, sample: 3, flatten: 4, rest: 5, leave: 6 } as const;
 type Kind = keyof typeof kinds;
 
 async function main(): Promise<void> {
@@ -92,9 +94,10 @@ async function measure(
   const check = (name: string, found: number, expected: number | undefined) => {
     if (expected !== undefined && found !== expected) throw new Error(`${name}: wrong labels`);
   };
+  const both = atBothEnds({ offsets, targets });
   const runs = [];
   for (const threads of threadCounts) {
-    const crew = new Crew(nodes, offsets, targets, threads);
+    const crew = new Crew(nodes, { offsets, targets }, both, threads);
     const samples: Record<string, number[]> = {};
     let expected = hash;
     for (let i = -2; i < repeat; i++) {
@@ -210,12 +213,11 @@ class Crew {
   private readonly control = new Int32Array(new SharedArrayBuffer(20));
   private readonly threads: number;
 
-  constructor(nodes: number, offsets: Uint32Array, targets: Int32Array, threads: number) {
+  constructor(nodes: number, edges: EdgeLists, both: EdgeLists, threads: number) {
     this.set = SharedDisjointSet.allocate(nodes);
     this.threads = threads;
-    const marks = new Int32Array(new SharedArrayBuffer(4 * Math.ceil(nodes / 32)));
-    this.sampler = new SampledComponents(this.set, { offsets, targets }, marks);
-    const job: Job = { set: this.set.handle(), nodes, offsets, targets, marks, control: this.control };
+    this.sampler = new SampledComponents(this.set, both);
+    const job: Job = { set: this.set.handle(), nodes, ...edges, both, control: this.control };
     for (let i = 0; i < threads; i++) new Worker(new URL(import.meta.url), { workerData: job });
   }
 
@@ -234,8 +236,7 @@ class Crew {
         this.pass('sample', round);
         this.pass('flatten');
       }
-      this.pass('mark', this.sampler.largest());
-      this.pass('rest');
+      this.pass('rest', this.sampler.largest());
       this.pass('flatten');
     });
   }
@@ -280,9 +281,9 @@ class Crew {
   }
 }
 
-function work({ set: handle, nodes, offsets, targets, marks, control }: Job): void {
+function work({ set: handle, nodes, offsets, targets, both, control }: Job): void {
   const set = SharedDisjointSet.from(handle);
-  const sampler = new SampledComponents(set, { offsets, targets }, marks);
+  const sampler = new SampledComponents(set, both);
   const parents = new Int32Array(handle.parents);
   let atRoot = 0;
   const passes: Record<number, (from: number, to: number, value: number) => void> = {
@@ -295,8 +296,7 @@ function work({ set: handle, nodes, offsets, targets, marks, control }: Job): vo
     },
     [kinds.sample]: (from, to, round) => sampler.sample(round, from, to),
     [kinds.flatten]: (from, to) => sampler.flatten(from, to),
-    [kinds.mark]: (from, to, largest) => sampler.mark(largest, from, to),
-    [kinds.rest]: (from, to) => sampler.uniteRest(from, to),
+    [kinds.rest]: (from, to, largest) => sampler.uniteRest(largest, from, to),
   };
   for (let round = 0; ; round++) {
     Atomics.wait(control, slot.round, round);

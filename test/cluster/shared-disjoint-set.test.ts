@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { SampledComponents, sampleRounds } from '../../src/cluster/sampled-components.js';
 import { componentSizes, SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
 import { scoredEdges } from './stored-cases.js';
 import type { UniteTask } from './unite-worker.js';
@@ -66,39 +65,6 @@ test('edge lists: only edges at or above the threshold unite, over any split of 
       assert.deepEqual([...set.componentOf()], twin.colours);
       assert.equal(joined, joinedByTwin);
     }),
-  );
-});
-
-test('sampled components: those of all edges, whichever component is taken for the largest', () => {
-  const count = 100;
-  const end = fc.nat(count - 1);
-  const links = fc.array(fc.record({ a: end, b: end }), { maxLength: 300 });
-  fc.assert(
-    fc.property(links, fc.option(end, { nil: undefined }), (links, chosen) => {
-      const { edges } = scoredEdges(
-        count,
-        links.flatMap(({ a, b }) => [a, b]),
-        links.map(() => 1),
-      );
-      const plain = SharedDisjointSet.allocate(count);
-      plain.uniteEdges(edges, 0, count);
-      const set = SharedDisjointSet.allocate(count);
-      const sampled = new SampledComponents(set, edges, new Int32Array(4));
-      const runs = [
-        [64, 100],
-        [0, 64],
-      ];
-      for (let round = 0; round < sampleRounds; round++) {
-        for (const [from, to] of runs) sampled.sample(round, from, to);
-        for (const [from, to] of runs) sampled.flatten(from, to);
-      }
-      const largest = chosen === undefined ? sampled.largest() : set.find(chosen);
-      for (const [from, to] of runs) sampled.mark(largest, from, to);
-      for (const [from, to] of runs) sampled.uniteRest(from, to);
-      for (const [from, to] of runs) sampled.flatten(from, to);
-      assert.deepEqual(set.componentOf(), plain.componentOf());
-    }),
-    { numRuns: 500 },
   );
 });
 
