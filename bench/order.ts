@@ -1,7 +1,7 @@
 /**
  * Orders of the nodes, by what they cost and by the halo they leave: unique rows that tiles of 512 nodes gather for hop one
- * and for candidate edges, for each row owned. The engine's own order (`locality-order.ts`) beside the order of the input,
- * breadth-first search and reverse Cuthill-McKee, for a set sorted by identity and the same shuffled.
+ * and for candidate edges, for each row owned. The engine's own order (`locality-order.ts`) beside the order of the input
+ * and those of bench/orders.ts, for a set sorted by identity and the same shuffled.
  *
  *     node dist/bench/order.js [--nodes 100000] [--hops 20]
  */
@@ -14,7 +14,10 @@ import { layOut } from '../src/engine/graph-tasks.js';
 import { Halo } from '../src/engine/halo.js';
 import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { localityOrder } from '../src/graph/locality-order.js';
+import { locateFeatures } from '../src/io/features.js';
 import { readKnn } from '../src/io/knn.js';
+import { openRows } from '../src/io/matrix.js';
+import { asItCame, breadthFirst, kMeansCells, labelPropagationCells, recursiveBisection } from './orders.js';
 import { report } from './report.js';
 
 const { values } = parseArgs({
@@ -24,33 +27,12 @@ const nodes = Number(values.nodes);
 const hops = Number(values.hops);
 const batch = 512;
 
-/** Input order, as the others give theirs. */
-function asItCame({ nodeCount }: KnnGraph): Int32Array {
-  return Int32Array.from({ length: nodeCount }, (_, i) => i);
-}
-
-/** Levels from each unvisited node in turn; neighbours in the order of their lists, or those of least in-degree first. */
-function breadthFirst({ nodeCount, width, ids }: KnnGraph, byDegree: boolean): Int32Array {
-  const degrees = new Int32Array(nodeCount);
-  for (const id of ids) if (id >= 0) degrees[id]++;
-  const seen = new Uint8Array(nodeCount);
-  const order = new Int32Array(nodeCount);
-  let end = 0;
-  for (let root = 0; root < nodeCount; root++) {
-    if (seen[root]) continue;
-    seen[root] = 1;
-    order[end++] = root;
-    for (let at = end - 1; at < end; at++) {
-      const list = ids.subarray(order[at] * width + 1, order[at] * width + width).filter((id) => id >= 0 && !seen[id]);
-      if (byDegree) list.sort((a, b) => degrees[a] - degrees[b]);
-      for (const id of list) {
-        if (seen[id]) continue;
-        seen[id] = 1;
-        order[end++] = id;
-      }
-    }
-  }
-  return byDegree ? order.reverse() : order;
+async function allRows(path: string): Promise<Float32Array> {
+  const reader = openRows((await locateFeatures(path)).location);
+  const rows = new Float32Array(reader.rowCount * reader.dim);
+  reader.read(0, reader.rowCount, rows);
+  reader.close();
+  return rows;
 }
 
 function haloFactor({ nodeCount, width, ids }: KnnGraph): number {
@@ -65,10 +47,14 @@ function haloFactor({ nodeCount, width, ids }: KnnGraph): number {
   return gathered / nodeCount;
 }
 
-const orders: Record<string, (graph: KnnGraph) => Int32Array> = {
+const dim = 512;
+const orders: Record<string, (graph: KnnGraph, rows: Float32Array) => Int32Array | Promise<Int32Array>> = {
   input: asItCame,
   breadthFirst: (graph) => breadthFirst(graph, false),
   reverseCuthillMcKee: (graph) => breadthFirst(graph, true),
+  labelPropagationCells: (graph) => labelPropagationCells(graph, batch),
+  recursiveBisection: (graph) => recursiveBisection(graph, 64),
+  kMeansCells: (_, rows) => kMeansCells(rows, dim, batch / 2),
   cappedSingleLinkage: localityOrder,
 };
 const folder = mkdtempSync(join(tmpdir(), 'naan-order-'));
@@ -76,11 +62,12 @@ const results: Record<string, unknown>[] = [];
 try {
   for (const shuffle of [false, true]) {
     const out = join(folder, String(shuffle));
-    await generate({ out, nodes, labeledIds: 0, dim: 512, k: 80, shuffle, plantedKnn: true });
+    await generate({ out, nodes, labeledIds: 0, dim, k: 80, shuffle, plantedKnn: true });
     const graph = await readKnn(join(out, 'unlabeled/split1_knn.npy'), { columns: hops + 1 });
+    const rows = await allRows(join(out, 'unlabeled/split1_feats.npz'));
     for (const [order, find] of Object.entries(orders)) {
       const began = performance.now();
-      const found = find(graph);
+      const found = await find(graph, rows);
       const seconds = (performance.now() - began) / 1000;
       results.push({
         nodes,
