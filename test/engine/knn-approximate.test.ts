@@ -186,6 +186,14 @@ describe('findKnn', () => {
     assert.deepEqual(graph.ids, (await buildKnn(features, { k: 5, threads: 1 })).ids);
   });
 
+  it('is approximate for large sets', async () => {
+    const features = faces(17_500, 16);
+    const { method, graph, recall } = await findKnn(features, { k: 1, threads: 2 });
+    assert.equal(method, 'ivf');
+    assert.ok(recall >= 0.99);
+    assert.ok(agreement(graph, await buildKnn(features, { k: 1, threads: 2 })) > 0.98);
+  });
+
   it('refuses a k and a recall that cannot be', async () => {
     const features = faces(50, 16);
     await assert.rejects(findKnn(features, { k: 50, method: 'ivf' }), { code: 'BAD_USAGE', message: /^k is 50/ });
@@ -231,5 +239,15 @@ describe('method hnsw', async () => {
     const share = agreement(graph, exact);
     assert.ok(share > 0.94 && Math.abs(share - recall) < 0.02, `measured ${recall}, is ${share}`);
     assertContract(graph, features);
+  });
+
+  it('tries again with more effort, and at last exactly, until the recall is met', { skip: missing }, async () => {
+    const features = bundle(4000, 96, 10);
+    const notices: string[] = [];
+    const onNotice = (notice: string) => notices.push(notice);
+    const found = await findKnn(features, { k: 10, threads: 2, method: 'hnsw', minRecall: 0.9999, onNotice });
+    assert.match(notices[0], /^test rows: hnsw found 0\.\d{4} of the neighbours, expected 0\.9999: trying again/);
+    assert.equal(found.attempts, notices.length + 1);
+    assert.ok(found.recall >= 0.9999);
   });
 });
