@@ -9,14 +9,16 @@ import { readKnn } from '../io/knn.js';
 import { writeLabelText } from '../io/labels.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
+import { itemBytes } from '../io/numbers.js';
 import { checkWritableDirectory, writeJson, writeTogether } from '../io/output-file.js';
+import { readAhead } from '../io/read-ahead.js';
 import type { Precision } from '../memory/row-store.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
 import { expectedEdges } from './expected-edges.js';
 import { type FeatureSource, locateSource, shapeOf } from './feature-source.js';
-import { type MemoryPlan, planMemory } from './memory-plan.js';
+import { availableBytes, type MemoryPlan, planMemory } from './memory-plan.js';
 import { defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
 import { WorkDir, workHeader } from './work-dir.js';
 
@@ -142,7 +144,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
   try {
     const graph = await timed('read', () => findGraph(options, features, columns));
-    const layout = await timed('order', () => run.layOut(graph));
+    const layout = await timed('order', () => whileReadingAhead(features, plan, () => run.layOut(graph)));
     run.load({ features, layout, uniteFrom });
     await run.buildEdges();
     await run.embedNodes();
@@ -285,6 +287,24 @@ async function findGraph(options: LabelOptions, features: MatrixLocation, column
     );
   }
   return options.knn;
+}
+
+/**
+ * Does what leaves threads and the disk idle, and meanwhile reads features that come next, as many as memory has room for
+ * beside the plan.
+ */
+async function whileReadingAhead<T>(features: MatrixLocation, plan: MemoryPlan, work: () => Promise<T>): Promise<T> {
+  if (features.kind === 'memory') return work();
+  const { path, offset, rowCount, dim, type } = features;
+  const controller = new AbortController();
+  const room = Math.max(0, availableBytes() - plan.memoryBytes);
+  const ahead = readAhead(path, offset, Math.min(room, rowCount * dim * itemBytes(type)), controller.signal);
+  try {
+    return await work();
+  } finally {
+    controller.abort();
+    await ahead;
+  }
 }
 
 function countClusters(labels: Int32Array) {

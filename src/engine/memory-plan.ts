@@ -122,7 +122,7 @@ function checkDisk({ diskBytes, precision }: MemoryPlan, workDir: string): void 
 }
 
 /** What the machine, or the container that the process is in, has free. */
-function availableBytes(): number {
+export function availableBytes(): number {
   const constrained = process.constrainedMemory?.() ?? 0;
   const left =
     constrained > 0 && constrained < Number.MAX_SAFE_INTEGER ? constrained - process.memoryUsage.rss() : Infinity;
