@@ -6,7 +6,7 @@ import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { plantKnn } from '../src/graph/knn-planted.js';
 import { SyntheticSet } from '../src/graph/synthetic-set.js';
 
-startWorker(async () => undefined);
+await startWorker(async () => undefined);
 
 export default async function run({ set, k, cancel }: PlantTask): Promise<KnnGraph> {
   try {

@@ -5,11 +5,11 @@ import { type CellResult, type CellTask, createCellSearch } from '../src/engine/
 import { startWorker } from '../src/engine/worker-start.js';
 import { rethrowPortable } from '../src/errors.js';
 
-const starting = startWorker(createCellSearch);
+const started = await startWorker(createCellSearch);
 
 export default async function run(task: CellTask): Promise<CellResult> {
   try {
-    return await (await starting)(task);
+    return await started()(task);
   } catch (error) {
     rethrowPortable(error);
   }

@@ -5,11 +5,11 @@ import { createHnsw, type HnswTask } from '../src/engine/knn-hnsw.js';
 import { startWorker } from '../src/engine/worker-start.js';
 import { rethrowPortable } from '../src/errors.js';
 
-const starting = startWorker(createHnsw);
+const started = await startWorker(createHnsw);
 
 export default async function run(task: HnswTask): Promise<unknown> {
   try {
-    return await (await starting)(task);
+    return await started()(task);
   } catch (error) {
     rethrowPortable(error);
   }

@@ -5,11 +5,11 @@ import { createBlockSearch, type KnnTask } from '../src/engine/knn-blocks.js';
 import { startWorker } from '../src/engine/worker-start.js';
 import { rethrowPortable } from '../src/errors.js';
 
-const starting = startWorker(createBlockSearch);
+const started = await startWorker(createBlockSearch);
 
 export default async function run(task: KnnTask): Promise<void> {
   try {
-    await (await starting)(task);
+    await started()(task);
   } catch (error) {
     rethrowPortable(error);
   }

@@ -3,7 +3,7 @@ import { type LimitTask, probe } from '../src/engine/limit-probes.js';
 import { startWorker } from '../src/engine/worker-start.js';
 import { rethrowPortable } from '../src/errors.js';
 
-startWorker(async () => undefined);
+await startWorker(async () => undefined);
 
 export default async function run(task: LimitTask): Promise<unknown> {
   try {

@@ -13,7 +13,7 @@ import { NaanError, rethrowPortable } from '../src/errors.js';
 import { factor } from '../src/model/factored.js';
 import { isConcat, isPairwise } from '../src/model/model.js';
 
-const starting = startWorker(async (data: ShardWorkerData) => {
+const started = await startWorker(async (data: ShardWorkerData) => {
   const worker = Atomics.add(data.tickets, 0, 1) % data.threads;
   return new ShardRunner(await startHead(data, worker), worker);
 });
@@ -34,7 +34,7 @@ async function startHead(data: ShardWorkerData, worker: number): Promise<HeadSta
 
 export default async function run(task: ShardTask | GraphTask): Promise<unknown> {
   try {
-    return 'task' in task ? runGraphTask(task) : await (await starting).run(task);
+    return 'task' in task ? runGraphTask(task) : await started().run(task);
   } catch (error) {
     rethrowPortable(error);
   }

@@ -5,13 +5,13 @@ import { runStages } from '../src/training/stage-loop.js';
 import type { TrainingWorkerData } from '../src/training/training-engine.js';
 import type { StepTask } from '../src/training/workbench.js';
 
-const starting = startWorker(async ({ context, control, tickets }: TrainingWorkerData) => ({
+const started = await startWorker(async ({ context, control, tickets }: TrainingWorkerData) => ({
   pass: await BlockPass.create(context, Atomics.add(tickets, 0, 1) % context.sizes.threads),
   control,
 }));
 
 export default async (task: StepTask): Promise<void> => {
-  const { pass, control } = await starting;
+  const { pass, control } = started();
   pass.open(task);
   await runStages(pass, task.update ? stages : forwardStages, control);
 };

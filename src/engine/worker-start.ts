@@ -11,13 +11,21 @@ export interface WorkerStart {
 }
 
 /**
- * Called once, by the module of a worker, with what to do before the first task and the `workerData` of the pool.
- * A start that fails rejects here and in whoever awaits it, not on its own, so that it fails the first task.
+ * Called once by the module of a worker, which awaits it before it ends: a thread without a task sleeps without turning
+ * its event loop, so that what a start still waited for would not come before the first task, or ever. `start` is given
+ * the `workerData` of the pool. What it made is had by calling what this returns, in a task: a start that failed throws
+ * there, so that it fails the first task.
  */
-export function startWorker<Data, Started>(start: (data: Data) => Promise<Started>): Promise<Started> {
+export async function startWorker<Data, Started>(start: (data: Data) => Promise<Started>): Promise<() => Started> {
   const { data, starting } = workerData as WorkerStart;
-  const started = start(data as Data);
-  const settled = () => void Atomics.sub(starting, 0, 1);
-  started.then(settled, settled);
-  return started;
+  try {
+    const started = await start(data as Data);
+    return () => started;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  } finally {
+    Atomics.sub(starting, 0, 1);
+  }
 }

@@ -1,4 +1,5 @@
 /** A pool worker that fails as its task says. */
+import { setTimeout } from 'node:timers/promises';
 import { startWorker } from '../../src/engine/worker-start.js';
 import { NaanError, rethrowPortable } from '../../src/errors.js';
 
@@ -12,10 +13,10 @@ export interface FlakyTask {
 }
 
 /** [0]: threads that began to start, [1]: those that came to the end of it. */
-void startWorker(async (starts: Int32Array | undefined) => {
+await startWorker(async (starts: Int32Array | undefined) => {
   if (starts === undefined) return;
   Atomics.add(starts, 0, 1);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  await setTimeout(50);
   Atomics.add(starts, 1, 1);
 });
 

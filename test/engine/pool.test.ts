@@ -54,7 +54,7 @@ describe('Pool', () => {
     assert.ok(attempts.includes(0));
   });
 
-  it('ends no thread that is still starting', async () => {
+  it('lets every thread start that is still starting, though no task comes', async () => {
     const starts = new Int32Array(new SharedArrayBuffer(8));
     await new Pool({ worker, threads: 2, workerData: starts }).close();
     assert.deepEqual([...starts], [2, 2]);

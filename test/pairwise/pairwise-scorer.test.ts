@@ -7,7 +7,6 @@ import { expectedTensors, featureCount, type PairwiseConfig, type PairwiseModel 
 import { mlpLogits, roundParameters, sigmoid } from '../../src/pairwise/mlp.js';
 import { PairwiseMlp } from '../../src/pairwise/pairwise-mlp.js';
 import { allocatePairwiseJob, PairwiseScorer, scorePairwise } from '../../src/pairwise/pairwise-scorer.js';
-import { quantiseScore } from '../../src/pairwise/score-features.js';
 import * as literal from './literal.js';
 
 function randomModel(next: () => number, shape: Partial<PairwiseConfig> = {}): PairwiseModel {
@@ -63,8 +62,7 @@ test('scores follow from features round by round', async () => {
       const model = randomModel(next, { rounds: 2 });
       const given = literal.neighbourLists(lists, 21, order);
       const edges = literal.edgesOf(given, 20, order);
-      const scores = await scorePairwise(model, given, edges);
-      const first = await scorePairwise({ ...model, config: { ...model.config, rounds: 1 } }, given, edges);
+      const [first, scores] = await inRanges(model, given, edges, next);
       const expect = (score: number, round: number, features: number[], what: string) => {
         const logit = mlpLogits(roundParameters(model, round), Float32Array.from(features))[0];
         // Sums in float32 of up to hundreds.
@@ -73,8 +71,8 @@ test('scores follow from features round by round', async () => {
       const byPair = Array.from({ length: nodeCount }, () => new Map<number, number>());
       literal.eachEdge(edges, order, (e, a, b) => {
         expect(first[e], 0, literal.structuralFeatures(lists, 20, a, b), `edge ${a}, ${b}`);
-        byPair[a].set(b, quantiseScore(first[e]));
-        byPair[b].set(a, quantiseScore(first[e]));
+        byPair[a].set(b, first[e]);
+        byPair[b].set(a, first[e]);
       });
       literal.eachEdge(edges, order, (e, a, b) => {
         const structure = literal.structuralFeatures(lists, 20, a, b);
@@ -92,7 +90,9 @@ test('ranges, their order and the numbering of nodes change no bit', async () =>
       const scoresByPair = async (order: Int32Array, scattered: boolean) => {
         const given = literal.neighbourLists(lists, 21, order);
         const edges = literal.edgesOf(given, 20, order);
-        const scores = scattered ? await inRanges(model, given, edges, next) : await scorePairwise(model, given, edges);
+        const scores = scattered
+          ? (await inRanges(model, given, edges, next)).at(-1)!
+          : await scorePairwise(model, given, edges);
         const byPair = new Map<number, number>();
         literal.eachEdge(edges, order, (e, a, b) => byPair.set(a * nodeCount + b, scores[e]));
         return [...byPair].sort(([x], [y]) => x - y);
@@ -105,13 +105,13 @@ test('ranges, their order and the numbering of nodes change no bit', async () =>
   );
 });
 
-/** All steps by two threads' worth of scorers, in ranges cut anywhere and taken from the last to the first. */
+/** Scores of each round: all steps by two threads' worth of scorers, in ranges cut anywhere, from the last to the first. */
 async function inRanges(
   model: PairwiseModel,
   lists: ReturnType<typeof literal.neighbourLists>,
   edges: ReturnType<typeof literal.edgesOf>,
   next: () => number,
-): Promise<Float32Array> {
+): Promise<Float32Array[]> {
   const job = allocatePairwiseJob(lists, edges, reverseEdges(edges), model.config.k);
   const scorers = [await PairwiseScorer.create(model, job), await PairwiseScorer.create(model, job)];
   const ranges = (count: number) => {
@@ -119,16 +119,16 @@ async function inRanges(
     return [2, 1, 0].map((i) => [cuts[i], cuts[i + 1], i % 2] as const);
   };
   for (const [start, end, i] of ranges(edges.nodeCount)) scorers[i].summariseLists(start, end);
+  const rounds = Array.from({ length: model.config.rounds }, () => new Float32Array(edges.targets.length));
   let previous = new Float32Array(edges.targets.length);
-  let scores = new Float32Array(edges.targets.length);
-  for (let round = 0; round < model.config.rounds; round++) {
-    [previous, scores] = [scores, previous];
+  for (const [round, scores] of rounds.entries()) {
     for (const [start, end, i] of ranges(edges.nodeCount)) scorers[i].summariseScores(previous, start, end);
     for (const [first, until, i] of ranges(scores.length))
       await scorers[i].score(round, first, until, previous, scores);
+    previous = scores;
   }
   for (const scorer of scorers) await scorer.release();
-  return scores;
+  return rounds;
 }
 
 test('lists that are too short, or of other nodes, are refused', async () => {
