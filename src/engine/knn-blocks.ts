@@ -30,6 +30,8 @@ export type KnnTask =
 const largestBlock = 1024;
 const smallestBlock = 64;
 const wantedBlocks = 24;
+/** Columns of a block that are multiplied at once: their similarities to 1024 rows stay in a second-level cache of 1 MiB. */
+const stripColumns = 192;
 
 /** Depends on n alone, so that the grid of tiles, and with it every bit of the result, is the same for any threads. */
 export function blockCountFor(rowCount: number): number {
@@ -61,13 +63,13 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
   const { rowCount, dim } = rows;
   const k = lists.dim / 2;
   const capacity = Math.ceil(rowCount / blockCount);
-  const arena = new Arena(4 * (2 * capacity * (dim + 2 * k) + capacity * capacity + capacity + 30));
+  const arena = new Arena(4 * (2 * capacity * (dim + 2 * k) + (capacity + 1) * stripColumns + 30));
   const kernels = loadKernels(arena);
   const products = await InnerProducts.create(dim);
   const side = () => ({ rows: arena.float32(capacity * dim), lists: arena.float32(capacity * 2 * k) });
   const [left, right] = [side(), side()];
-  const similarities = arena.float32(capacity * capacity + 15);
-  const leastOfColumn = arena.float32(capacity + 15);
+  const similarities = arena.float32(capacity * stripColumns + 15);
+  const leastOfColumn = arena.float32(stripColumns + 15);
   const ids = new Int32Array(capacity * k);
 
   function blockAt(index: number): Range {
@@ -84,12 +86,17 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
       load(rows, b, right.rows);
       load(lists, b, right.lists);
     }
-    await products.run(a.count, b.count, left.rows, other.rows, similarities);
-    if (self) for (let i = 0; i < a.count; i++) similarities[i * a.count + i] = Number.NaN;
-    kernels.offerTile({
-      ...{ rows: a.count, columns: b.count, similarities, k, firstRow: a.start, firstColumn: b.start },
-      ...{ rowLists: left.lists, columnLists: self ? undefined : right.lists, leastOfColumn },
-    });
+    const strips = Math.ceil(b.count / stripColumns);
+    for (let strip = 0; strip < strips; strip++) {
+      const first = Math.floor((strip * b.count) / strips);
+      const columns = Math.floor(((strip + 1) * b.count) / strips) - first;
+      await products.run(a.count, columns, left.rows, other.rows.subarray(first * dim), similarities);
+      if (self) for (let j = 0; j < columns; j++) similarities[(first + j) * columns + j] = Number.NaN;
+      kernels.offerTile({
+        ...{ rows: a.count, columns, similarities, k, firstRow: a.start, firstColumn: b.start + first },
+        ...{ rowLists: left.lists, columnLists: self ? undefined : right.lists.subarray(first * 2 * k), leastOfColumn },
+      });
+    }
     store(left.lists, lists, a);
     if (!self) store(right.lists, lists, b);
   }
