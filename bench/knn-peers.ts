@@ -6,6 +6,7 @@
  * sweep that finds the effort is free.
  *
  *     node dist/bench/knn-peers.js --threads 2 --repeat 3
+ *     node dist/bench/knn-peers.js --only exact --exact-nodes 100000 --exact-k 20
  *
  * Needs /usr/bin/python3 with faiss (Debian: python3-faiss, which is built for any x86-64 and multiplies by OpenBLAS).
  */
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     'min-recall': { type: 'string', default: '0.99' },
     threads: { type: 'string', default: String(availableParallelism()) },
     repeat: { type: 'string', default: '3' },
+    only: { type: 'string' },
   },
 });
 const dim = Number(values.dim);
@@ -52,14 +54,15 @@ interface Outcome {
 const folder = mkdtempSync(join(tmpdir(), 'naan-bench-'));
 try {
   const exact = await compareExact(Number(values['exact-nodes']), Number(values['exact-k']));
-  const approximate = await compareApproximate(Number(values.nodes), Number(values.k));
+  const approximate =
+    values.only === 'exact' ? undefined : await compareApproximate(Number(values.nodes), Number(values.k));
   const figures = { question: 'kNN graphs beside faiss: seconds for all rows, in one run', dim, threads };
-  report('knn-peers', { ...figures, exact, approximate });
+  report(approximate ? 'knn-peers' : 'knn-exact-peers', { ...figures, exact, approximate });
   console.log(
     `\nall on ${threads} threads (faiss: OMP_NUM_THREADS=${threads}); × is the peer's time over that of naan`,
   );
   console.table(rowsOf(exact.results));
-  console.table(rowsOf(approximate.results));
+  if (approximate) console.table(rowsOf(approximate.results));
 } finally {
   rmSync(folder, { recursive: true });
 }
