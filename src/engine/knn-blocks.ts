@@ -23,9 +23,13 @@ export interface KnnJob {
 }
 
 /** Compare blocks a ≤ b, or write the finished lists of a block into the graph. */
-export type KnnTask =
-  | { readonly kind: 'compare'; readonly a: number; readonly b: number }
-  | { readonly kind: 'finish'; readonly block: number };
+export type KnnTask = PairTask | { readonly kind: 'finish'; readonly block: number };
+
+export interface PairTask {
+  readonly kind: 'compare';
+  readonly a: number;
+  readonly b: number;
+}
 
 const largestBlock = 1024;
 const smallestBlock = 64;
@@ -40,9 +44,9 @@ export function blockCountFor(rowCount: number): number {
 }
 
 /** Rounds of pairs a ≤ b of blocks: every pair once, and no block twice in a round (a + b ≡ round, modulo P). */
-export function* pairRounds(blockCount: number): Generator<KnnTask[]> {
+export function* pairRounds(blockCount: number): Generator<PairTask[]> {
   for (let round = 0; round < blockCount; round++) {
-    const tasks: KnnTask[] = [];
+    const tasks: PairTask[] = [];
     for (let a = 0; a < blockCount; a++) {
       const b = (round - a + blockCount) % blockCount;
       if (a <= b) tasks.push({ kind: 'compare', a, b });
@@ -51,9 +55,15 @@ export function* pairRounds(blockCount: number): Generator<KnnTask[]> {
   }
 }
 
-interface Range {
+export interface Range {
   readonly start: number;
   readonly count: number;
+}
+
+/** Part `index` of 0..count − 1 cut into `parts` of almost equal size. */
+export function part(index: number, count: number, parts: number): Range {
+  const start = Math.floor((index * count) / parts);
+  return { start, count: Math.floor(((index + 1) * count) / parts) - start };
 }
 
 export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) => Promise<void>> {
@@ -72,10 +82,7 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
   const leastOfColumn = arena.float32(stripColumns + 15);
   const ids = new Int32Array(capacity * k);
 
-  function blockAt(index: number): Range {
-    const start = Math.floor((index * rowCount) / blockCount);
-    return { start, count: Math.floor(((index + 1) * rowCount) / blockCount) - start };
-  }
+  const blockAt = (index: number) => part(index, rowCount, blockCount);
 
   async function compare(a: Range, b: Range): Promise<void> {
     const self = a.start === b.start;
@@ -88,8 +95,7 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
     }
     const strips = Math.ceil(b.count / stripColumns);
     for (let strip = 0; strip < strips; strip++) {
-      const first = Math.floor((strip * b.count) / strips);
-      const columns = Math.floor(((strip + 1) * b.count) / strips) - first;
+      const { start: first, count: columns } = part(strip, b.count, strips);
       await products.run(a.count, columns, left.rows, other.rows.subarray(first * dim), similarities);
       if (self) for (let j = 0; j < columns; j++) similarities[(first + j) * columns + j] = Number.NaN;
       kernels.offerTile({
@@ -128,4 +134,20 @@ export function store(from: Float32Array, to: SharedRows, { start, count }: Rang
 
 function bytesOf(view: Float32Array): Buffer {
   return Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+}
+
+/** The same for rows that are bytes: four of them a value. */
+export function loadBytes(from: SharedRows, start: number, count: number, to: Uint8Array): void {
+  const stride = from.dim * 4;
+  from.eachRun(start, count, ({ buffer, byteOffset, byteLength }, first) => {
+    to.set(new Uint8Array(buffer, byteOffset, byteLength), (first - start) * stride);
+  });
+}
+
+export function storeBytes(from: Uint8Array, to: SharedRows, start: number, count: number): void {
+  const stride = to.dim * 4;
+  to.eachRun(start, count, ({ buffer, byteOffset, byteLength }, first) => {
+    const at = (first - start) * stride;
+    new Uint8Array(buffer, byteOffset, byteLength).set(from.subarray(at, at + byteLength));
+  });
 }

@@ -13,7 +13,7 @@ import { Arena } from '../kernels/arena.js';
 import { WholeProducts, wholeZero } from '../kernels/gemm.js';
 import { listedIds, loadKernels } from '../kernels/kernels.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
-import { load, store } from './knn-blocks.js';
+import { load, loadBytes, store, storeBytes } from './knn-blocks.js';
 import { Refiner } from './knn-refine.js';
 import { createSampleSearch, type Neighbours } from './knn-sample.js';
 import { type Sketch, Sketcher } from './knn-sketch.js';
@@ -350,19 +350,4 @@ function longer(values: Uint32Array, length: number): Uint32Array<ArrayBuffer> {
   const copy = new Uint32Array(length);
   copy.set(values);
   return copy;
-}
-
-function loadBytes(from: SharedRows, start: number, count: number, to: Uint8Array): void {
-  const stride = from.dim * 4;
-  from.eachRun(start, count, ({ buffer, byteOffset, byteLength }, first) => {
-    to.set(new Uint8Array(buffer, byteOffset, byteLength), (first - start) * stride);
-  });
-}
-
-function storeBytes(from: Uint8Array, to: SharedRows, start: number, count: number): void {
-  const stride = to.dim * 4;
-  to.eachRun(start, count, ({ buffer, byteOffset, byteLength }, first) => {
-    const at = (first - start) * stride;
-    new Uint8Array(buffer, byteOffset, byteLength).set(from.subarray(at, at + byteLength));
-  });
 }

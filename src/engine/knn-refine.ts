@@ -15,6 +15,8 @@ export class Refiner {
   readonly rowsAtOnce: number;
   /** [rowsAtOnce × L] ids of candidates, none the row itself and none twice, then −1: filled by the caller. */
   readonly candidates: Int32Array;
+  /** The k-th cosine of each row last written; −Infinity of one that had fewer. */
+  readonly leastKept: Float32Array;
   private readonly width: number;
   private readonly halo: Halo;
   private readonly local: Float32Array;
@@ -33,6 +35,7 @@ export class Refiner {
     const localRows = Math.min(this.rowsAtOnce * this.width, rowCount);
     const arena = new Arena(4 * (localRows * dim + 2 * this.rowsAtOnce * this.width));
     this.candidates = new Int32Array(this.rowsAtOnce * candidateCount);
+    this.leastKept = new Float32Array(this.rowsAtOnce);
     this.halo = new Halo(rowCount, localRows);
     this.local = arena.float32(localRows * dim);
     this.lists = arena.int32(this.rowsAtOnce * this.width);
@@ -58,8 +61,10 @@ export class Refiner {
     const short: number[] = [];
     for (let i = 0; i < ids.length; i++) {
       const found = this.candidates.subarray(i * candidateCount, (i + 1) * candidateCount);
-      const count = sortByCosine(found, this.cosines.subarray(i * width + 1, (i + 1) * width));
+      const cosines = this.cosines.subarray(i * width + 1, (i + 1) * width);
+      const count = sortByCosine(found, cosines);
       if (count < k) short.push(ids[i]);
+      this.leastKept[i] = count < k ? Number.NEGATIVE_INFINITY : cosines[k - 1];
       const start = ids[i] * graph.width;
       graph.ids[start] = ids[i];
       graph.ids.set(found.subarray(0, k), start + 1);

@@ -96,7 +96,7 @@ export function recallOf(graph: KnnGraph, rows: SharedRows, exact: readonly Neig
   return hits / wanted;
 }
 
-function dot(a: Float32Array, b: Float32Array): number {
+export function dot(a: Float32Array, b: Float32Array): number {
   let sum = 0;
   for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
   return sum;

@@ -116,6 +116,20 @@ export interface OfferPickedInput {
   readonly leastOfColumn: Float32Array;
 }
 
+/** Products of codes that become upper bounds; see assembly/bounds.ts. m rows, n columns. */
+export interface UpperBoundsInput {
+  readonly rows: number;
+  readonly columns: number;
+  /** [m × n] in and out. */
+  readonly sums: Float32Array;
+  /** [m]. */
+  readonly rowSteps: Float32Array;
+  readonly rowMargins: Float32Array;
+  /** [n]. */
+  readonly columnSteps: Float32Array;
+  readonly columnMargins: Float32Array;
+}
+
 export interface Kernels {
   readonly simd: SimdLevel;
   attend(input: AttendInput): void;
@@ -126,6 +140,7 @@ export interface Kernels {
   listDots(input: ListDotsInput): void;
   offerTile(input: OfferTileInput): void;
   offerPicked(input: OfferPickedInput): void;
+  upperBounds(input: UpperBoundsInput): void;
   /** Copies rows picked[0..count) of rows [· × rowBytes] to out; rowBytes is a multiple of 16. */
   pickRows(count: number, rowBytes: number, picked: Int32Array, rows: Uint8Array, out: Uint8Array): void;
   /** Puts lists [count × 2k] in order once all tiles were offered. */
@@ -136,6 +151,17 @@ export interface Kernels {
 export function listedIds(count: number, k: number, lists: Float32Array, out: Int32Array): void {
   const words = new Int32Array(lists.buffer, lists.byteOffset, 2 * count * k);
   for (let i = 0; i < count * k; i++) out[i] = ~words[2 * i];
+}
+
+/** Similarities in such lists: → out [count × k], −Infinity of an empty place. */
+export function listedSimilarities(count: number, k: number, lists: Float32Array, out: Float32Array): void {
+  const words = new Int32Array(lists.buffer, lists.byteOffset, 2 * count * k);
+  const bits = new Int32Array(out.buffer, out.byteOffset, count * k);
+  for (let i = 0; i < count * k; i++) {
+    const ordered = words[2 * i + 1];
+    if (ordered === 0) out[i] = Number.NEGATIVE_INFINITY;
+    else bits[i] = ordered < 0 ? ordered ^ 0x80000000 : ~ordered;
+  }
 }
 
 /** The modules that assembly/build.sh compiles. */
@@ -248,6 +274,17 @@ function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
         i.rowLists.byteOffset,
         i.columnLists.byteOffset,
         i.leastOfColumn.byteOffset,
+      );
+    },
+    upperBounds(i) {
+      wasm.upperBounds(
+        i.rows,
+        i.columns,
+        i.sums.byteOffset,
+        i.rowSteps.byteOffset,
+        i.rowMargins.byteOffset,
+        i.columnSteps.byteOffset,
+        i.columnMargins.byteOffset,
       );
     },
     pickRows(count, rowBytes, picked, rows, out) {

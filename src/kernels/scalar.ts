@@ -6,6 +6,7 @@ import type {
   OfferTileInput,
   PairScoresInput,
   RowDotsInput,
+  UpperBoundsInput,
 } from './kernels.js';
 
 export function attend(input: AttendInput): void {
@@ -102,6 +103,18 @@ export function offerPicked(input: OfferPickedInput): void {
       const similarity = similarities[i * columns + j];
       insertOnce(rowLists, picked[i] * k, k, keyOf(similarity, columnId));
       insertOnce(columnLists, j * k, k, keyOf(similarity, rowId));
+    }
+  }
+}
+
+export function upperBounds(input: UpperBoundsInput): void {
+  const { rows, columns, sums, rowSteps, rowMargins, columnSteps, columnMargins } = input;
+  const round = Math.fround;
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      const at = i * columns + j;
+      const scaled = round(sums[at] * round(rowSteps[i] * columnSteps[j]));
+      sums[at] = scaled + round(rowMargins[i] + columnMargins[j]);
     }
   }
 }

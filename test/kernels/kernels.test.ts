@@ -123,6 +123,23 @@ for (const [level, arena, kernels] of setups) {
       });
     }
 
+    it('upperBounds agrees with its scalar twin to the bit, any columns', () => {
+      for (const columns of [1, 3, 4, 7, 16, 33]) {
+        const next = random(columns);
+        const rows = 5;
+        const view = (count: number) => fill(arena.float32(count), next);
+        const input = {
+          ...{ rows, columns, sums: view(rows * columns) },
+          ...{ rowSteps: view(rows), rowMargins: view(rows) },
+          ...{ columnSteps: view(columns), columnMargins: view(columns) },
+        };
+        const twin = { ...input, sums: input.sums.slice() };
+        kernels.upperBounds(input);
+        scalar.upperBounds(twin);
+        assert.deepEqual(input.sums.slice(), twin.sums);
+      }
+    });
+
     it('rowDots reads one head of strided rows and writes one column', () => {
       const rows = fill(arena.float32(6 * 24), random(3));
       const vector = fill(arena.float32(12), random(4));

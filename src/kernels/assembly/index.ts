@@ -1,4 +1,5 @@
 export { attend } from './attend';
+export { upperBounds } from './bounds';
 export { listDots } from './list-dots';
 export { pairScores } from './pair-scores';
 export { pickRows, rowDots, rowNorms } from './rows';
