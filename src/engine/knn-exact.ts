@@ -62,13 +62,12 @@ export function checkK(k: number, features: MatrixLocation): void {
 
 /** `buildKnn` of unit vectors that lie in shared memory. */
 export async function searchExactly(rows: SharedRows, options: BuildKnnOptions): Promise<KnnGraph> {
-  if (options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
-  const candidates = await candidatesFor(rows, options.k);
+  const candidates = await candidatesFor(rows, options.k, options.signal);
   return candidates === undefined ? searchByCosines(rows, options) : searchByBounds(rows, options, candidates);
 }
 
 /** Candidates a row that will prove nearly all lists, as sampled rows say; undefined when they cost more than cosines. */
-export async function candidatesFor(rows: SharedRows, k: number): Promise<number | undefined> {
+export async function candidatesFor(rows: SharedRows, k: number, signal?: AbortSignal): Promise<number | undefined> {
   const { rowCount, dim } = rows;
   const most = Math.min(rowCount - 1, 8 * k + 64, Math.floor((rowCount * dim) / columnsEach));
   if (most <= k) return undefined;
@@ -87,6 +86,7 @@ export async function candidatesFor(rows: SharedRows, k: number): Promise<number
   const search = await createSampleSearch({ rows: rows.handle(), k: most });
   const needed: number[] = [];
   for (const [p, portion] of queries.entries()) {
+    if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
     const { ids } = await search(portion);
     for (let i = 0; i < portion.length; i++) {
       const own = rows.row(portion[i]);
