@@ -102,6 +102,6 @@ export function attend(
 // @ts-expect-error: decorator
 @inline
 function finish(sum: v128, bias: usize, scales: v128, accumulate: bool, out: usize): void {
-  const value = f32x4.mul(f32x4.max(f32x4.add(sum, v128.load(bias)), f32x4.splat(0)), scales);
+  const value = f32x4.mul(f32x4.pmax(f32x4.add(sum, v128.load(bias)), f32x4.splat(0)), scales);
   v128.store(out, accumulate ? f32x4.add(v128.load(out), value) : value);
 }

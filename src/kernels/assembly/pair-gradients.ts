@@ -48,10 +48,10 @@ export function pairGradients(
           const y0 = f32x4.add(x0, v128.load(v)), y1 = f32x4.add(x1, v128.load(v, 16));
           p0 = f32x4.add(p0, v128.and(f32x4.gt(y0, zero), delta));
           p1 = f32x4.add(p1, v128.and(f32x4.gt(y1, zero), delta));
-          up0 = madd(delta, f32x4.max(y0, zero), up0);
-          up1 = madd(delta, f32x4.max(y1, zero), up1);
-          down0 = madd(delta, f32x4.min(y0, zero), down0);
-          down1 = madd(delta, f32x4.min(y1, zero), down1);
+          up0 = madd(delta, f32x4.pmax(y0, zero), up0);
+          up1 = madd(delta, f32x4.pmax(y1, zero), up1);
+          down0 = madd(delta, f32x4.pmin(y0, zero), down0);
+          down1 = madd(delta, f32x4.pmin(y1, zero), down1);
         }
         finish(p0, all, positive + c, negative + c, target + c);
         finish(p1, all, positive + c + 16, negative + c + 16, target + c + 16);
@@ -68,8 +68,8 @@ export function pairGradients(
           const delta = v128.load32_splat(deltas + at);
           const y = f32x4.add(x, v128.load(other + <usize>load<i32>(index + at) * rowBytes + c));
           p = f32x4.add(p, v128.and(f32x4.gt(y, zero), delta));
-          up = madd(delta, f32x4.max(y, zero), up);
-          down = madd(delta, f32x4.min(y, zero), down);
+          up = madd(delta, f32x4.pmax(y, zero), up);
+          down = madd(delta, f32x4.pmin(y, zero), down);
         }
         finish(p, all, positive + c, negative + c, target + c);
         addTo(sums + c, up);

@@ -50,14 +50,14 @@ export function pairScores(
         const x1 = f32x4.add(x, v128.load(v1 + c));
         const x2 = f32x4.add(x, v128.load(v2 + c));
         const x3 = f32x4.add(x, v128.load(v3 + c));
-        p0 = madd(w, f32x4.max(x0, zero), p0);
-        n0 = madd(ws, f32x4.min(x0, zero), n0);
-        p1 = madd(w, f32x4.max(x1, zero), p1);
-        n1 = madd(ws, f32x4.min(x1, zero), n1);
-        p2 = madd(w, f32x4.max(x2, zero), p2);
-        n2 = madd(ws, f32x4.min(x2, zero), n2);
-        p3 = madd(w, f32x4.max(x3, zero), p3);
-        n3 = madd(ws, f32x4.min(x3, zero), n3);
+        p0 = madd(w, f32x4.pmax(x0, zero), p0);
+        n0 = madd(ws, f32x4.pmin(x0, zero), n0);
+        p1 = madd(w, f32x4.pmax(x1, zero), p1);
+        n1 = madd(ws, f32x4.pmin(x1, zero), n1);
+        p2 = madd(w, f32x4.pmax(x2, zero), p2);
+        n2 = madd(ws, f32x4.pmin(x2, zero), n2);
+        p3 = madd(w, f32x4.pmax(x3, zero), p3);
+        n3 = madd(ws, f32x4.pmin(x3, zero), n3);
       }
       const gap = gaps + ((<usize>e) << 2);
       store<f32>(gap, horizontalSum(f32x4.add(p0, n0)) + bias);
@@ -70,8 +70,8 @@ export function pairScores(
         n0 = zero;
       for (let c: usize = 0; c < rowBytes; c += 16) {
         const x0 = f32x4.add(v128.load(u + c), v128.load(v0 + c));
-        p0 = madd(v128.load(positive + c), f32x4.max(x0, zero), p0);
-        n0 = madd(v128.load(negative + c), f32x4.min(x0, zero), n0);
+        p0 = madd(v128.load(positive + c), f32x4.pmax(x0, zero), p0);
+        n0 = madd(v128.load(negative + c), f32x4.pmin(x0, zero), n0);
       }
       store<f32>(gaps + ((<usize>e) << 2), horizontalSum(f32x4.add(p0, n0)) + bias);
       e += 1;

@@ -1,5 +1,5 @@
 /** Small reductions over rows. */
-import { horizontalSum, madd } from './simd';
+import { dot, horizontalSum, madd } from './simd';
 
 /** Squared Euclidean norm of each row: rows f32 [n × d], any d → out f32 [n]. */
 export function rowNorms(count: i32, dim: i32, rows: usize, out: usize): void {
@@ -43,10 +43,7 @@ export function rowDots(
   const rowBytes = (<usize>stride) << 2;
   const columnBytes = (<usize>dim) << 2;
   for (let i = 0; i < count; i++) {
-    const row = rows + <usize>i * rowBytes;
-    let sum = f32x4.splat(0);
-    for (let c: usize = 0; c < columnBytes; c += 16) sum = madd(v128.load(row + c), v128.load(vector + c), sum);
-    store<f32>(out + ((<usize>i * outStride) << 2), horizontalSum(sum));
+    store<f32>(out + ((<usize>i * outStride) << 2), dot(rows + <usize>i * rowBytes, vector, columnBytes));
   }
 }
 

@@ -54,7 +54,7 @@ export function weightedRows(
     }
     if (bias) {
       for (let c: usize = 0; c < columnBytes; c += 16) {
-        v128.store(target + c, f32x4.max(f32x4.add(v128.load(target + c), v128.load(bias + c)), zero));
+        v128.store(target + c, f32x4.pmax(f32x4.add(v128.load(target + c), v128.load(bias + c)), zero));
       }
     }
   }
