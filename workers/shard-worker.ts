@@ -1,16 +1,12 @@
 /**
  * Thread entry of the labelling engine: starts a back-end once, then runs the tasks it is given.
  */
-import { ConcatStages, tileCapacity } from '../src/engine/concat-stages.js';
-import { startWorkerBackend } from '../src/engine/device-backend.js';
 import { type GraphTask, runGraphTask } from '../src/engine/graph-tasks.js';
 import type { ShardTask } from '../src/engine/job.js';
-import { PairwiseStages } from '../src/engine/pairwise-stages.js';
 import type { ShardWorkerData } from '../src/engine/scoring-run.js';
 import { type HeadStages, ShardRunner } from '../src/engine/shard-runner.js';
 import { startWorker } from '../src/engine/worker-start.js';
 import { NaanError, rethrowPortable } from '../src/errors.js';
-import { factor } from '../src/model/factored.js';
 import { isConcat, isPairwise } from '../src/model/model.js';
 
 const started = await startWorker(async (data: ShardWorkerData) => {
@@ -21,9 +17,13 @@ const started = await startWorker(async (data: ShardWorkerData) => {
 async function startHead(data: ShardWorkerData, worker: number): Promise<HeadStages> {
   const { model, batch, k1, k2, backend, devices, simd } = data;
   if (isPairwise(model)) {
+    const { PairwiseStages } = await import('../src/engine/pairwise-stages.js');
     return new PairwiseStages(model, { batch, plain: backend?.backend === 'reference', simd }, worker);
   }
   if (!isConcat(model)) throw new NaanError('BAD_MODEL', 'the head of the model is not known');
+  const { ConcatStages, tileCapacity } = await import('../src/engine/concat-stages.js');
+  const { startWorkerBackend } = await import('../src/engine/device-backend.js');
+  const { factor } = await import('../src/model/factored.js');
   const factored = factor(model);
   return new ConcatStages(
     await startWorkerBackend(factored, tileCapacity(batch, k1, k2), { devices, otherwise: backend, simd, worker }),

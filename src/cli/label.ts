@@ -1,27 +1,34 @@
 import { type LabelResult, label } from '../engine/label.js';
 import { describePlan, type MemoryPlan } from '../engine/memory-plan.js';
-import { RunMetrics } from '../metrics/run-metrics.js';
-import { serveMetrics } from '../metrics/server.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
 export const run: Run<'label'> = async (values, { signal, onProgress, log, tell, origins }) => {
   const { metricsPort, ...options } = values;
-  const metrics = metricsPort === undefined ? undefined : new RunMetrics();
-  const server = metrics && (await serveMetrics(metrics.registry, metricsPort ?? 0));
-  if (server) tell(`metrics at ${server.url}`);
+  const watched = metricsPort === undefined ? undefined : await startMetrics(metricsPort ?? 0);
+  if (watched) tell(`metrics at ${watched.server.url}`);
   try {
     const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
     const onNotice = (message: string) => log.warn(message);
     const result = await label({
       ...options,
-      ...{ signal, onProgress, onNotice, onPlan, observer: metrics, optionSources: origins },
+      ...{ signal, onProgress, onNotice, onPlan, observer: watched?.metrics, optionSources: origins },
     });
     return { json: result.summary, text: describe(result, values.out) };
   } finally {
-    server?.close();
+    watched?.server.close();
   }
 };
+
+/** Loaded when asked for, so that a run that nobody watches starts sooner. */
+async function startMetrics(port: number) {
+  const [{ RunMetrics }, { serveMetrics }] = await Promise.all([
+    import('../metrics/run-metrics.js'),
+    import('../metrics/server.js'),
+  ]);
+  const metrics = new RunMetrics();
+  return { metrics, server: await serveMetrics(metrics.registry, port) };
+}
 
 function describe({ summary, partition, haloFactor, calibrated }: LabelResult, out: string): string {
   const { nodes, edges, clusters, singletons, unlabelled, largest, threshold, seconds, peakRssBytes } = summary;

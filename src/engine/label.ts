@@ -20,7 +20,7 @@ import { expectedEdges } from './expected-edges.js';
 import { type FeatureSource, locateSource, shapeOf } from './feature-source.js';
 import { availableBytes, type MemoryPlan, planMemory } from './memory-plan.js';
 import { defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
-import { WorkDir, workHeader } from './work-dir.js';
+import type { WorkDir } from './work-dir.js';
 
 export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
   readonly features: FeatureSource;
@@ -144,6 +144,8 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
   try {
     const graph = await timed('read', () => findGraph(options, features, columns));
+    const inputs = options.out === undefined ? [] : describeInputs(options);
+    Promise.resolve(inputs).catch(() => {}); // of use, and awaited, when there is something to write
     const layout = await timed('order', () => whileReadingAhead(features, plan, () => run.layOut(graph)));
     run.load({ features, layout, uniteFrom });
     await run.buildEdges();
@@ -189,7 +191,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
             busyShare: busyShare(run),
           },
           plan,
-          inputs: describeInputs(options),
+          inputs: await inputs,
           model: { ...model.config },
           ...summary(),
         });
@@ -232,13 +234,14 @@ interface StoredRun {
 
 /** The work directory, with what its values depend on. */
 async function openWork(path: string, options: LabelOptions, run: StoredRun): Promise<WorkDir> {
+  const { WorkDir, workHeader } = await import('./work-dir.js');
   const { k1, k2, sampleHops, precision, model, nodes } = run;
   const identity: Record<string, unknown> = { k1, k2, sampleHops, backend: options.backend ?? 'auto' };
   if (options.provider !== undefined && options.provider !== 'auto') identity.provider = options.provider;
   if (options.precision !== undefined && options.precision !== 'auto') identity.precision = precision;
   for (const [name, input] of Object.entries({ features: options.features, knn: options.knn, model: options.model })) {
     if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} in memory, expected a file`);
-    identity[name] = digestFile(input).sampledSha256;
+    identity[name] = (await digestFile(input)).sampledSha256;
   }
   const shards = shardCount(nodes, { ...run, shards: options.shards });
   const header = workHeader({ identity, nodes, precision, shards, stages: keptStages(model) });
@@ -363,5 +366,5 @@ function describeOptions({ features, knn, model, out, backend, provider, batch, 
 
 function describeInputs({ features, knn, model }: LabelOptions) {
   const paths = [features, knn, model].filter((input) => typeof input === 'string');
-  return paths.map((path) => digestFile(path));
+  return Promise.all(paths.map(digestFile));
 }

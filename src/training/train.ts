@@ -143,8 +143,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const validation = options.validation ?? defaultsOf(head).validation;
   const path = out === undefined ? undefined : checkpointPath(out);
   const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
+  const inputs = await describeInputs(options);
   const hooksFor = (settings: object) => {
-    const identity = { head, dim, validation, ...settings, ...describeInputs(options) };
+    const identity = { head, dim, validation, ...settings, ...inputs };
     const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
     return { ...options, provenance, checkpoint: { path, identity, every, resume: options.resume === true } };
   };
@@ -177,7 +178,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       ...{ naan: version, node: process.version },
       options: { ...describeOptions(options), head, validation, ...settings },
       ...(options.optionSources && { optionSources: options.optionSources }),
-      inputs: describeInputs(options),
+      inputs,
       model: { ...model.config },
       ...summary,
       ...(judgement && { calibration: judgement.partitions }),
@@ -235,7 +236,7 @@ function describeOptions({ features, knn, labels, out }: TrainOptions) {
   return { features: named(features), knn: named(knn), ...(labels && { labels: named(labels) }), out };
 }
 
-function describeInputs({ features, knn, labels }: TrainOptions) {
-  const digest = (input: unknown) => (typeof input === 'string' ? digestFile(input) : undefined);
-  return { features: digest(features), knn: digest(knn), labels: digest(labels) };
+async function describeInputs({ features, knn, labels }: TrainOptions) {
+  const digest = async (input: unknown) => (typeof input === 'string' ? digestFile(input) : undefined);
+  return { features: await digest(features), knn: await digest(knn), labels: await digest(labels) };
 }
