@@ -413,14 +413,14 @@ export function keptStages({ config }: NaanModel): (readonly [HeadStage, number]
   return [['load', 0], ['similarities', 0], ...rounds];
 }
 
-/** Shards as asked for or, by default, enough of them that threads end a stage at nearly the same time. */
+/** Shards as asked for or, by default, enough of them, as many for each thread, that threads end a stage at nearly the same time. */
 export function shardCount(
   nodeCount: number,
   { shards = 'auto', threads, batch }: { shards?: number | 'auto' | undefined; threads: number; batch: number },
 ): number {
   if (shards !== 'auto') return Math.min(shards, nodeCount);
-  const wanted = Math.max(4 * threads, Math.ceil(nodeCount / nodesOfAShard));
-  return Math.max(1, Math.min(wanted, Math.ceil(nodeCount / batch)));
+  const ofAThread = Math.max(4, Math.ceil(nodeCount / nodesOfAShard / threads));
+  return Math.max(1, Math.min(ofAThread * threads, Math.ceil(nodeCount / batch)));
 }
 
 function sharedFloats(length: number): Float32Array {

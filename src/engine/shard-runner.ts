@@ -43,10 +43,10 @@ export class ShardRunner {
     const open = this.openJob(job);
     const { batch, finished } = job;
     const counted = counterOf(stage);
-    for (let start = shard.start + finished[shard.index]; start < shard.end; start += batch) {
+    for (let start = shard.start + finished[shard.index], end = start; start < shard.end; start = end) {
       if (Atomics.load(job.cancel, 0) !== 0) throw new NaanError('CANCELLED', 'cancelled');
       const began = performance.now();
-      const end = Math.min(start + batch, shard.end);
+      end = start + tileSize(shard.end - start, batch);
       await this.tile(stage, round, open, start, end, restore);
       finished[shard.index] = end - shard.start;
       if (counted) open.counters.add(this.worker, counted, end - start);
@@ -101,6 +101,11 @@ export class ShardRunner {
     }
     return this.open;
   }
+}
+
+/** As few tiles as hold the rest, of nearly the same size: a small one at the end would cost more than its part. */
+function tileSize(rest: number, batch: number): number {
+  return Math.ceil(rest / Math.ceil(rest / batch));
 }
 
 function reverseOf({ job: { head } }: OpenJob): ReverseEdges {
