@@ -5,6 +5,7 @@ import { countLinks, fillLinks } from './links.js';
 import { inInputOrder } from './partition.js';
 import type { Step } from './plan.js';
 import { climb, lowestOf, oversize } from './propagation.js';
+import { placesOfPairs, writePairs } from './sorted-pairs.js';
 import { flatten, unite } from './unite.js';
 import { labelTouched, weigh, whisper, whisperAgain, whisperRest } from './whispers.js';
 
@@ -12,7 +13,7 @@ const functions = [
   ...[unite, flatten, countLinks, fillLinks],
   ...[lowestOf, oversize, spanningEdges, climb],
   ...[weigh, whisper, whisperRest, whisperAgain, labelTouched],
-  ...[joinWithin, joinBetween, inInputOrder],
+  ...[joinWithin, joinBetween, inInputOrder, placesOfPairs, writePairs],
 ];
 const byName = new Map<string, Step['work']>(functions.map((work) => [work.name, work]));
 

@@ -2,7 +2,6 @@
  * Work on the graph as a whole, done by one worker so that the main thread stays free to tell about progress and to answer
  * signals.
  */
-import type { ScoredEdges } from '../cluster/scored-edges.js';
 import { runStep } from '../cluster/steps.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { localityOrder } from '../graph/locality-order.js';
@@ -29,20 +28,7 @@ export interface StepTask {
   readonly index: number;
 }
 
-export interface PairsTask {
-  readonly task: 'pairs';
-  readonly edges: ScoredEdges;
-  readonly order?: Int32Array;
-  readonly positions?: Int32Array;
-}
-
-/** Pairs a < b of input numbers, sorted by a, then b [E × 2], and their scores [E]. */
-export interface SortedPairs {
-  readonly pairs: Int32Array;
-  readonly scores: Float32Array;
-}
-
-export type GraphTask = LayOutTask | StepTask | PairsTask;
+export type GraphTask = LayOutTask | StepTask;
 
 export function runGraphTask(task: GraphTask): unknown {
   switch (task.task) {
@@ -50,8 +36,6 @@ export function runGraphTask(task: GraphTask): unknown {
       return layOut(task.graph, localityOrder(task.graph));
     case 'step':
       return runStep(task.name, task.input);
-    case 'pairs':
-      return sortedPairs(task);
   }
 }
 
@@ -65,26 +49,6 @@ export function layOut({ nodeCount, width, ids }: KnnGraph, order: Int32Array): 
     for (let c = 0; c < width; c++) moved[p * width + c] = ids[from + c] < 0 ? -1 : positions[ids[from + c]];
   }
   return { graph: { nodeCount, width, ids: moved }, order, positions };
-}
-
-/** Edges are keyed by a already. */
-function sortedPairs({ edges, order, positions }: PairsTask): SortedPairs {
-  const { nodeCount, offsets, targets, scores } = edges;
-  const pairs = sharedInts(2 * targets.length);
-  const sorted = new Float32Array(new SharedArrayBuffer(4 * targets.length));
-  let out = 0;
-  for (let a = 0; a < nodeCount; a++) {
-    const p = positions ? positions[a] : a;
-    const number = (e: number) => (order ? order[targets[e]] : targets[e]);
-    const row = Array.from({ length: offsets[p + 1] - offsets[p] }, (_, i) => offsets[p] + i);
-    row.sort((x, y) => number(x) - number(y));
-    for (const e of row) {
-      pairs[2 * out] = a;
-      pairs[2 * out + 1] = number(e);
-      sorted[out++] = scores[e];
-    }
-  }
-  return { pairs, scores: sorted };
 }
 
 function sharedInts(length: number): Int32Array {

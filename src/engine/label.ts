@@ -133,10 +133,10 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const uniteFrom = partition !== 'threshold' && ladder.start === 'all' ? Number.NEGATIVE_INFINITY : ladder.threshold;
 
   const columns = Math.max(k1, k2, sampleHops) + 1;
-  const { threads = availableParallelism(), batch = defaultBatch, workDir } = options;
+  const { threads = availableParallelism(), batch = defaultBatch, workDir, saveEdges } = options;
   const { rowCount: nodes, dim } = shapeOf(features);
   const edges = await expectedEdges(options.knn, nodes, sampleHops);
-  const plan = planMemory({ model, nodes, dim, columns, edges, partition, threads, batch }, options);
+  const plan = planMemory({ model, nodes, dim, columns, edges, partition, threads, batch, saveEdges }, options);
   options.onPlan?.(plan);
   const stored = { k1, k2, sampleHops, precision: plan.precision, model, nodes, threads, batch };
   const work = workDir === undefined ? undefined : await openWork(workDir, options, stored);

@@ -21,6 +21,8 @@ export interface PlanShape {
   readonly partition: Partition;
   readonly threads: number;
   readonly batch: number;
+  /** Edges are written as well: sorted pairs and their scores. */
+  readonly saveEdges?: boolean | undefined;
 }
 
 export interface PlanRequest {
@@ -71,7 +73,7 @@ export function describePlan({ parts, precision, rowsIn, memoryBytes, diskBytes,
 }
 
 function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'files', limitBytes: number): MemoryPlan {
-  const { model, nodes, dim, columns, edges, partition, threads, batch } = shape;
+  const { model, nodes, dim, columns, edges, partition, threads, batch, saveEdges } = shape;
   const { config } = model;
   const padded = Math.ceil(dim / 4) * 4;
   const concat = config.head === 'concat';
@@ -88,7 +90,8 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     rows: inMemory ? stores * nodes * rowBytes : 0,
     graph: graph + nodes * ofNodes,
     edges: edges * ofEdges + (inMemory ? structure : 0),
-    partition: partitionBytes(partition, nodes, edges, threads),
+    // What is written comes after the partition, whose memory is free by then.
+    partition: Math.max(partitionBytes(partition, nodes, edges, threads), saveEdges ? 12 * edges + 4 * nodes : 0),
     threads: processBytes + threads * (threadBytes[config.head] + (concat ? 4 * batch * padded * (columns + 5) : 0)),
   };
   return {

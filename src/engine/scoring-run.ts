@@ -10,6 +10,7 @@ import type { OnnxProvider } from '../backends/onnx-providers.js';
 import { type BackendChoice, type BackendPlan, planBackend } from '../backends/plan.js';
 import { labelPlan, type Partition, type PartitionOptions } from '../cluster/partition.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
+import { type SortedPairs, sortedPairsPlan } from '../cluster/sorted-pairs.js';
 import { NaanError } from '../errors.js';
 import { type CandidateEdges, startOffsets } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
@@ -25,7 +26,7 @@ import { tileCapacity } from './concat-stages.js';
 import { Counters, type Stage } from './counters.js';
 import { Devices, type DevicesHandle } from './devices.js';
 import { shapeOf } from './feature-source.js';
-import type { LayOutTask, Layout, PairsTask, SortedPairs } from './graph-tasks.js';
+import type { LayOutTask, Layout } from './graph-tasks.js';
 import {
   cutShards,
   type HeadStage,
@@ -156,10 +157,8 @@ export class ScoringRun {
   /** Candidate edges as pairs a < b of input numbers, sorted, and their scores. */
   sortedPairs(): Promise<SortedPairs> {
     const { order, positions } = this.job;
-    return this.pool.run<PairsTask, SortedPairs>({
-      ...{ task: 'pairs', edges: this.edges },
-      ...(order && positions && { order, positions }),
-    });
+    const plan = sortedPairsPlan({ edges: this.edges, order, positions }, this.threads);
+    return runPlanOn(this.pool, plan, this.options.signal);
   }
 
   /** Lays out shared memory for this input. Throws BAD_USAGE when the graph has too few neighbours. */

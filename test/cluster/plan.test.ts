@@ -6,6 +6,7 @@ import { inInputOrder, labelPlan, partitionDefaults, partitionEdges, partitions 
 import { type Plan, runPlan } from '../../src/cluster/plan.js';
 import { withScores } from '../../src/cluster/scored-edges.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
+import { sortedPairsPlan } from '../../src/cluster/sorted-pairs.js';
 import { runStep } from '../../src/cluster/steps.js';
 import { NaanError } from '../../src/errors.js';
 import { scoredEdges } from './stored-cases.js';
@@ -64,6 +65,39 @@ for (const partition of partitions) {
     );
   });
 }
+
+/** Links as sorted pairs of input numbers; `order` [n]: the input number of each node. */
+function checkSortedPairs(nodeCount: number, links: number[][], order: readonly number[], threads: number): void {
+  const keyed = links.map(([a, b, score]) => (order[a] < order[b] ? [a, b, score] : [b, a, score]));
+  const { edges, scores: given } = graphOf({ nodeCount, links: keyed });
+  const positions = new Int32Array(nodeCount);
+  order.forEach((number, p) => {
+    positions[number] = p;
+  });
+  const input = { edges: shared(withScores(edges, given)), order: Int32Array.from(order), positions };
+  const { pairs, scores } = runElsewhere(sortedPairsPlan(input, threads));
+  const wanted = keyed.map(([a, b, score]) => [order[a], order[b], Math.fround(score)]);
+  wanted.sort(([a, b], [c, d]) => a - c || b - d);
+  assert.deepEqual(
+    Array.from(scores, (score, e) => [pairs[2 * e], pairs[2 * e + 1], score]),
+    wanted,
+  );
+}
+
+test('sorted pairs of renumbered nodes, by any number of threads', () => {
+  fc.assert(
+    fc.property(graphs, fc.integer({ min: 1, max: 5 }), ({ nodeCount, links, order }, threads) => {
+      checkSortedPairs(nodeCount, links, order, threads);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('sorted pairs of a node with very many edges', () => {
+  const order = Array.from({ length: 200 }, (_, p) => (p * 77) % 200);
+  const links = Array.from({ length: 150 }, (_, i) => [0, 1 + ((i * 31) % 199), i / 150]);
+  checkSortedPairs(200, links, order, 3);
+});
 
 test('linkage in blocks of any size, joined in any order, is linkage', () => {
   let rests = 0;
