@@ -9,9 +9,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { runPlan } from '../src/cluster/plan.js';
 import { generate } from '../src/engine/generate.js';
-import { layOut } from '../src/engine/graph-tasks.js';
 import { Halo } from '../src/engine/halo.js';
+import { layOutIn } from '../src/engine/layout.js';
 import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { localityOrder } from '../src/graph/locality-order.js';
 import { locateFeatures } from '../src/io/features.js';
@@ -75,7 +76,7 @@ try {
         shuffled: shuffle,
         order,
         seconds,
-        haloFactor: haloFactor(layOut(graph, found).graph),
+        haloFactor: haloFactor(runPlan(layOutIn(graph, found, 1)).graph),
       });
     }
   }

@@ -1,7 +1,8 @@
 /** Thread of the partition bench: runs the steps that it is sent. */
-import { type GraphTask, runGraphTask } from '../src/engine/graph-tasks.js';
+import type { StepTask } from '../src/engine/run-plan.js';
+import { runStep } from '../src/engine/steps.js';
 import { startWorker } from '../src/engine/worker-start.js';
 
 await startWorker(async () => {});
 
-export default (task: GraphTask): unknown => runGraphTask(task);
+export default ({ step, input }: StepTask): unknown => runStep(step, input);

@@ -1,10 +1,11 @@
 /**
  * Thread entry of the labelling engine: starts a back-end once, then runs the tasks it is given.
  */
-import { type GraphTask, runGraphTask } from '../src/engine/graph-tasks.js';
 import type { ShardTask } from '../src/engine/job.js';
+import type { StepTask } from '../src/engine/run-plan.js';
 import type { ShardWorkerData } from '../src/engine/scoring-run.js';
 import { type HeadStages, ShardRunner } from '../src/engine/shard-runner.js';
+import { runStep } from '../src/engine/steps.js';
 import { startWorker } from '../src/engine/worker-start.js';
 import { NaanError, rethrowPortable } from '../src/errors.js';
 import { isConcat, isPairwise } from '../src/model/model.js';
@@ -32,9 +33,9 @@ async function startHead(data: ShardWorkerData, worker: number): Promise<HeadSta
   );
 }
 
-export default async function run(task: ShardTask | GraphTask): Promise<unknown> {
+export default async function run(task: ShardTask | StepTask): Promise<unknown> {
   try {
-    return 'task' in task ? runGraphTask(task) : await started().run(task);
+    return 'step' in task ? runStep(task.step, task.input) : await started().run(task);
   } catch (error) {
     rethrowPortable(error);
   }

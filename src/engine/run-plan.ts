@@ -1,16 +1,23 @@
 /** Plans of steps on the threads of a pool. */
 import { type Plan, runPlanWith } from '../cluster/plan.js';
-import type { StepTask } from './graph-tasks.js';
 import type { Pool } from './pool.js';
+
+/** One call of a step, as it is sent to a thread: see `runStep` in steps.ts. */
+export interface StepTask {
+  readonly step: string;
+  readonly input: unknown;
+  /** Among the calls that run at once. */
+  readonly index: number;
+}
 
 /** Throws CANCELLED after an abort. */
 export function runPlanOn<T>(pool: Pool, plan: Plan<T>, signal?: AbortSignal): Promise<T> {
   return runPlanWith(plan, async ({ work, inputs }) => {
     const results = new Array<unknown>(inputs.length);
-    const tasks = inputs.map((input, index): StepTask => ({ task: 'step', name: work.name, input, index }));
+    const tasks = inputs.map((input, index): StepTask => ({ step: work.name, input, index }));
     await pool.runAll<StepTask, unknown>(
       tasks,
-      ({ name, index }) => `step '${name}', ${index + 1} of ${tasks.length}`,
+      ({ step, index }) => `step '${step}', ${index + 1} of ${tasks.length}`,
       {
         onDone: ({ index }, result) => {
           results[index] = result;

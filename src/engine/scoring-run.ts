@@ -26,7 +26,6 @@ import { tileCapacity } from './concat-stages.js';
 import { Counters, type Stage } from './counters.js';
 import { Devices, type DevicesHandle } from './devices.js';
 import { shapeOf } from './feature-source.js';
-import type { LayOutTask, Layout } from './graph-tasks.js';
 import {
   cutShards,
   type HeadStage,
@@ -36,6 +35,7 @@ import {
   type ShardStage,
   type ShardTask,
 } from './job.js';
+import { type Layout, layOutPlan } from './layout.js';
 import { Pool } from './pool.js';
 import { runPlanOn } from './run-plan.js';
 import type { ShardResult } from './shard-runner.js';
@@ -140,11 +140,10 @@ export class ScoringRun {
   }
 
   /**
-   * The order in which this graph is best laid out, and the graph in it; found on a worker, so that this thread can answer
-   * signals.
+   * The graph in the order in which it is best laid out; found on workers, so that this thread can answer signals.
    */
   layOut(graph: KnnGraph): Promise<Layout> {
-    return this.pool.run<LayOutTask, Layout>({ task: 'layOut', graph });
+    return runPlanOn(this.pool, layOutPlan(graph, this.threads), this.options.signal);
   }
 
   /** Labels by input number of what has been scored. */

@@ -28,14 +28,18 @@ export function localityOrder({ nodeCount, width, ids }: KnnGraph): Int32Array {
     return node;
   };
 
+  const links = linksByRank(nodeCount, width, ids);
   for (const cap of caps) {
-    for (let rank = 1; rank <= Math.min(ranks, width - 1); rank++) {
+    for (const ends of links) {
       for (let i = 0; i < nodeCount; i++) {
-        const j = ids[i * width + rank];
-        if (j < 0) continue;
+        if (ends[i] < 0) continue;
         const a = find(i);
-        const b = find(j);
-        if (a === b || size[a] + size[b] > cap) continue;
+        const b = find(ends[i]);
+        if (a === b) {
+          ends[i] = -1; // groups only grow: there is nothing left to join
+          continue;
+        }
+        if (size[a] + size[b] > cap) continue;
         parent[b] = a;
         size[a] += size[b];
         next[last[a]] = b;
@@ -51,4 +55,13 @@ export function localityOrder({ nodeCount, width, ids }: KnnGraph): Int32Array {
     for (let node = root; node >= 0; node = next[node]) order[position++] = node;
   }
   return order;
+}
+
+/** The neighbour of each node at rank 1, 2, …, −1 for none: [n] each. */
+function linksByRank(nodeCount: number, width: number, ids: Int32Array): Int32Array[] {
+  const links = Array.from({ length: Math.min(ranks, width - 1) }, () => new Int32Array(nodeCount));
+  for (let i = 0; i < nodeCount; i++) {
+    for (let r = 0; r < links.length; r++) links[r][i] = ids[i * width + r + 1];
+  }
+  return links;
 }

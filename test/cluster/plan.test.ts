@@ -7,7 +7,7 @@ import { type Plan, runPlan } from '../../src/cluster/plan.js';
 import { withScores } from '../../src/cluster/scored-edges.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
 import { sortedPairsPlan } from '../../src/cluster/sorted-pairs.js';
-import { runStep } from '../../src/cluster/steps.js';
+import { runStep } from '../../src/engine/steps.js';
 import { NaanError } from '../../src/errors.js';
 import { scoredEdges } from './stored-cases.js';
 

@@ -1,6 +1,7 @@
 /** Fixture cases as the engine takes them. */
 import { existsSync, readFileSync } from 'node:fs';
-import { layOut } from '../../src/engine/graph-tasks.js';
+import { runPlan } from '../../src/cluster/plan.js';
+import { layOutIn } from '../../src/engine/layout.js';
 import type { EngineOptions, ScoringOptions } from '../../src/engine/scoring-run.js';
 import { ScoringRun } from '../../src/engine/scoring-run.js';
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
@@ -60,7 +61,7 @@ export async function withRun<T>(
   const { k1, k2, sampleHops } = model.config;
   const run = new ScoringRun({ ...options, model, k1, k2, sampleHops });
   try {
-    run.load({ features, layout: order ? layOut(graph, order) : { graph }, uniteFrom });
+    run.load({ features, layout: order ? runPlan(layOutIn(graph, order, 3)) : { graph }, uniteFrom });
     return await use(run);
   } finally {
     await run.close();
