@@ -7,7 +7,7 @@
 import type { SharedDisjointSetHandle } from '../cluster/shared-disjoint-set.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { RowStoreHandle } from '../memory/row-store.js';
-import type { PairwiseJob } from '../pairwise/pairwise-scorer.js';
+import type { PairwiseJob } from '../pairwise/pairwise-job.js';
 import type { CountersHandle } from './counters.js';
 
 export interface LabelJob {

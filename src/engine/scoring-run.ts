@@ -20,7 +20,7 @@ import type { SimdLevel } from '../kernels/kernels.js';
 import { allocateRows, openStore, type Precision, type RowStore, type RowStoreHandle } from '../memory/row-store.js';
 import type { RunObserver } from '../metrics/run-observer.js';
 import { isConcat, isPairwise, type NaanModel, structuralFeatureCount } from '../model/model.js';
-import { allocatePairwiseJob } from '../pairwise/pairwise-scorer.js';
+import { allocatePairwiseJob } from '../pairwise/pairwise-job.js';
 import type { ProgressListener } from '../progress.js';
 import { tileCapacity } from './concat-stages.js';
 import { Counters, type Stage } from './counters.js';

@@ -5,8 +5,9 @@ import { NaanError } from '../../src/errors.js';
 import { reverseEdges } from '../../src/graph/reverse-edges.js';
 import { expectedTensors, featureCount, type PairwiseConfig, type PairwiseModel } from '../../src/model/model.js';
 import { mlpLogits, roundParameters, sigmoid } from '../../src/pairwise/mlp.js';
+import { allocatePairwiseJob } from '../../src/pairwise/pairwise-job.js';
 import { PairwiseMlp } from '../../src/pairwise/pairwise-mlp.js';
-import { allocatePairwiseJob, PairwiseScorer, scorePairwise } from '../../src/pairwise/pairwise-scorer.js';
+import { PairwiseScorer, scorePairwise } from '../../src/pairwise/pairwise-scorer.js';
 import * as literal from './literal.js';
 
 function randomModel(next: () => number, shape: Partial<PairwiseConfig> = {}): PairwiseModel {
