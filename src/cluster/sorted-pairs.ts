@@ -47,36 +47,38 @@ export function placesOfPairs({ edges: { nodeCount, offsets }, positions }: Pair
 
 /** Pairs whose first number is in [from, to). */
 export function writePairs({ edges, order, positions, places, out, from, to }: RangeInput): void {
-  const { offsets, targets } = edges;
+  const { offsets, targets, scores } = edges;
+  const { pairs } = out;
   for (let a = from; a < to; a++) {
     const p = positions ? positions[a] : a;
-    const row = targets.slice(offsets[p], offsets[p + 1]);
-    if (order) for (let i = 0; i < row.length; i++) row[i] = order[row[i]];
-    const scores = edges.scores.subarray(offsets[p], offsets[p + 1]);
-    writeRow(a, row, scores, places[a], out);
+    const first = places[a];
+    for (let e = offsets[p]; e < offsets[p + 1]; e++) {
+      const place = first + e - offsets[p];
+      pairs[2 * place] = a;
+      pairs[2 * place + 1] = order ? order[targets[e]] : targets[e];
+      out.scores[place] = scores[e];
+    }
+    sortByEnd(out, first, places[a + 1]);
   }
 }
 
-/** Other ends and scores of a node's edges, in any order, to places first .. of `out` in the order of the ends. */
-function writeRow(a: number, ends: Int32Array, scores: Float32Array, first: number, out: SortedPairs): void {
-  const { pairs } = out;
-  if (ends.length > 64) {
-    const sorted = Array.from(ends, (_, i) => i).sort((i, j) => ends[i] - ends[j]);
-    sorted.forEach((i, k) => {
-      pairs[2 * (first + k)] = a;
-      pairs[2 * (first + k) + 1] = ends[i];
-      out.scores[first + k] = scores[i];
-    });
+/** Puts pairs from .. to − 1, which begin with the same number, in the order of the other. */
+function sortByEnd({ pairs, scores }: SortedPairs, from: number, to: number): void {
+  if (to - from > 64) {
+    const ends = Array.from({ length: to - from }, (_, i) => [pairs[2 * (from + i) + 1], scores[from + i]]);
+    ends.sort(([a], [b]) => a - b);
+    for (let i = 0; i < ends.length; i++) [pairs[2 * (from + i) + 1], scores[from + i]] = ends[i];
     return;
   }
-  for (let i = 0; i < ends.length; i++) {
-    let at = first + i;
-    pairs[2 * at] = a;
-    for (; at > first && pairs[2 * at - 1] > ends[i]; at--) {
+  for (let i = from + 1; i < to; i++) {
+    const end = pairs[2 * i + 1];
+    const score = scores[i];
+    let at = i;
+    for (; at > from && pairs[2 * at - 1] > end; at--) {
       pairs[2 * at + 1] = pairs[2 * at - 1];
-      out.scores[at] = out.scores[at - 1];
+      scores[at] = scores[at - 1];
     }
-    pairs[2 * at + 1] = ends[i];
-    out.scores[at] = scores[i];
+    pairs[2 * at + 1] = end;
+    scores[at] = score;
   }
 }

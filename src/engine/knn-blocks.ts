@@ -37,9 +37,12 @@ const wantedBlocks = 24;
 /** Columns of a block that are multiplied at once: their similarities to 1024 rows stay in a second-level cache of 1 MiB. */
 const stripColumns = 192;
 
-/** Depends on n alone, so that the grid of tiles, and with it every bit of the result, is the same for any threads. */
-export function blockCountFor(rowCount: number): number {
-  const size = Math.max(smallestBlock, Math.min(largestBlock, rowCount / wantedBlocks));
+/**
+ * Blocks of at most `most` rows. Depends on n alone, so that the grid of tiles, and with it every bit of the result, is the
+ * same for any threads.
+ */
+export function blockCountFor(rowCount: number, most: number = largestBlock): number {
+  const size = Math.max(smallestBlock, Math.min(most, rowCount / wantedBlocks));
   return Math.ceil(rowCount / size);
 }
 

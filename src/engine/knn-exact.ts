@@ -37,6 +37,8 @@ const progressIntervalMs = 250;
  */
 const columnsEach = 150_000;
 const sampledRows = 256;
+/** Rows of a block that is compared by bounds: its long lists come and go with each pair of blocks, so there are fewer. */
+const largestBoundBlock = 2048;
 /** Share of sampled rows that may need more candidates than are kept, and above which bounds do not pay. */
 const wantedUnproven = 0.01;
 const mostUnproven = 0.1;
@@ -134,7 +136,7 @@ export async function searchByBounds(
 ): Promise<KnnGraph> {
   const { k, signal } = options;
   const { rowCount, dim } = rows;
-  const blockCount = blockCountFor(rowCount);
+  const blockCount = blockCountFor(rowCount, largestBoundBlock);
   const graph = allocateKnnGraph(rowCount, k + 1);
   const float32 = () => new Float32Array(new SharedArrayBuffer(4 * rowCount));
   const job: BoundJob = {
