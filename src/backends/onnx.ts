@@ -5,7 +5,7 @@
  * Inputs are padded to a few fixed sizes, so that a device compiles its shaders and plans for those and no more.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { oneThread } from '../kernels/gemm.js';
+import { oneThread, runInto } from '../kernels/onnx-session.js';
 import type { FactoredModel } from '../model/factored.js';
 import type { Backend, BackendOptions, TileCapacity, TileMemory } from './backend.js';
 import { type GraphSizes, type OnnxStage, stageGraph } from './onnx-graphs.js';
@@ -80,7 +80,8 @@ class OnnxBackend implements Backend {
   async project(count: number): Promise<void> {
     const { tile, heads: M, paddedDim: p } = this;
     const B = this.padded(count, this.capacity.nodes);
-    await this.sessions.project.run(
+    await runInto(
+      this.sessions.project,
       { x: floats(tile.x, B, this.dim) },
       { h: floats(tile.h, B, M * p), s: floats(tile.s, B, M), t: floats(tile.t, B, M) },
     );
@@ -90,19 +91,21 @@ class OnnxBackend implements Backend {
     const { tile, heads: M, paddedDim: p } = this;
     const B = this.padded(count, this.capacity.nodes);
     const inputs = this.attentionInputs(count, B);
-    await this.sessions.aggregate.run(inputs, { h: floats(tile.h, B, M * p), t: floats(tile.t, B, M) });
+    await runInto(this.sessions.aggregate, inputs, { h: floats(tile.h, B, M * p), t: floats(tile.t, B, M) });
   }
 
   async embed(count: number): Promise<void> {
     const B = this.padded(count, this.capacity.nodes);
-    await this.sessions.embed.run(this.attentionInputs(count, B), { c: floats(this.tile.centres, B, this.paddedDim) });
+    await runInto(this.sessions.embed, this.attentionInputs(count, B), {
+      c: floats(this.tile.centres, B, this.paddedDim),
+    });
   }
 
   async split(count: number): Promise<void> {
     const { tile, paddedDim: p } = this;
     const B = this.padded(count, this.capacity.nodes);
     const outputs = { left: floats(tile.left, B, p), right: floats(tile.right, B, p) };
-    await this.sessions.split.run({ c: floats(tile.centres, B, p) }, outputs);
+    await runInto(this.sessions.split, { c: floats(tile.centres, B, p) }, outputs);
   }
 
   async score(edgeCount: number): Promise<void> {
@@ -118,7 +121,8 @@ class OnnxBackend implements Backend {
     }
     first.fill(0, edgeCount, E);
     second.fill(0, edgeCount, E);
-    await this.sessions.score.run(
+    await runInto(
+      this.sessions.score,
       {
         left: floats(tile.left, this.padded(lefts, capacity.nodes), p),
         right: floats(tile.rows, this.padded(rights, capacity.rows), p),

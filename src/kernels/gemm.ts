@@ -4,13 +4,7 @@
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { constant, elementTypes, node, onnxModel } from './onnx-graph.js';
-
-export const oneThread: InferenceSession.SessionOptions = {
-  executionProviders: ['cpu'],
-  intraOpNumThreads: 1,
-  interOpNumThreads: 1,
-  enableMemPattern: false,
-};
+import { oneThread, runInto } from './onnx-session.js';
 
 /** What stands for zero in the left operand of `WholeProducts`, and the largest magnitude in either. */
 export const wholeZero = 64;
@@ -38,7 +32,8 @@ export class Linear {
 
   /** x [≥ rows × K] → y [≥ rows × N]. */
   async run(rows: number, x: Float32Array, y: Float32Array): Promise<void> {
-    await this.session.run(
+    await runInto(
+      this.session,
       { x: new Tensor('float32', x.subarray(0, rows * this.inputs), [rows, this.inputs]) },
       { y: new Tensor('float32', y.subarray(0, rows * this.outputs), [rows, this.outputs]) },
     );
@@ -70,7 +65,8 @@ export class InnerProducts {
 
   /** a [m × d], b [n × d] → c [m × n]. */
   async run(m: number, n: number, a: Float32Array, b: Float32Array, c: Float32Array): Promise<void> {
-    await this.session.run(
+    await runInto(
+      this.session,
       {
         a: new Tensor('float32', a.subarray(0, m * this.dim), [m, this.dim]),
         b: new Tensor('float32', b.subarray(0, n * this.dim), [n, this.dim]),
@@ -110,7 +106,8 @@ export class WholeProducts {
 
   /** a [m × d], 64 for zero; b [d × n] → c [m × n]. */
   async run(m: number, n: number, a: Uint8Array, b: Int8Array, c: Float32Array): Promise<void> {
-    await this.session.run(
+    await runInto(
+      this.session,
       {
         a: new Tensor('uint8', a.subarray(0, m * this.dim), [m, this.dim]),
         b: new Tensor('int8', b.subarray(0, n * this.dim), [this.dim, n]),
@@ -144,16 +141,16 @@ export class Products {
 
   async linear([m, n, k]: Sizes, a: Float32Array, b: Float32Array, c: Float32Array, y: Float32Array): Promise<void> {
     const inputs = { a: matrix(a, m, k), b: matrix(b, n, k), c: matrix(c, 1, n) };
-    await this.sessions.linear.run(inputs, { y: matrix(y, m, n) });
+    await runInto(this.sessions.linear, inputs, { y: matrix(y, m, n) });
   }
 
   async plain([m, n, k]: Sizes, a: Float32Array, b: Float32Array, y: Float32Array): Promise<void> {
-    await this.sessions.plain.run({ a: matrix(a, m, k), b: matrix(b, k, n) }, { y: matrix(y, m, n) });
+    await runInto(this.sessions.plain, { a: matrix(a, m, k), b: matrix(b, k, n) }, { y: matrix(y, m, n) });
   }
 
   async inner([m, n, k]: Sizes, a: Float32Array, b: Float32Array, y: Float32Array): Promise<void> {
     const sum = matrix(y, m, n);
-    await this.sessions.inner.run({ a: matrix(a, k, m), b: matrix(b, k, n), c: sum }, { y: sum });
+    await runInto(this.sessions.inner, { a: matrix(a, k, m), b: matrix(b, k, n), c: sum }, { y: sum });
   }
 
   async release(): Promise<void> {

@@ -1,7 +1,7 @@
 /** Runs the network of one round by ONNX Runtime on the calling thread, in one graph from raw features to logits. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { oneThread } from '../kernels/gemm.js';
 import { constant, node, onnxModel } from '../kernels/onnx-graph.js';
+import { oneThread } from '../kernels/onnx-session.js';
 import { featureLimit, type MlpParameters } from './mlp.js';
 
 /** Matrix products take another path for a few rows, with another order of additions: a run is never of fewer. */

@@ -8,8 +8,8 @@
  * B pairs, F features. Parameters lie end to end in one array: W₀, b₀, W₁, b₁ …
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { oneThread } from '../kernels/gemm.js';
 import { constant, node, onnxModel, type Port } from '../kernels/onnx-graph.js';
+import { oneThread } from '../kernels/onnx-session.js';
 import { featureLimit, type MlpLayer } from '../pairwise/mlp.js';
 
 export class MlpStep {
