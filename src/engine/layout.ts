@@ -1,6 +1,6 @@
 /** Laying a graph out in its locality order, as a plan of steps. */
 import { alone, type Plan, together } from '../cluster/plan.js';
-import type { NodeRange } from '../cluster/scored-edges.js';
+import { type NodeRange, sharedInts } from '../cluster/scored-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { localityOrder } from '../graph/locality-order.js';
 
@@ -54,8 +54,4 @@ export function moveLists({ graph: { width, ids }, order, positions, moved, from
       moved[p * width + c] = id < 0 ? -1 : positions[id];
     }
   }
-}
-
-function sharedInts(length: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(length * 4));
 }

@@ -9,6 +9,7 @@ import type { BackendName } from '../backends/backend.js';
 import type { OnnxProvider } from '../backends/onnx-providers.js';
 import { type BackendChoice, type BackendPlan, planBackend } from '../backends/plan.js';
 import { labelPlan, type Partition, type PartitionOptions } from '../cluster/partition.js';
+import { sharedInts } from '../cluster/scored-edges.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { type SortedPairs, sortedPairsPlan } from '../cluster/sorted-pairs.js';
 import { NaanError } from '../errors.js';
@@ -411,7 +412,10 @@ export function keptStages({ config }: NaanModel): (readonly [HeadStage, number]
   return [['load', 0], ['similarities', 0], ...rounds];
 }
 
-/** Shards as asked for or, by default, enough of them, as many for each thread, that threads end a stage at nearly the same time. */
+/**
+ * Shards as asked for or, by default, enough of them, as many for each thread, that threads end a stage at nearly the same
+ * time.
+ */
 export function shardCount(
   nodeCount: number,
   { shards = 'auto', threads, batch }: { shards?: number | 'auto' | undefined; threads: number; batch: number },
@@ -423,8 +427,4 @@ export function shardCount(
 
 function sharedFloats(length: number): Float32Array {
   return new Float32Array(new SharedArrayBuffer(length * 4));
-}
-
-function sharedInts(length: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(length * 4));
 }
