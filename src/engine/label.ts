@@ -144,8 +144,8 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
   try {
     const graph = await timed('read', () => findGraph(options, features, columns));
-    const inputs = options.out === undefined ? [] : describeInputs(options);
-    Promise.resolve(inputs).catch(() => {}); // of use, and awaited, when there is something to write
+    const inputs = describeInputs(options);
+    inputs.catch(() => {}); // it is awaited when the results are written
     const layout = await timed('order', () => whileReadingAhead(features, plan, () => run.layOut(graph)));
     run.load({ features, layout, uniteFrom });
     await run.buildEdges();
@@ -364,7 +364,9 @@ function describeOptions({ features, knn, model, out, backend, provider, batch, 
   };
 }
 
-function describeInputs({ features, knn, model }: LabelOptions) {
+/** Of what is written alone: without `out` nothing. */
+async function describeInputs({ features, knn, model, out }: LabelOptions) {
+  if (out === undefined) return [];
   const paths = [features, knn, model].filter((input) => typeof input === 'string');
   return Promise.all(paths.map(digestFile));
 }

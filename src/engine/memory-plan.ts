@@ -46,9 +46,9 @@ export interface MemoryPlan {
   readonly limitBytes: number;
 }
 
-/** Measured: Node with the engine loaded; what a thread adds, and what with ONNX Runtime in it. */
+/** Measured: Node with the engine loaded, and what a thread with ONNX Runtime adds. */
 const processBytes = 130 * 2 ** 20;
-const threadBytes = { pairwise: 30 * 2 ** 20, concat: 55 * 2 ** 20 };
+const threadBytes = 30 * 2 ** 20;
 
 /** Throws BAD_USAGE, with the sizes that would do, when the run cannot fit. */
 export function planMemory(shape: PlanShape, { memory, precision = 'auto', workDir }: PlanRequest): MemoryPlan {
@@ -92,7 +92,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     edges: edges * ofEdges + (inMemory ? structure : 0),
     // What is written comes after the partition, whose memory is free by then.
     partition: Math.max(partitionBytes(partition, nodes, edges, threads), saveEdges ? 12 * edges + 4 * nodes : 0),
-    threads: processBytes + threads * (threadBytes[config.head] + (concat ? 4 * batch * padded * (columns + 5) : 0)),
+    threads: processBytes + threads * (threadBytes + (concat ? 4 * batch * padded * (columns + 5) : 0)),
   };
   return {
     ...{ precision, rowsIn, parts, limitBytes },

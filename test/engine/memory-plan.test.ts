@@ -53,6 +53,13 @@ describe('planMemory', () => {
     assert.match(describePlan(plan), /^about 0\.\d+ of 1\.0 GiB of memory: rows as f32 in files, 5\.\d GiB/);
   });
 
+  it('counts pairs that are written where the partition takes less', () => {
+    const parts = (partition: Partition, saveEdges: boolean) =>
+      planMemory({ ...shape, partition, saveEdges }, { memory: 16 * gib }).parts;
+    assert.equal(parts('propagation', true).partition, 12 * shape.edges + 4 * shape.nodes);
+    assert.equal(parts('linkage', true).partition, parts('linkage', false).partition);
+  });
+
   it('counts edges at both ends where a partition looks at neighbours', () => {
     const bytes = (partition: Partition) => planMemory({ ...shape, partition }, { memory: 16 * gib }).memoryBytes;
     for (const partition of ['whispers', 'linkage'] as const) {

@@ -7,6 +7,8 @@
  * left row come in runs; four of a run are walked together so that u, w and w · slope are loaded once for all of them.
  * Each edge keeps its own accumulators: its sum does not depend on which edges stand beside it.
  *
+ * `pmax` and `pmin` are one instruction each, `max` and `min` several, for signed zeros and NaN; with x first both keep a NaN.
+ *
  * E edges, d columns. The caller guarantees local row ids in range and d a multiple of 4.
  */
 import { horizontalSum, madd } from './simd';
