@@ -68,7 +68,7 @@ export function linkage(edges: CandidateEdges, scores: Float32Array, options: Li
  */
 export function linkageBytes(nodes: number, edges: number, threads: number): number {
   const inBlocks = nodes === 0 ? 0 : Math.min(1, (threads * nodesOfBlock(nodes, threads)) / nodes);
-  return 16 * edges + 42 * nodes + 3 * inBlocks * 24 * edges;
+  return 16 * edges + 42 * nodes + Math.ceil(3 * inBlocks * 24 * edges);
 }
 
 interface LinkageInput {

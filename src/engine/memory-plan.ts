@@ -36,7 +36,7 @@ export interface PlanRequest {
 export interface MemoryPlan {
   readonly precision: Precision;
   readonly rowsIn: 'memory' | 'files';
-  /** Bytes in memory at the peak, by what they are for. */
+  /** Bytes in memory at the peak, by what they are for; whole numbers, as all of the plan's bytes are. */
   readonly parts: Readonly<Record<'rows' | 'graph' | 'edges' | 'partition' | 'threads', number>>;
   /** Sum of the parts. */
   readonly memoryBytes: number;
@@ -52,7 +52,7 @@ const threadBytes = 30 * 2 ** 20;
 
 /** Throws BAD_USAGE, with the sizes that would do, when the run cannot fit. */
 export function planMemory(shape: PlanShape, { memory, precision = 'auto', workDir }: PlanRequest): MemoryPlan {
-  const limitBytes = memory ?? Math.floor(0.9 * availableBytes());
+  const limitBytes = Math.floor(memory ?? 0.9 * availableBytes());
   const tried = (precision === 'auto' ? (['f32', 'bf16'] as const) : [precision]).map((p) =>
     planOf(shape, p, workDir === undefined ? 'memory' : 'files', limitBytes),
   );
@@ -73,7 +73,8 @@ export function describePlan({ parts, precision, rowsIn, memoryBytes, diskBytes,
 }
 
 function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'files', limitBytes: number): MemoryPlan {
-  const { model, nodes, dim, columns, edges, partition, threads, batch, saveEdges } = shape;
+  const { model, nodes, dim, columns, partition, threads, batch, saveEdges } = shape;
+  const edges = Math.ceil(shape.edges);
   const { config } = model;
   const padded = Math.ceil(dim / 4) * 4;
   const concat = config.head === 'concat';

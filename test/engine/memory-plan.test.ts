@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
-import type { Partition } from '../../src/cluster/partition.js';
+import { type Partition, partitions } from '../../src/cluster/partition.js';
 import { describePlan, type PlanShape, planMemory } from '../../src/engine/memory-plan.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'naan-plan-'));
@@ -43,6 +43,19 @@ describe('planMemory', () => {
     const needed = Number(/need ([\d.]+) GiB/.exec(message)?.[1]);
     assert.equal(planMemory(shape, { memory: (needed + 0.05) * gib }).precision, 'bf16');
     assert.match(refusal(4 * gib, 'f32').message, /with rows as f32/);
+  });
+
+  it('counts whole bytes, for any set, partition and memory', () => {
+    const sizes = { nodes: 5_183_579, dim: 511, edges: 77_000_000 / 3, threads: 3, saveEdges: true };
+    for (const partition of partitions) {
+      for (const [where, request] of Object.entries({ memory: {}, files: { workDir: join(folder, 'work') } })) {
+        // Small enough for any disk, and not a multiple of anything.
+        const small = where === 'files' ? { nodes: 5003, edges: 70_001 / 3 } : {};
+        const plan = planMemory({ ...shape, ...sizes, ...small, partition }, { memory: 1e15 / 7, ...request });
+        const bytes = [...Object.values(plan.parts), plan.memoryBytes, plan.diskBytes, plan.limitBytes];
+        assert.ok(bytes.every(Number.isInteger), `${partition}: ${bytes}`);
+      }
+    }
   });
 
   it('with a work directory takes no memory for rows, and f32', () => {

@@ -27,3 +27,8 @@ test('leaves a file that cannot be read to its readers', async () => {
   await readAhead('/there/is/no/such/file', 0, 1, never);
   await readAhead('/', 0, 1, never);
 });
+
+test('reads whole bytes, whatever length it is asked for', async () => {
+  const path = new URL(import.meta.url).pathname;
+  for (const length of [0.5, 100.5, 2 ** 22 + 0.25, 0, -1, -0.5, Number.NaN]) await readAhead(path, 0, length, never);
+});
