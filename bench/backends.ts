@@ -6,7 +6,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { BackendChoice } from '../src/backends/plan.js';
-import { type Probe, probeBackend, probeStages } from '../src/engine/backend-probe.js';
+import { tileStages } from '../src/backends/stages.js';
+import { type Probe, probeBackend } from '../src/engine/backend-probe.js';
 import { candidates, usesThreads } from '../src/engine/doctor.js';
 import { describeMachine } from '../src/engine/machine.js';
 import { report, spread } from './report.js';
@@ -73,7 +74,7 @@ const results = rows.map(({ of, batch, threads, probes }) => {
   return {
     ...{ backend, provider, software, batch, threads },
     secondsPer1000NodesOnAThread: Object.fromEntries(
-      probeStages.map((stage) => [stage, median((probe) => probe.stageSeconds[stage])]),
+      tileStages.map((stage) => [stage, median((probe) => probe.stageSeconds[stage])]),
     ),
     nodesPerSecond: spread(probes.map((probe) => probe.nodesPerSecond)),
     gflops: median((probe) => probe.gflops),

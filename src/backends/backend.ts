@@ -5,10 +5,10 @@
  *
  * Shapes: B nodes a tile, R local rows, E edges, w list width, d features, p = d padded to a multiple of 4, M heads.
  */
-import { NaanError } from '../errors.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import type { FactoredModel } from '../model/factored.js';
 import type { OnnxProvider } from './onnx-providers.js';
+import type { TileStage } from './stages.js';
 
 export interface TileCapacity {
   /** B. */
@@ -45,22 +45,20 @@ export interface TileMemory {
   readonly scores: Float32Array;
 }
 
-export interface Backend {
+/**
+ * Each stage computes the first `count` nodes, or edges for `score`; `stageLayouts` says what it reads and writes.
+ *   project     h = W x + b, s = a_c · h, t = a_n · h
+ *   aggregate   z = attention over the lists; h = W z + b, t = a_n · h
+ *   embed       c = attention over the lists
+ *   split       left = A c, right = B c + b1
+ *   score       probability that the ends of an edge are one identity
+ */
+export interface Backend extends Record<TileStage, (count: number) => Promise<void>> {
   readonly name: BackendName;
   readonly simd?: SimdLevel;
   /** Where it computes, if it has a choice. */
   readonly provider?: string;
   readonly tile: TileMemory;
-  /** h = W x + b, s = a_c · h, t = a_n · h of the first `count` nodes. */
-  project(count: number): Promise<void>;
-  /** z = attention over the lists; h = W z + b, t = a_n · h. */
-  aggregate(count: number): Promise<void>;
-  /** c = attention over the lists. */
-  embed(count: number): Promise<void>;
-  /** left = A c, right = B c + b1. */
-  split(count: number): Promise<void>;
-  /** Probability that the ends of an edge are one identity. */
-  score(edgeCount: number): Promise<void>;
   release(): Promise<void>;
 }
 
@@ -72,40 +70,11 @@ export interface BackendOptions {
   readonly device?: number | undefined;
 }
 
-/** Throws BACKEND_UNAVAILABLE when it cannot start here. */
-type BackendFactory = (model: FactoredModel, capacity: TileCapacity, options: BackendOptions) => Promise<Backend>;
-
-const loaders = {
-  native: async () => (await import('./native.js')).createNative,
-  onnx: async () => (await import('./onnx.js')).createOnnx,
-  reference: async () => (await import('./reference.js')).createReference,
-  tfjs: async () => (await import('./tfjs.js')).createTfjs,
-} satisfies Record<string, () => Promise<BackendFactory>>;
-
-export type BackendName = keyof typeof loaders;
-
-/** What `auto` tries, in order. The reference is never taken by default: a slow run must be asked for. */
-const automatic: readonly BackendName[] = ['native'];
-
-/**
- * Starts the named back-end, or with `auto` the first that can start.
- * Throws BACKEND_UNAVAILABLE with every reason when none can, BAD_USAGE when the tile asked for does not fit.
- */
-export async function startBackend(
-  name: BackendName | 'auto',
+/** Throws BACKEND_UNAVAILABLE when it cannot start here, BAD_USAGE when the tile does not fit. */
+export type BackendFactory = (
   model: FactoredModel,
   capacity: TileCapacity,
-  options: BackendOptions = {},
-): Promise<Backend> {
-  const reasons: string[] = [];
-  for (const candidate of name === 'auto' ? automatic : [name]) {
-    try {
-      const create: BackendFactory = await loaders[candidate]();
-      return await create(model, capacity, options);
-    } catch (error) {
-      if (error instanceof NaanError && (name !== 'auto' || error.code === 'BAD_USAGE')) throw error;
-      reasons.push(`${candidate}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-  throw new NaanError('BACKEND_UNAVAILABLE', `no back-end could start (${reasons.join('; ')})`);
-}
+  options: BackendOptions,
+) => Promise<Backend>;
+
+export type BackendName = 'native' | 'onnx' | 'reference' | 'tfjs';

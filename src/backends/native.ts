@@ -3,7 +3,8 @@ import { Arena } from '../kernels/arena.js';
 import { Linear } from '../kernels/gemm.js';
 import { loadKernels } from '../kernels/kernels.js';
 import type { FactoredModel } from '../model/factored.js';
-import type { Backend, BackendOptions, TileCapacity, TileMemory } from './backend.js';
+import type { Backend, BackendOptions, TileCapacity } from './backend.js';
+import { allocateTile } from './tile.js';
 
 export async function createNative(
   model: FactoredModel,
@@ -17,20 +18,7 @@ export async function createNative(
   const arena = new Arena(4 * (floats + nodes * width + 2 * edges), 20 + 3 * M);
   const kernels = loadKernels(arena, options.simd);
 
-  const tile: TileMemory = {
-    x: arena.float32(nodes * dim),
-    rows: arena.float32(rows * M * p),
-    rowT: arena.float32(rows * M),
-    s: arena.float32(nodes * M),
-    lists: arena.int32(nodes * width),
-    h: arena.float32(nodes * M * p),
-    t: arena.float32(nodes * M),
-    centres: arena.float32(nodes * p),
-    left: arena.float32(nodes * p),
-    right: arena.float32(nodes * p),
-    pairs: arena.int32(2 * edges),
-    scores: arena.float32(edges),
-  };
+  const tile = allocateTile(model, capacity, arena);
   const z = arena.float32(nodes * p);
   const weights = arena.float32(width);
   const local = (data: Float32Array) => {

@@ -10,8 +10,7 @@
  */
 import { constant, node, onnxModel, type Port } from '../kernels/onnx-graph.js';
 import type { FactoredModel } from '../model/factored.js';
-
-export type OnnxStage = 'project' | 'aggregate' | 'embed' | 'split' | 'score';
+import type { TileStage } from './stages.js';
 
 /** B, R·M, E and R: sizes of inputs by stage. */
 type Size = number | string;
@@ -26,7 +25,7 @@ export interface GraphSizes {
 type Part = Uint8Array;
 
 /** The graph of one stage as a model file. */
-export function stageGraph(stage: OnnxStage, model: FactoredModel, sizes: GraphSizes): Uint8Array {
+export function stageGraph(stage: TileStage, model: FactoredModel, sizes: GraphSizes): Uint8Array {
   return { project, aggregate, embed, split, score }[stage](model, sizes);
 }
 

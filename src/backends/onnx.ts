@@ -8,8 +8,9 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { oneThread, runInto } from '../kernels/onnx-session.js';
 import type { FactoredModel } from '../model/factored.js';
 import type { Backend, BackendOptions, TileCapacity, TileMemory } from './backend.js';
-import { type GraphSizes, type OnnxStage, stageGraph } from './onnx-graphs.js';
+import { type GraphSizes, stageGraph } from './onnx-graphs.js';
 import { missingFor, type OnnxProvider, unavailable } from './onnx-providers.js';
+import { type TileStage, tileStages } from './stages.js';
 import { allocateTile } from './tile.js';
 
 /** Added to the logit of what is not in a list: softmax gives it exactly 0. */
@@ -41,7 +42,7 @@ class OnnxBackend implements Backend {
 
   private constructor(
     readonly provider: OnnxProvider,
-    private readonly sessions: Readonly<Record<OnnxStage, InferenceSession>>,
+    private readonly sessions: Readonly<Record<TileStage, InferenceSession>>,
     model: FactoredModel,
     private readonly capacity: TileCapacity,
   ) {
@@ -59,18 +60,13 @@ class OnnxBackend implements Backend {
     const missing = provider === 'webgpu' ? undefined : missingFor(provider);
     if (missing) throw unavailable(provider, missing);
     const options = sessionOptions(provider, device);
-    const open = async (stage: OnnxStage) => {
+    const open = async (stage: TileStage) => {
       const graph = stageGraph(stage, model, graphSizes(provider, model, capacity));
       return InferenceSession.create(graph, options);
     };
     try {
-      const sessions = {
-        project: await open('project'),
-        aggregate: await open('aggregate'),
-        embed: await open('embed'),
-        split: await open('split'),
-        score: await open('score'),
-      };
+      const sessions = {} as Record<TileStage, InferenceSession>;
+      for (const stage of tileStages) sessions[stage] = await open(stage);
       return new OnnxBackend(provider, sessions, model, capacity);
     } catch (error) {
       throw unavailable(provider, error);

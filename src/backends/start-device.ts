@@ -1,9 +1,10 @@
 /** Starts a back-end on a device, for the thread that owns it. */
 import { NaanError } from '../errors.js';
 import type { FactoredModel } from '../model/factored.js';
-import { type Backend, startBackend, type TileCapacity } from './backend.js';
+import type { Backend, TileCapacity } from './backend.js';
 import { holdsRealAdapter } from './onnx-providers.js';
 import type { BackendChoice } from './plan.js';
+import { startBackend } from './start.js';
 
 /** `device`: its number among those of the provider. Throws BACKEND_UNAVAILABLE. */
 export async function startDevice(

@@ -1,34 +1,40 @@
-/** A tile's local memory in buffers of their own. */
+/** The local memory of a tile. */
 import type { TileCapacity, TileMemory } from './backend.js';
+import type { TileShape } from './stages.js';
 
-/** What a tile's size depends on of the model. */
-export interface TileShape {
-  readonly dim: number;
-  readonly paddedDim: number;
-  readonly heads: { readonly length: number };
+interface Allocator {
+  float32(length: number): Float32Array;
+  int32(length: number): Int32Array;
 }
 
-/** `allocate` gives zeroed bytes; by default ordinary memory. */
+/** Zeroed arrays in ordinary memory, or on buffers that `allocate` gives. */
+export function ownBuffers(
+  allocate: (bytes: number) => ArrayBufferLike = (bytes) => new ArrayBuffer(bytes),
+): Allocator {
+  return {
+    float32: (length) => new Float32Array(allocate(4 * length)),
+    int32: (length) => new Int32Array(allocate(4 * length)),
+  };
+}
+
 export function allocateTile(
   { dim, paddedDim: p, heads }: TileShape,
   { nodes, rows, width, edges }: TileCapacity,
-  allocate: (bytes: number) => ArrayBufferLike = (bytes) => new ArrayBuffer(bytes),
+  memory: Allocator = ownBuffers(),
 ): TileMemory {
   const M = heads.length;
-  const floats = (length: number) => new Float32Array(allocate(4 * length));
-  const ints = (length: number) => new Int32Array(allocate(4 * length));
   return {
-    x: floats(nodes * dim),
-    rows: floats(rows * M * p),
-    rowT: floats(rows * M),
-    s: floats(nodes * M),
-    lists: ints(nodes * width),
-    h: floats(nodes * M * p),
-    t: floats(nodes * M),
-    centres: floats(nodes * p),
-    left: floats(nodes * p),
-    right: floats(nodes * p),
-    pairs: ints(2 * edges),
-    scores: floats(edges),
+    x: memory.float32(nodes * dim),
+    rows: memory.float32(rows * M * p),
+    rowT: memory.float32(rows * M),
+    s: memory.float32(nodes * M),
+    lists: memory.int32(nodes * width),
+    h: memory.float32(nodes * M * p),
+    t: memory.float32(nodes * M),
+    centres: memory.float32(nodes * p),
+    left: memory.float32(nodes * p),
+    right: memory.float32(nodes * p),
+    pairs: memory.int32(2 * edges),
+    scores: memory.float32(edges),
   };
 }

@@ -5,8 +5,10 @@
  * B nodes, d features, R local rows.
  */
 import { fork } from 'node:child_process';
-import { type Backend, type BackendName, type BackendOptions, startBackend } from '../backends/backend.js';
+import type { Backend, BackendName, BackendOptions } from '../backends/backend.js';
 import { holdsRealAdapter } from '../backends/onnx-providers.js';
+import { stageLayouts, type TileStage, tileStages } from '../backends/stages.js';
+import { startBackend } from '../backends/start.js';
 import { NaanError } from '../errors.js';
 import { RandomStream } from '../graph/random.js';
 import type { FactoredModel } from '../model/factored.js';
@@ -21,9 +23,7 @@ export interface ProbeRequest extends BackendOptions {
   readonly seconds: number;
 }
 
-export const probeStages = ['project', 'aggregate', 'embed', 'split', 'score'] as const;
-
-type StageSeconds = Record<(typeof probeStages)[number], number>;
+type StageSeconds = Record<TileStage, number>;
 
 export interface Probe {
   readonly backend: BackendName;
@@ -97,24 +97,24 @@ export async function probeTile(request: ProbeRequest, ready: () => void): Promi
   const model = probeModel();
   const backend = await startBackend(name, model, tileCapacity(batch, k1, k2), options);
   const { lists, scores } = await fillTile(backend, batch);
-  const spent: StageSeconds = { project: 0, aggregate: 0, embed: 0, split: 0, score: 0 };
+  const spent = Object.fromEntries(tileStages.map((stage) => [stage, 0])) as StageSeconds;
   ready();
   const began = performance.now();
   let tiles = 0;
   while (performance.now() - began < seconds * 1000) {
-    for (const stage of probeStages) {
+    for (const stage of tileStages) {
       if (stage === 'aggregate' || stage === 'embed') backend.tile.lists.set(lists[stage]);
       const start = performance.now();
-      await backend[stage](stage === 'score' ? batch * edgesOfANode : batch);
+      await backend[stage](stageLayouts[stage].unit === 'edges' ? batch * edgesOfANode : batch);
       spent[stage] += (performance.now() - start) / 1000;
     }
     tiles++;
   }
   const software = backend.provider === 'webgpu' && !holdsRealAdapter();
   await backend.release();
-  const perThousand = (stage: keyof StageSeconds) => (1000 * spent[stage]) / (batch * tiles);
-  const stageSeconds = Object.fromEntries(probeStages.map((stage) => [stage, perThousand(stage)])) as StageSeconds;
-  const nodesPerSecond = 1000 / probeStages.reduce((sum, stage) => sum + stageSeconds[stage], 0);
+  const perThousand = (stage: TileStage) => (1000 * spent[stage]) / (batch * tiles);
+  const stageSeconds = Object.fromEntries(tileStages.map((stage) => [stage, perThousand(stage)])) as StageSeconds;
+  const nodesPerSecond = 1000 / tileStages.reduce((sum, stage) => sum + stageSeconds[stage], 0);
   return {
     ...{ backend: backend.name, provider: backend.provider, software, threads, batch },
     ...{ stageSeconds, nodesPerSecond, gflops: (nodesPerSecond * flopsOfANode) / 1e9, scores },

@@ -1,16 +1,12 @@
 /** A worker's end of a device: a back-end whose arithmetic the device's owner does, or `native` once the device has gone. */
-import {
-  type Backend,
-  type BackendName,
-  startBackend,
-  type TileCapacity,
-  type TileMemory,
-} from '../backends/backend.js';
+import type { Backend, TileCapacity, TileMemory } from '../backends/backend.js';
 import type { BackendChoice } from '../backends/plan.js';
+import { type TileStage, tileStages } from '../backends/stages.js';
+import { startBackend } from '../backends/start.js';
 import { NaanError } from '../errors.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import type { FactoredModel } from '../model/factored.js';
-import { DeviceLink, type TileStage } from './device-link.js';
+import { DeviceLink } from './device-link.js';
 import type { DevicesHandle } from './devices.js';
 
 export interface WorkerBackendOptions {
@@ -33,7 +29,7 @@ export async function startWorkerBackend(
     const link = new DeviceLink(links[worker % links.length]);
     if (link.waitForStart()) {
       const native = () => startBackend('native', model, capacity, { simd });
-      return new DeviceBackend(link, Math.floor(worker / links.length), choices[link.choice], native);
+      return deviceBackend(link, Math.floor(worker / links.length), choices[link.choice], native);
     }
     if (!otherwise) throw new NaanError('BACKEND_UNAVAILABLE', link.reason);
   }
@@ -42,61 +38,38 @@ export async function startWorkerBackend(
   return startBackend(backend, model, capacity, { simd, provider });
 }
 
-class DeviceBackend implements Backend {
-  readonly name: BackendName;
-  readonly provider?: string;
-  private instead: Backend | undefined;
-
-  constructor(
-    private readonly link: DeviceLink,
-    private readonly slot: number,
-    { backend, provider }: BackendChoice,
-    private readonly startNative: () => Promise<Backend>,
-  ) {
-    this.name = backend;
-    if (provider) this.provider = provider;
-  }
-
-  get tile(): TileMemory {
-    return this.instead?.tile ?? this.link.handle.tiles[this.slot];
-  }
-
-  project(count: number): Promise<void> {
-    return this.compute('project', count);
-  }
-
-  aggregate(count: number): Promise<void> {
-    return this.compute('aggregate', count);
-  }
-
-  embed(count: number): Promise<void> {
-    return this.compute('embed', count);
-  }
-
-  split(count: number): Promise<void> {
-    return this.compute('split', count);
-  }
-
-  score(edgeCount: number): Promise<void> {
-    return this.compute('score', edgeCount);
-  }
-
-  async release(): Promise<void> {
-    await this.instead?.release();
-  }
-
+/** The back-end of a device, as one of its workers sees it. */
+function deviceBackend(
+  link: DeviceLink,
+  slot: number,
+  { backend: name, provider }: BackendChoice,
+  startNative: () => Promise<Backend>,
+): Backend {
+  let instead: Backend | undefined;
   /** The caller of a batch that the device did not do holds the slot's tile, so the results go there once more. */
-  private async compute(stage: TileStage, count: number): Promise<void> {
-    if (this.instead) return this.instead[stage](count);
-    if (this.link.compute(this.slot, stage, count)) return;
-    const { tile } = this;
-    const native = await this.startNative();
-    this.link.countFallback();
+  const compute = (stage: TileStage) => async (count: number) => {
+    if (instead) return instead[stage](count);
+    if (link.compute(slot, stage, count)) return;
+    const tile = link.handle.tiles[slot];
+    const native = await startNative();
+    link.countFallback();
     copyTile(tile, native.tile);
     await native[stage](count);
     copyTile(native.tile, tile);
-    this.instead = native;
-  }
+    instead = native;
+  };
+  const stages = Object.fromEntries(tileStages.map((stage) => [stage, compute(stage)]));
+  return {
+    ...(stages as Pick<Backend, TileStage>),
+    name,
+    ...(provider && { provider }),
+    get tile() {
+      return instead?.tile ?? link.handle.tiles[slot];
+    },
+    async release() {
+      await instead?.release();
+    },
+  };
 }
 
 function copyTile(from: TileMemory, to: TileMemory): void {

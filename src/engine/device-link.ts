@@ -7,10 +7,8 @@
  * device is `gone`; each by an atomic store, which the other side reads first.
  */
 import type { TileCapacity, TileMemory } from '../backends/backend.js';
-import { allocateTile, type TileShape } from '../backends/tile.js';
-
-export const tileStages = ['project', 'aggregate', 'embed', 'split', 'score'] as const;
-export type TileStage = (typeof tileStages)[number];
+import { type TileShape, type TileStage, tileStages } from '../backends/stages.js';
+import { allocateTile, ownBuffers } from '../backends/tile.js';
 
 const starting = 0;
 const ready = 1;
@@ -65,7 +63,7 @@ export class DeviceLink {
       counters: new Float64Array(shared(8 * counterFields.length)),
       reason: new Uint8Array(shared(reasonBytes)),
       requests: new Int32Array(shared(8 * slots)),
-      tiles: Array.from({ length: slots }, () => allocateTile(model, capacity, shared)),
+      tiles: Array.from({ length: slots }, () => allocateTile(model, capacity, ownBuffers(shared))),
     });
   }
 

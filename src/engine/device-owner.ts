@@ -8,8 +8,10 @@
  */
 import { performance } from 'node:perf_hooks';
 import type { Backend, TileCapacity, TileMemory } from '../backends/backend.js';
+import { linesOf, stageLayouts, type TileStage } from '../backends/stages.js';
 import type { FactoredModel } from '../model/factored.js';
-import type { DeviceLink, Request, TileStage } from './device-link.js';
+import type { DeviceLink, Request } from './device-link.js';
+import { Halo } from './halo.js';
 
 /** A batch is halved at most this often. */
 const halvings = 5;
@@ -43,7 +45,7 @@ export class DeviceOwner {
 
   private async compute({ stage, count, tile }: Request): Promise<void> {
     const { backend, part, link, most, capacity } = this;
-    const unit = stage === 'score' ? 'edges' : 'nodes';
+    const { unit } = stageLayouts[stage];
     const least = Math.ceil(capacity[unit] / 2 ** halvings);
     for (let start = 0; start < count; ) {
       const end = Math.min(count, start + most[unit]);
@@ -64,104 +66,69 @@ export class DeviceOwner {
   }
 }
 
-/** Entries [start, end) of a tile as a tile of their own, which holds only the rows that they read. */
+/** Lines [start, end) of a tile as a tile of their own, which holds only the rows that they read. */
 class TilePart {
-  private readonly rows: RowPart;
-  private readonly left: RowPart;
-  private readonly heads: number;
+  /** Rows that each group of named arrays uses, numbered by first use. */
+  private readonly used: readonly Halo[];
 
   constructor(
     private readonly local: TileMemory,
     private readonly model: FactoredModel,
     private readonly capacity: TileCapacity,
   ) {
-    this.heads = model.heads.length;
-    this.rows = new RowPart(capacity.rows);
-    this.left = new RowPart(capacity.nodes);
+    const most = Math.max(capacity.rows, capacity.nodes);
+    const groups = Math.max(...Object.values(stageLayouts).map(({ named }) => named?.groups.length ?? 0));
+    this.used = Array.from({ length: groups }, () => new Halo(most, most));
   }
 
-  /** Inputs of a stage. Returns rows and bytes moved. */
+  /** Moves the inputs of a stage. Returns rows and bytes moved. */
   read(stage: TileStage, tile: TileMemory, start: number, end: number): { rows: number; bytes: number } {
-    const { local, heads: M, model } = this;
-    const { paddedDim: p } = model;
+    const { local, model, capacity } = this;
+    const { own, named } = stageLayouts[stage];
     const count = end - start;
-    if (stage === 'project') return { rows: count, bytes: move(tile.x, local.x, model.dim, start, 0, count) };
-    if (stage === 'split') return { rows: count, bytes: move(tile.centres, local.centres, p, start, 0, count) };
-    const { rows, left } = this;
-    rows.clear();
-    if (stage === 'score') {
-      left.clear();
-      for (let e = 0; e < count; e++) {
-        local.pairs[2 * e] = left.slot(tile.pairs[2 * (start + e)]);
-        local.pairs[2 * e + 1] = rows.slot(tile.pairs[2 * (start + e) + 1]);
+    let bytes = 0;
+    for (const { name, columns } of linesOf(own, model)) {
+      bytes += move(tile[name], local[name], columns, start, 0, count);
+    }
+    if (!named) return { rows: count, bytes };
+    const columns = named.columns(capacity);
+    const used = this.used.slice(0, named.groups.length);
+    for (const halo of used) halo.clear();
+    const [from, to] = [tile[named.by], local[named.by]];
+    for (let i = 0; i < count * columns; i++) {
+      const line = from[start * columns + i];
+      to[i] = line < 0 ? -1 : used[Math.min(i % columns, used.length - 1)].slot(line);
+    }
+    let rows = 0;
+    for (const [group, lines] of named.groups.entries()) {
+      rows += used[group].count;
+      for (const { name, columns } of linesOf(lines, model)) {
+        bytes += gather(used[group], tile[name], local[name], columns);
       }
-      const bytes = left.gather(tile.left, local.left, p) + rows.gather(tile.rows, local.rows, p);
-      return { rows: left.count + rows.count, bytes: bytes + 8 * count };
     }
-    const { width } = this.capacity;
-    for (let i = 0; i < count * width; i++) {
-      const row = tile.lists[start * width + i];
-      local.lists[i] = row < 0 ? -1 : rows.slot(row);
-    }
-    const moved = rows.gather(tile.rows, local.rows, M * p) + rows.gather(tile.rowT, local.rowT, M);
-    return { rows: rows.count, bytes: moved + move(tile.s, local.s, M, start, 0, count) + 4 * count * width };
+    return { rows, bytes: bytes + 4 * count * columns };
   }
 
-  /** Results of a stage. Returns bytes moved. */
+  /** Moves the results of a stage. Returns bytes moved. */
   write(stage: TileStage, tile: TileMemory, start: number, end: number): number {
-    const { local, heads: M, model } = this;
-    const p = model.paddedDim;
-    const back = (name: 'h' | 's' | 't' | 'centres' | 'left' | 'right' | 'scores', columns: number) =>
-      move(local[name], tile[name], columns, 0, start, end - start);
-    switch (stage) {
-      case 'project':
-        return back('h', M * p) + back('s', M) + back('t', M);
-      case 'aggregate':
-        return back('h', M * p) + back('t', M);
-      case 'embed':
-        return back('centres', p);
-      case 'split':
-        return back('left', p) + back('right', p);
-      case 'score':
-        return back('scores', 1);
+    const { local, model } = this;
+    let bytes = 0;
+    for (const { name, columns } of linesOf(stageLayouts[stage].out, model)) {
+      bytes += move(local[name], tile[name], columns, 0, start, end - start);
     }
+    return bytes;
   }
 }
 
-/** Rows numbered by first use. */
-class RowPart {
-  count = 0;
-  private readonly used: Int32Array;
-  private readonly slotOf: Int32Array;
-
-  constructor(rows: number) {
-    this.used = new Int32Array(rows);
-    this.slotOf = new Int32Array(rows);
+/** The rows in use [count × columns]; those that lie side by side are moved together. Returns their bytes. */
+function gather({ ids, count }: Halo, from: Float32Array, to: Float32Array, columns: number): number {
+  for (let i = 0; i < count; ) {
+    let run = 1;
+    while (i + run < count && ids[i + run] === ids[i] + run) run++;
+    move(from, to, columns, ids[i], i, run);
+    i += run;
   }
-
-  clear(): void {
-    this.count = 0;
-  }
-
-  slot(row: number): number {
-    const slot = this.slotOf[row];
-    if (slot < this.count && this.used[slot] === row) return slot;
-    this.used[this.count] = row;
-    this.slotOf[row] = this.count;
-    return this.count++;
-  }
-
-  /** The rows in use [count × columns]; those that lie side by side are moved together. */
-  gather(from: Float32Array, to: Float32Array, columns: number): number {
-    const { used, count } = this;
-    for (let i = 0; i < count; ) {
-      let run = 1;
-      while (i + run < count && used[i + run] === used[i] + run) run++;
-      move(from, to, columns, used[i], i, run);
-      i += run;
-    }
-    return 4 * count * columns;
-  }
+  return 4 * count * columns;
 }
 
 /** Rows of `columns` floats from one place to another; returns their bytes. */

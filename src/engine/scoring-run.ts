@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { BackendName } from '../backends/backend.js';
 import type { OnnxProvider } from '../backends/onnx-providers.js';
 import { type BackendChoice, type BackendPlan, planBackend } from '../backends/plan.js';
+import { tileStages } from '../backends/stages.js';
 import { labelPlan, type Partition, type PartitionOptions } from '../cluster/partition.js';
 import { sharedInts } from '../cluster/scored-edges.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
@@ -101,7 +102,6 @@ export interface ShardWorkerData {
 export const defaultBatch = 512;
 const progressIntervalMs = 200;
 const nodesOfAShard = 8192;
-const concatStages = ['project', 'aggregate', 'embed', 'split', 'score'] as const;
 
 export class ScoringRun {
   readonly threads: number;
@@ -407,7 +407,7 @@ export class ScoringRun {
 
 /** The stages whose results a work directory keeps, in order, each with its round. */
 export function keptStages({ config }: NaanModel): (readonly [HeadStage, number])[] {
-  if (config.head === 'concat') return concatStages.map((stage) => [stage, 0]);
+  if (config.head === 'concat') return tileStages.map((stage) => [stage, 0]);
   const rounds = Array.from({ length: config.rounds }, (_, round) => ['score', round] as const);
   return [['load', 0], ['similarities', 0], ...rounds];
 }

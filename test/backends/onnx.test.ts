@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Backend, startBackend } from '../../src/backends/backend.js';
+import type { Backend } from '../../src/backends/backend.js';
 import type { OnnxProvider } from '../../src/backends/onnx-providers.js';
+import { startBackend } from '../../src/backends/start.js';
 import { startDevice } from '../../src/backends/start-device.js';
 import { tileCapacity } from '../../src/engine/concat-stages.js';
 import { factor } from '../../src/model/factored.js';

@@ -6,9 +6,10 @@
  *   slow=N   each call takes N ms in which its thread sees nothing
  *   absent   does not start
  */
-import { type Backend, startBackend } from '../../src/backends/backend.js';
+import type { Backend } from '../../src/backends/backend.js';
+import { tileStages } from '../../src/backends/stages.js';
+import { startBackend } from '../../src/backends/start.js';
 import type { startDevice as start } from '../../src/backends/start-device.js';
-import { tileStages } from '../../src/engine/device-link.js';
 import { NaanError } from '../../src/errors.js';
 
 const faults = new URL(import.meta.url).searchParams;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Backend, startBackend } from '../../src/backends/backend.js';
+import type { Backend } from '../../src/backends/backend.js';
+import { startBackend } from '../../src/backends/start.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
 import { ConcatStages, tileCapacity } from '../../src/engine/concat-stages.js';
 import { Counters } from '../../src/engine/counters.js';
