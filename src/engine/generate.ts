@@ -10,6 +10,7 @@ import { writeLabelText } from '../io/labels.js';
 import { writeNpy, writeNpz } from '../io/npy-writer.js';
 import { writeTogether } from '../io/output-file.js';
 import type { ProgressListener } from '../progress.js';
+import { runTask } from './executor.js';
 import { buildKnn } from './knn-exact.js';
 import { Pool } from './pool.js';
 
@@ -173,7 +174,7 @@ async function plantBeside(
   signal?.addEventListener('abort', stop);
   if (signal?.aborted) stop();
   const pool = new Pool({ worker: new URL('../../workers/generate-worker.js', import.meta.url), threads: 1 });
-  const planting = pool.run<PlantTask, KnnGraph>({ set, k, cancel });
+  const planting = runTask<PlantTask, KnnGraph>(pool, { set, k, cancel }, 'planting the kNN graph');
   const working = work().catch((error) => {
     stop();
     throw error;

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { SharedRows } from '../memory/shared-rows.js';
+import { runTask } from './executor.js';
 import type { ComputeRates, ComputeTask, DiskRates, DiskTask } from './limit-probes.js';
 import { Pool } from './pool.js';
 
@@ -67,7 +68,7 @@ export async function measureLimits(options: LimitOptions = {}): Promise<Limits>
     const disk =
       folder === undefined
         ? undefined
-        : await pool.run<DiskTask, DiskRates>({ task: 'disk', folder, secondsEach, cancel });
+        : await runTask<DiskTask, DiskRates>(pool, { task: 'disk', folder, secondsEach, cancel }, 'probe of the disk');
     return {
       threads,
       gemmGflops: sum.gemm / 1e9,

@@ -1,6 +1,6 @@
-/** Plans of steps on the threads of a pool. */
+/** Plans of steps on the threads of an executor. */
 import { type Plan, runPlanWith } from '../cluster/plan.js';
-import type { Pool } from './pool.js';
+import type { Executor } from './executor.js';
 
 /** One call of a step, as it is sent to a thread: see `runStep` in steps.ts. */
 export interface StepTask {
@@ -11,11 +11,11 @@ export interface StepTask {
 }
 
 /** Throws CANCELLED after an abort. */
-export function runPlanOn<T>(pool: Pool, plan: Plan<T>, signal?: AbortSignal): Promise<T> {
+export function runPlanOn<T>(executor: Executor, plan: Plan<T>, signal?: AbortSignal): Promise<T> {
   return runPlanWith(plan, async ({ work, inputs }) => {
     const results = new Array<unknown>(inputs.length);
     const tasks = inputs.map((input, index): StepTask => ({ step: work.name, input, index }));
-    await pool.runAll<StepTask, unknown>(
+    await executor.runAll<StepTask, unknown>(
       tasks,
       ({ step, index }) => `step '${step}', ${index + 1} of ${tasks.length}`,
       {

@@ -1,93 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Pool, type TaskCounts } from '../../src/engine/pool.js';
-import type { FlakyTask } from './flaky-worker.js';
+import { Pool } from '../../src/engine/pool.js';
+import { executorSuite } from './executor-suite.js';
 
 const worker = new URL('./flaky-worker.js', import.meta.url);
 
-async function runTasks(make: (id: number, attempts: Int32Array) => FlakyTask, count = 40, signal?: AbortSignal) {
-  const attempts = new Int32Array(new SharedArrayBuffer(count * 4));
-  const pool = new Pool({ worker, threads: 2 });
-  const done: number[] = [];
-  const counts: TaskCounts[] = [];
-  const tasks = Array.from({ length: count }, (_, id) => make(id, attempts));
-  const failure = await pool
-    .runAll<FlakyTask, number>(tasks, ({ id }) => `stage 'embed', shard ${id}`, {
-      signal,
-      onDone: (_, result) => done.push(result),
-      onCounts: (c) => counts.push(c),
-    })
-    .catch((error: unknown) => error as Error);
-  await pool.close();
-  return { attempts, done: done.sort((a, b) => a - b), counts, failure };
-}
+executorSuite('Pool', () => new Pool({ worker, threads: 2 }));
 
 describe('Pool', () => {
-  it('runs every task once, at most two a thread at a time', async () => {
-    const { attempts, done, counts, failure } = await runTasks((id, attempts) => ({ id, attempts, failures: 0 }));
-    assert.equal(failure, undefined);
-    assert.deepEqual(
-      done,
-      Array.from({ length: 40 }, (_, i) => i),
-    );
-    assert.ok(attempts.every((n) => n === 1));
-    assert.equal(Math.max(...counts.map((c) => c.running)), 4);
-    assert.deepEqual(counts.at(-1), { queued: 0, running: 0, done: 40, retried: 0 });
-  });
-
-  it('runs a task that fails once again, and counts it', async () => {
-    const { attempts, done, counts, failure } = await runTasks((id, attempts) => ({
-      id,
-      attempts,
-      failures: id === 7 ? 1 : 0,
-    }));
-    assert.equal(failure, undefined);
-    assert.equal(done.length, 40);
-    assert.equal(attempts[7], 2);
-    assert.equal(counts.at(-1)?.retried, 1);
-  });
-
-  it('names stage, shard and cause of a task that fails twice, and stops', async () => {
-    const { attempts, failure } = await runTasks((id, attempts) => ({ id, attempts, failures: id === 3 ? 9 : 0 }), 400);
-    assert.equal(failure?.message, "stage 'embed', shard 3 failed twice: broken at attempt 2");
-    assert.equal((failure as Error & { code?: string }).code, 'SHARD_FAILED');
-    assert.ok(attempts.includes(0));
-  });
-
   it('lets every thread start that is still starting, though no task comes', async () => {
     const starts = new Int32Array(new SharedArrayBuffer(8));
     await new Pool({ worker, threads: 2, workerData: starts }).close();
     assert.deepEqual([...starts], [2, 2]);
-  });
-
-  it('tries a task as often as told, and tells of a failure while others run', async () => {
-    const attempts = new Int32Array(new SharedArrayBuffer(4 * 4));
-    const pool = new Pool({ worker, threads: 2 });
-    let failures = 0;
-    const tasks = Array.from({ length: 4 }, (_, id): FlakyTask => ({ id, attempts, failures: id === 1 ? 9 : 0 }));
-    const options = { attempts: 1, onFailure: () => failures++ };
-    await assert.rejects(
-      pool.runAll<FlakyTask, number>(tasks, ({ id }) => `step ${id}`, options),
-      { code: 'SHARD_FAILED', message: 'step 1 failed: broken at attempt 1' },
-    );
-    await pool.close();
-    assert.equal(attempts[1], 1);
-    assert.equal(failures, 1);
-  });
-
-  it('does not retry bad input', async () => {
-    const { attempts, failure } = await runTasks((id, attempts) => ({ id, attempts, failures: 0, badInput: id === 2 }));
-    assert.equal(failure?.message, 'row 2 is NaN');
-    assert.equal(attempts[2], 1);
-  });
-
-  it('starts nothing after an abort', async () => {
-    const { attempts, failure } = await runTasks(
-      (id, attempts) => ({ id, attempts, failures: 0 }),
-      40,
-      AbortSignal.abort(),
-    );
-    assert.equal((failure as Error & { code?: string }).code, 'CANCELLED');
-    assert.ok(attempts.every((n) => n === 0));
   });
 });
