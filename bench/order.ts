@@ -29,7 +29,7 @@ const hops = Number(values.hops);
 const batch = 512;
 
 async function allRows(path: string): Promise<Float32Array> {
-  const reader = openRows((await locateFeatures(path)).location);
+  const reader = openRows(await locateFeatures(path));
   const rows = new Float32Array(reader.rowCount * reader.dim);
   reader.read(0, reader.rowCount, rows);
   reader.close();

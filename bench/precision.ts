@@ -49,7 +49,7 @@ try {
         },
         ...(existsSync(labels) && { labels }),
       });
-      const truth = await readLabels(file(unlabeled, 'split1', 'labels.txt'));
+      const { codes: truth } = await readLabels(file(unlabeled, 'split1', 'labels.txt'));
       const runs: LabelResult[] = [];
       for (const precision of precisions) {
         const input = { features: file(unlabeled, 'split1', 'feats.npz'), knn: file(unlabeled, 'split1', 'knn.npy') };

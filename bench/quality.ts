@@ -8,7 +8,6 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Partition, partitionDefaults, partitionEdges } from '../src/cluster/partition.js';
-import { shapeOf } from '../src/engine/feature-source.js';
 import { normaliseRows } from '../src/engine/normalise.js';
 import { ScoringRun } from '../src/engine/scoring-run.js';
 import { auc } from '../src/evaluation/auc.js';
@@ -16,7 +15,8 @@ import { type Agreement, evaluate } from '../src/evaluation/evaluate.js';
 import { candidateEdges } from '../src/graph/candidate-edges.js';
 import { locateFeatures } from '../src/io/features.js';
 import { readKnn } from '../src/io/knn.js';
-import { openRows } from '../src/io/matrix.js';
+import { readLabels } from '../src/io/labels.js';
+import { openRows, shapeOf } from '../src/io/matrix.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
 import { scorePairwise } from '../src/pairwise/pairwise-scorer.js';
 import { withSimilarities } from '../src/pairwise/similarities.js';
@@ -107,8 +107,8 @@ type Split = Awaited<ReturnType<typeof readSplit>>;
 
 async function readSplit(set: string, split: number) {
   const path = (name: string) => join(values.data, set, `split${split}_${name}`);
-  const { location, labels } = await locateFeatures(path('feats.npz'));
-  if (!labels) throw new Error(`${path('feats.npz')} has no labels`);
+  const location = await locateFeatures(path('feats.npz'));
+  const { codes: labels } = await readLabels(path('feats.npz'));
   const reader = openRows(location);
   const { rowCount, dim } = reader;
   const rows = SharedRows.allocate(rowCount, dim);

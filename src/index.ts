@@ -14,6 +14,7 @@ export type { PrecisionRecall } from './evaluation/precision-recall.js';
 export { type SweepOptions, type SweepPoint, sweep } from './evaluation/sweep.js';
 export { type CandidateEdges, edgesFromPairs } from './graph/candidate-edges.js';
 export { readKnn } from './io/knn.js';
+export { type Labels, nameOf } from './io/label-codes.js';
 export { readLabels } from './io/labels.js';
 export { importCheckpoint } from './model/import-checkpoint.js';
 export type { ConcatConfig, ModelConfig, NaanModel, PairwiseConfig, Tensor } from './model/model.js';
@@ -25,7 +26,7 @@ export type { BuildKnnOptions, FindKnnOptions, FoundKnn, KnnGraph };
 
 /**
  * Exact kNN graph by cosine: the node itself in column 0, then its k nearest by falling cosine, ties by smaller id; the
- * same for any number of threads. `dim`: values a row of a raw `.bin` file.
+ * same for any number of threads. `dim`: values a row, which a raw file does not say.
  * Throws BAD_INPUT, BAD_SHAPE, BAD_USAGE (k too large), or CANCELLED after an abort.
  */
 export async function buildKnn(

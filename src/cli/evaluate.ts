@@ -1,13 +1,19 @@
+import { NaanError } from '../errors.js';
 import { cleanLabels } from '../evaluation/clean-labels.js';
 import { type Agreement, type Evaluation, evaluate } from '../evaluation/evaluate.js';
-import { readLabels, writeLabelText } from '../io/labels.js';
+import { readLabels, writeLabels } from '../io/labels.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
 export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unlabelled }) => {
   const labels = await readLabels(path);
-  const evaluation = evaluate(labels, await readLabels(truth), { unlabelled });
-  if (cleanOut !== undefined) await writeLabelText(cleanOut, cleanLabels(labels));
+  const { codes } = await readLabels(truth);
+  if (labels.codes.length !== codes.length) {
+    const got = `${path}: ${labels.codes.length} labels`;
+    throw new NaanError('BAD_SHAPE', `${got}, expected ${codes.length} as ${truth} has`);
+  }
+  const evaluation = evaluate(labels.codes, codes, { unlabelled });
+  if (cleanOut !== undefined) await writeLabels(cleanOut, cleanLabels(labels));
   return { json: evaluation, text: describe(evaluation) };
 };
 

@@ -6,7 +6,7 @@ import { count, duration, table } from './format.js';
 
 export const run: Run<'knn'> = async ({ features, dim, out, ...options }, { signal, onProgress, log }) => {
   const began = performance.now();
-  const { location } = await locateFeatures(features, { dim });
+  const location = await locateFeatures(features, { dim });
   const onNotice = (message: string) => log.warn(message);
   const { graph, method, recall, attempts } = await findKnn(location, { ...options, signal, onProgress, onNotice });
   const { nodeCount, width, ids } = graph;

@@ -7,9 +7,9 @@ import type { Run } from './command.js';
 import { count, table } from './format.js';
 
 export const run: Run<'sweep'> = async ({ edges: edgesPath, scores: scoresPath, truth: truthPath }) => {
-  const truth = truthPath === undefined ? undefined : await readLabels(truthPath);
+  const truth = truthPath === undefined ? undefined : (await readLabels(truthPath)).codes;
   const pairs = await readPairs(edgesPath, truth?.length);
-  const scores = await readFloat32Array(scoresPath);
+  const scores = await readFloat32Array(scoresPath, 'scores');
   if (scores.data.length !== pairs.length / 2) {
     const got = `${scoresPath}: shape (${scores.shape})`;
     throw new NaanError('BAD_SHAPE', `${got}, expected ${pairs.length / 2} scores as ${edgesPath} has edges`);
@@ -25,7 +25,7 @@ export const run: Run<'sweep'> = async ({ edges: edgesPath, scores: scoresPath, 
 
 /** Edges [E × 2] in one row after the other. Throws when an end is no node. */
 async function readPairs(path: string, nodeCount = 2 ** 31 - 1): Promise<Int32Array> {
-  const { shape, data } = await readInt32Array(path);
+  const { shape, data } = await readInt32Array(path, 'edges');
   if (shape.length !== 2 || shape[1] !== 2) {
     throw new NaanError('BAD_SHAPE', `${path}: shape (${shape}), expected edges [E × 2]`);
   }

@@ -10,14 +10,12 @@ export interface Embeddings {
   readonly dim: number;
 }
 
-/** Path of a feature file (`.npz`, `.npy`, `.bin`), or rows in memory. */
+/** A feature file, or `file:array`; or rows in memory. */
 export type FeatureSource = string | Embeddings;
 
-/** Where the rows lie. `rawDim`: values a row of a raw `.bin` file, which does not say. Rows in memory are copied once. */
-export async function locateSource(source: FeatureSource, rawDim?: number): Promise<MatrixLocation> {
-  if (typeof source === 'string') {
-    return (await locateFeatures(source, { dim: source.endsWith('.bin') ? rawDim : undefined })).location;
-  }
+/** Where the rows lie. `fileDim`: values a row of a file, which a raw one does not say. Rows in memory are copied once. */
+export async function locateSource(source: FeatureSource, fileDim?: number): Promise<MatrixLocation> {
+  if (typeof source === 'string') return locateFeatures(source, { dim: fileDim });
   const { rows, dim } = source;
   if (!(dim >= 1) || rows.length % dim !== 0) {
     throw new NaanError('BAD_SHAPE', `features in memory: ${rows.length} values, expected rows of dimension ${dim}`);
@@ -25,8 +23,4 @@ export async function locateSource(source: FeatureSource, rawDim?: number): Prom
   const shared = SharedRows.allocate(rows.length / dim, dim);
   shared.eachRun(0, shared.rowCount, (view, first) => view.set(rows.subarray(first * dim, first * dim + view.length)));
   return { kind: 'memory', name: 'features in memory', rows: shared.handle() };
-}
-
-export function shapeOf(location: MatrixLocation): { readonly rowCount: number; readonly dim: number } {
-  return location.kind === 'file' ? location : location.rows;
 }

@@ -157,7 +157,7 @@ async function writeSplit(
     await features();
     graph = plantedKnn
       ? await plantKnn(set, { k, signal, onProgress })
-      : await buildKnn((await locateFeatures(`${stem}_feats.npz`)).location, { k, threads, signal, onProgress });
+      : await buildKnn(await locateFeatures(`${stem}_feats.npz`), { k, threads, signal, onProgress });
   }
   await writeNpy(`${stem}_knn.npy`, 'i4', [graph.nodeCount, graph.width], graph.ids);
 }

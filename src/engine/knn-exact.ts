@@ -8,7 +8,7 @@
 import { availableParallelism } from 'node:os';
 import { NaanError } from '../errors.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
-import type { MatrixLocation } from '../io/matrix.js';
+import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
 import { blockCountFor, type KnnJob, type KnnTask, pairRounds } from './knn-blocks.js';
@@ -56,7 +56,7 @@ export async function buildKnn(features: MatrixLocation, options: BuildKnnOption
 
 /** Throws BAD_USAGE for a k that the rows do not have. */
 export function checkK(k: number, features: MatrixLocation): void {
-  const rowCount = features.kind === 'file' ? features.rowCount : features.rows.rowCount;
+  const { rowCount } = shapeOf(features);
   if (Number.isInteger(k) && k >= 1 && k <= rowCount - 1) return;
   const limit = `expected 1..${rowCount - 1}: ${features.name} has ${rowCount} rows`;
   throw new NaanError('BAD_USAGE', `k is ${k}, ${limit}`);

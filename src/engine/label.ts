@@ -5,9 +5,10 @@ import { type Partition, type PartitionOptions, partitionDefaults } from '../clu
 import { NaanError } from '../errors.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { digestFile } from '../io/digest.js';
+import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
 import { writeLabelText } from '../io/labels.js';
-import type { MatrixLocation } from '../io/matrix.js';
+import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { itemBytes } from '../io/numbers.js';
 import { checkWritableDirectory, writeJson, writeTogether } from '../io/output-file.js';
@@ -17,14 +18,14 @@ import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
 import { expectedEdges } from './expected-edges.js';
-import { type FeatureSource, locateSource, shapeOf } from './feature-source.js';
+import { type FeatureSource, locateSource } from './feature-source.js';
 import { availableBytes, type MemoryPlan, planMemory } from './memory-plan.js';
 import { defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
 import type { WorkDir } from './work-dir.js';
 
 export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
   readonly features: FeatureSource;
-  /** Values a row of a raw `.bin` feature file. */
+  /** Values a row of the features: needed for a raw file. */
   readonly dim?: number | undefined;
   /** kNN file, or a graph such as `buildKnn` returns. */
   readonly knn: string | KnnGraph;
@@ -266,7 +267,9 @@ async function findFeatures(
   { config }: NaanModel,
 ): Promise<MatrixLocation> {
   const expected = config.head === 'concat' ? config.dim : undefined;
-  const location = await locateSource(features, dim ?? expected);
+  // A raw file that goes by its usual name is what the model expects.
+  const isBin = typeof features === 'string' && features.endsWith('.bin');
+  const location = await locateSource(features, dim ?? (isBin ? expected : undefined));
   const { dim: got } = shapeOf(location);
   if (expected !== undefined && got !== expected) {
     const name = typeof source === 'string' ? source : 'the model';
@@ -345,7 +348,7 @@ async function writeResults(
 /** `split1` for split1_feats.npz. */
 function outputStem({ features }: LabelOptions): string {
   if (typeof features !== 'string') return 'features';
-  return basename(features)
+  return basename(parseInput(features).path)
     .replace(/\.[^.]+$/, '')
     .replace(/[_-]feat(ure)?s$/, '');
 }

@@ -17,7 +17,7 @@ import { NaanError } from '../errors.js';
 import { type CandidateEdges, startOffsets } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import type { ReverseEdges } from '../graph/reverse-edges.js';
-import type { MatrixLocation } from '../io/matrix.js';
+import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import { allocateRows, openStore, type Precision, type RowStore, type RowStoreHandle } from '../memory/row-store.js';
 import type { RunObserver } from '../metrics/run-observer.js';
@@ -27,7 +27,6 @@ import type { ProgressListener } from '../progress.js';
 import { tileCapacity } from './concat-stages.js';
 import { Counters, type Stage } from './counters.js';
 import { Devices, type DevicesHandle } from './devices.js';
-import { shapeOf } from './feature-source.js';
 import {
   cutShards,
   type HeadStage,

@@ -65,7 +65,8 @@ export async function readWindows(
   if (checksum !== source.crc32) throw damaged(source, 'its bytes do not match their checksum');
 }
 
-async function* windows(
+/** The bytes behind `skip`, window by window as `readWindows` has them, but without a look at their checksum. */
+export async function* windows(
   source: ByteSource,
   skip: number,
   windowBytes: number,

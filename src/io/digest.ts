@@ -1,11 +1,13 @@
 /** What identifies an input file in run.json. */
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
+import { parseInput } from './input-file.js';
 
 const blockBytes = 2 ** 16;
 const blocks = 256;
 
 export interface FileDigest {
+  /** As it was given, with the member of an archive. */
   readonly path: string;
   readonly bytes: number;
   /** SHA-256 of the size and of 256 blocks of 64 KiB spread evenly; of the whole file when it is no longer than that. */
@@ -14,7 +16,7 @@ export interface FileDigest {
 
 /** Digests a file without reading much of it: enough to notice that it is another one. Other work goes on between blocks. */
 export async function digestFile(path: string): Promise<FileDigest> {
-  const file = await open(path, 'r');
+  const file = await open(parseInput(path).path, 'r');
   try {
     const bytes = (await file.stat()).size;
     const hash = createHash('sha256').update(`${bytes}\n`);

@@ -1,6 +1,19 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { systemReason } from './system-error.js';
+
+/** An input as a user names it: a file, or `file:member`, one array of an archive or one column of a table. */
+export interface Input {
+  readonly path: string;
+  readonly member?: string;
+}
+
+/** A file may have colons in its own name: what stands behind the last one is a member where only the rest is a file. */
+export function parseInput(text: string): Input {
+  const colon = text.lastIndexOf(':');
+  if (colon <= 0 || existsSync(text) || !existsSync(text.slice(0, colon))) return { path: text };
+  return { path: text.slice(0, colon), member: text.slice(colon + 1) };
+}
 
 /** Size in bytes of a file to be read. Throws BAD_INPUT when there is no such file, or it is not a plain one. */
 export function inputSize(path: string): number {
@@ -42,15 +55,20 @@ export function readFully(fd: number, bytes: Uint8Array, position: number, name:
 export function readStart(path: string, count: number): Uint8Array {
   const fd = openInput(path);
   try {
-    const bytes = new Uint8Array(count);
-    let length = 0;
-    for (let got = -1; got !== 0 && length < count; length += got) {
-      got = readOnce(fd, bytes, length, count - length, length, path);
-    }
-    return bytes.subarray(0, length);
+    return readSome(fd, 0, count, path);
   } finally {
     closeSync(fd);
   }
+}
+
+/** Up to `count` bytes from a file position, fewer where the file ends. */
+export function readSome(fd: number, position: number, count: number, name: string): Uint8Array {
+  const bytes = new Uint8Array(count);
+  let length = 0;
+  for (let got = -1; got !== 0 && length < count; length += got) {
+    got = readOnce(fd, bytes, length, count - length, position + length, name);
+  }
+  return bytes.subarray(0, length);
 }
 
 /** An error of the operating system as BAD_INPUT that names the file; other errors as they are. */

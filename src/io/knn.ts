@@ -1,13 +1,16 @@
 /**
- * kNN files: `.npy` or `.npz` `knn` [n × (k + 1)] of integers, or learn-to-cluster's `data` [n × 2 × k] with ids in
- * data[:, 0] and distances, which are not read, in data[:, 1].
+ * kNN graphs: [n × (k + 1)] of integers, or learn-to-cluster's `data` [n × 2 × k] with ids in data[:, 0] and distances,
+ * which are not read, in data[:, 1]; in any format that has `graph` (see formats/formats.ts).
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { allocateKnnGraph, type KnnGraph, setNeighbours } from '../graph/knn-graph.js';
 import type { ProgressListener } from '../progress.js';
-import { findArray, type NpyArray, readElements } from './npy.js';
+import { formatOf } from './formats/formats.js';
+import { parseInput } from './input-file.js';
+import { wrongDim } from './matrix.js';
 import { elementText, type Int32Decoder, int32Decoder, isFloat, itemBytes, swapBytes } from './numbers.js';
+import { readElements, type StoredNumbers } from './stored-array.js';
 
 export interface KnnOptions {
   /** Rows of the features the graph belongs to. */
@@ -27,7 +30,7 @@ const progressIntervalMs = 250;
  * Throws BAD_INPUT (damaged file, float ids, id out of range) or BAD_SHAPE (not n × k, or not one row a node).
  */
 export async function readKnn(path: string, options: KnnOptions = {}): Promise<KnnGraph> {
-  const array = await findArray(path, ['knn', 'data']);
+  const array = await findGraph(path);
   const listLength = checkShape(array, options.nodeCount);
   const [nodeCount] = array.shape;
   const graph = allocate(array, nodeCount, Math.min(options.columns ?? listLength, listLength));
@@ -58,18 +61,19 @@ export interface KnnRows {
 
 /** Undefined for a file whose rows do not lie together: deflated, or in Fortran order. Throws as `readKnn` does. */
 export async function openKnnRows(path: string, nodeCount: number): Promise<KnnRows | undefined> {
-  const array = await findArray(path, ['knn', 'data']);
+  const array = await findGraph(path);
   const { source, dataStart, type, littleEndian, fortran } = array;
   const listLength = checkShape(array, nodeCount);
   if (fortran || source.deflatedLength !== undefined) return undefined;
   const rowBytes = (array.length / nodeCount) * itemBytes(type);
+  const skipped = array.dimBeforeRow ? itemBytes(type) : 0;
   const bytes = new Uint8Array(listLength * itemBytes(type));
   const decode = decoderOf(array, bytes.buffer);
   const ids = new Int32Array(listLength);
   const fd = openSync(source.path, 'r');
   return {
     row: (node) => {
-      const at = source.offset + dataStart + node * rowBytes;
+      const at = source.offset + dataStart + node * rowBytes + skipped;
       if (readSync(fd, bytes, 0, bytes.length, at) < bytes.length) return undefined;
       if (!littleEndian) swapBytes(bytes, type);
       return decode(0, listLength, ids, 0) === listLength ? ids : undefined;
@@ -78,8 +82,14 @@ export async function openKnnRows(path: string, nodeCount: number): Promise<KnnR
   };
 }
 
+/** The graph in `file` or `file:array`. */
+function findGraph(file: string): Promise<StoredNumbers> {
+  const input = parseInput(file);
+  return formatOf(input.path, 'graph').graph(input);
+}
+
 /** Returns the ids a row has. */
-function checkShape({ source, shape, type }: NpyArray, nodeCount: number | undefined): number {
+function checkShape({ source, shape, type }: StoredNumbers, nodeCount: number | undefined): number {
   const pairs = shape.length === 3 && shape[1] === 2; // of ids and distances
   if ((shape.length !== 2 && !pairs) || shape.includes(0)) {
     throw new NaanError(
@@ -87,7 +97,7 @@ function checkShape({ source, shape, type }: NpyArray, nodeCount: number | undef
       `${source.name}: shape (${shape}), expected a kNN graph [n × (k + 1)] or [n × 2 × k]`,
     );
   }
-  if (type === 'f2' || (isFloat(type) && !pairs)) {
+  if (type === 'f2' || type === 'bf16' || (isFloat(type) && !pairs)) {
     throw new NaanError('BAD_INPUT', `${source.name}: dtype ${type}, expected a kNN graph of integers`);
   }
   if (nodeCount !== undefined && shape[0] !== nodeCount) {
@@ -99,7 +109,7 @@ function checkShape({ source, shape, type }: NpyArray, nodeCount: number | undef
   return shape[shape.length - 1];
 }
 
-function allocate({ source }: NpyArray, nodeCount: number, width: number): KnnGraph {
+function allocate({ source }: StoredNumbers, nodeCount: number, width: number): KnnGraph {
   try {
     return allocateKnnGraph(nodeCount, width);
   } catch (cause) {
@@ -117,15 +127,18 @@ function allocate({ source }: NpyArray, nodeCount: number, width: number): KnnGr
 type WindowTaker = (buffer: ArrayBuffer, count: number, start: number) => void;
 
 /** C order: a window holds whole rows. */
-function rowTaker(array: NpyArray, graph: KnnGraph, listLength: number): WindowTaker {
+function rowTaker(array: StoredNumbers, graph: KnnGraph, listLength: number): WindowTaker {
   const rowLength = array.length / graph.nodeCount;
   const list = new Int32Array(listLength);
+  const skipped = array.dimBeforeRow ? 1 : 0;
   return (buffer, count, start) => {
     const decode = decoderOf(array, buffer);
     for (let done = 0; done < count; done += rowLength) {
       const node = (start + done) / rowLength;
-      const decoded = decode(done, listLength, list, 0);
-      if (decoded < listLength) throw badId(array, graph, node, decoded, buffer, done + decoded);
+      if (skipped > 0 && (decode(done, 1, list, 0) === 0 || list[0] !== listLength))
+        throw wrongDim(array.source.name, node, list[0], listLength);
+      const decoded = decode(done + skipped, listLength, list, 0);
+      if (decoded < listLength) throw badId(array, graph, node, decoded, buffer, done + skipped + decoded);
       if (!copyWellFormed(graph, node, list)) setNeighbours(graph, node, list, array.source.name);
     }
   };
@@ -146,7 +159,7 @@ function copyWellFormed({ ids, width, nodeCount }: KnnGraph, node: number, list:
 }
 
 /** Fortran order: columns follow one another, so every row grows by one id at a time, as `setNeighbours` would have it. */
-function columnTaker(array: NpyArray, graph: KnnGraph): WindowTaker {
+function columnTaker(array: StoredNumbers, graph: KnnGraph): WindowTaker {
   const { ids, width, nodeCount } = graph;
   const blocks = array.shape.length === 3 ? 2 : 1; // of ids and distances in turn
   const filled = new Int32Array(nodeCount).fill(1);
@@ -173,13 +186,13 @@ function columnTaker(array: NpyArray, graph: KnnGraph): WindowTaker {
   };
 }
 
-function decoderOf({ type }: NpyArray, buffer: ArrayBuffer): Int32Decoder {
-  if (type === 'f2') throw new RangeError('ids of f2');
+function decoderOf({ type }: StoredNumbers, buffer: ArrayBuffer): Int32Decoder {
+  if (type === 'f2' || type === 'bf16') throw new RangeError(`ids of ${type}`);
   return int32Decoder(type, buffer);
 }
 
 function badId(
-  { source, type }: NpyArray,
+  { source, type }: StoredNumbers,
   { nodeCount }: KnnGraph,
   node: number,
   column: number,

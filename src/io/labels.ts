@@ -1,28 +1,47 @@
-/** Labels, one integer a node: `.txt` (one a line), `.npy`, or `.npz` (`labels`). −1 means none. */
+/** Labels, one a row, in any format that has `labels` (see formats/formats.ts). −1 means none. */
 import { NaanError } from '../errors.js';
-import { readInt32 } from './arrays.js';
-import { readWindows, wholeFile } from './byte-source.js';
-import { findArray, sniffFormat } from './npy.js';
+import { formatOf } from './formats/formats.js';
+import { parseInput } from './input-file.js';
+import { type Labels, nameOf } from './label-codes.js';
+import { quoted } from './messages.js';
 import { writeOutput } from './output-file.js';
 
 const newline = 10;
-const carriageReturn = 13;
-const space = 32;
-const tab = 9;
 const minus = 45;
 const zero = 48;
 
-/** Reads labels of any integer type. Throws BAD_INPUT, naming the line or element that is no 32-bit integer. */
-export async function readLabels(path: string): Promise<Int32Array> {
-  if (sniffFormat(path) === 'other') return await readLabelText(path);
-  const array = await findArray(path, ['labels']);
-  if (array.length !== array.shape[0]) {
-    throw new NaanError('BAD_SHAPE', `${array.source.name}: shape (${array.shape}), expected labels [n]`);
-  }
-  return await readInt32(array);
+/**
+ * Reads the labels in `file`, `file:array` of an archive or `file:column` of a table. Throws BAD_INPUT, naming the line or
+ * row that has no label, or BAD_SHAPE.
+ */
+export async function readLabels(file: string): Promise<Labels> {
+  const input = parseInput(file);
+  return formatOf(input.path, 'labels').labels(input);
 }
 
-/** Writes one label a line. Throws NOT_WRITABLE. */
+/** Reads the labels that stand beside features in one file; undefined when there are none. Throws as `readLabels`. */
+export async function readLabelsBeside(features: string): Promise<Labels | undefined> {
+  const { path } = parseInput(features);
+  return formatOf(path, 'features').labelsBeside?.(path);
+}
+
+/** Writes one label a line. Throws NOT_WRITABLE, or BAD_INPUT for a label of several lines. */
+export async function writeLabels(path: string, labels: Labels): Promise<void> {
+  if (labels.names === undefined) return writeLabelText(path, labels.codes);
+  const broken = labels.names.find((name) => /[\r\n]/.test(name));
+  if (broken !== undefined) {
+    throw new NaanError('BAD_INPUT', `${path}: label ${quoted(broken)} has a line break, expected labels of one line`);
+  }
+  await writeOutput(path, async (file) => {
+    const linesAtOnce = 2 ** 14;
+    for (let row = 0; row < labels.codes.length; row += linesAtOnce) {
+      const lines = Array.from(labels.codes.subarray(row, row + linesAtOnce), (code) => `${nameOf(labels, code)}\n`);
+      await file.write(Buffer.from(lines.join('')));
+    }
+  });
+}
+
+/** Writes integer labels, one a line. Throws NOT_WRITABLE. */
 export async function writeLabelText(path: string, labels: Int32Array): Promise<void> {
   const longestLine = 12;
   const text = new Uint8Array(2 ** 20);
@@ -51,65 +70,4 @@ function putInteger(text: Uint8Array, at: number, value: number): number {
     rest = tenth;
   }
   return at + digits;
-}
-
-/** A line is an integer, blanks around it allowed; blank lines may only follow the last one. */
-async function readLabelText(path: string): Promise<Int32Array> {
-  let labels = new Int32Array(2 ** 16);
-  let count = 0;
-  let line = 1;
-  let blankLine = 0; // the first one since the last label
-  let sign = 1;
-  let value = 0;
-  let part: 'before' | 'sign' | 'digits' | 'after' = 'before';
-  const bad = (found: string) => {
-    return new NaanError('BAD_INPUT', `${path}: line ${line}: ${found}, expected one 32-bit integer a line`);
-  };
-  const endLine = () => {
-    if (part === 'sign') throw bad('a sign alone');
-    if (part === 'before') {
-      if (blankLine === 0) blankLine = line;
-    } else {
-      if (count === labels.length) labels = enlarged(labels);
-      labels[count++] = sign * value;
-      if (labels[count - 1] !== sign * value) throw bad(`${sign * value}`);
-    }
-    line++;
-    sign = 1;
-    value = 0;
-    part = 'before';
-  };
-  await readWindows(wholeFile(path), 0, 2 ** 22, (window) => {
-    for (let i = 0; i < window.length; i++) {
-      const byte = window[i];
-      const digit = byte - zero;
-      if (digit >= 0 && digit <= 9 && part !== 'after') {
-        if (blankLine > 0) {
-          line = blankLine;
-          throw bad('blank');
-        }
-        part = 'digits';
-        value = Math.min(value * 10 + digit, 2 ** 32);
-      } else if (byte === newline) {
-        endLine();
-      } else if (byte === minus && part === 'before') {
-        part = 'sign';
-        sign = -1;
-      } else if (byte === space || byte === tab || byte === carriageReturn) {
-        if (part === 'sign') throw bad('a sign alone');
-        if (part === 'digits') part = 'after';
-      } else {
-        throw bad(`found ${JSON.stringify(String.fromCharCode(byte))}`);
-      }
-    }
-  });
-  if (part !== 'before') endLine();
-  if (count === 0) throw new NaanError('BAD_INPUT', `${path}: has no labels`);
-  return labels.slice(0, count);
-}
-
-function enlarged(labels: Int32Array): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(2 * labels.length);
-  larger.set(labels);
-  return larger;
 }

@@ -4,9 +4,10 @@
  * whole need never be in memory.
  */
 import { closeSync } from 'node:fs';
+import { NaanError } from '../errors.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 import { openInput, readFully } from './input-file.js';
-import { float32Decoder, itemBytes, swapBytes } from './numbers.js';
+import { type FloatType, float32Decoder, itemBytes, swapBytes } from './numbers.js';
 
 export type MatrixLocation =
   | {
@@ -18,12 +19,18 @@ export type MatrixLocation =
       readonly offset: number;
       readonly rowCount: number;
       readonly dim: number;
-      readonly type: 'f2' | 'f4' | 'f8';
+      readonly type: FloatType;
       readonly littleEndian: boolean;
       /** Column-major. */
       readonly fortran: boolean;
+      /** Each row stands behind an int32 that repeats d, as in `.fvecs`. */
+      readonly dimBeforeRow?: boolean;
     }
   | { readonly kind: 'memory'; readonly name: string; readonly rows: SharedRowsHandle };
+
+export function shapeOf(location: MatrixLocation): { readonly rowCount: number; readonly dim: number } {
+  return location.kind === 'file' ? location : location.rows;
+}
 
 /** Reads rows [start, start + count) as float32 into out [count × d]. Values are as stored: not checked, not normalised. */
 export interface RowReader {
@@ -37,7 +44,8 @@ export interface RowReader {
 export function openRows(location: MatrixLocation): RowReader {
   if (location.kind === 'memory') return rowsInMemory(SharedRows.from(location.rows));
   const fd = openInput(location.path);
-  const read = location.fortran ? columnReader(fd, location) : elementReader(fd, location);
+  const readerOf = location.fortran ? columnReader : location.dimBeforeRow ? vectorReader : elementReader;
+  const read = readerOf(fd, location);
   return { rowCount: location.rowCount, dim: location.dim, read, close: () => closeSync(fd) };
 }
 
@@ -76,6 +84,32 @@ function elementReader(fd: number, { name, offset, type, littleEndian, dim }: Fi
       decode(0, bytes.length / size, out, done, 1);
     }
   };
+}
+
+/** Rows of float32 that each stand behind their dimension. Whole ones go through a scratch, as many as fit. */
+function vectorReader(fd: number, { path, name, offset, dim }: FileLocation): RowReader['read'] {
+  const rowElements = dim + 1;
+  const rowsAtOnce = Math.max(1, Math.floor(scratchBytes / (4 * rowElements)));
+  const scratch = new Float32Array(rowsAtOnce * rowElements);
+  const dims = new Int32Array(scratch.buffer);
+  return (start, count, out) => {
+    for (let done = 0; done < count; done += rowsAtOnce) {
+      const rows = Math.min(rowsAtOnce, count - done);
+      const first = start + done;
+      const bytes = new Uint8Array(scratch.buffer, 0, rows * rowElements * 4);
+      readFully(fd, bytes, offset + (first * rowElements - 1) * 4, name);
+      for (let row = 0; row < rows; row++) {
+        const at = row * rowElements;
+        if (dims[at] !== dim) throw wrongDim(path, first + row, dims[at], dim);
+        out.set(scratch.subarray(at + 1, at + rowElements), (done + row) * dim);
+      }
+    }
+  };
+}
+
+/** A row of `.fvecs` or `.ivecs` that says another dimension than the first row. */
+export function wrongDim(path: string, row: number, found: number, expected: number): NaanError {
+  return new NaanError('BAD_INPUT', `${path}: row ${row} has ${found} values, expected ${expected} as row 0 has`);
 }
 
 /** A column of a Fortran-order file is one run of elements: the slice of each goes to every d-th place of `out`. */

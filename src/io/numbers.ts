@@ -3,15 +3,15 @@
  * lacks. A decoder is bound to one buffer of little-endian elements from its first byte on; the buffer may be refilled.
  */
 type IntegerType = 'i1' | 'i2' | 'i4' | 'i8' | 'u1' | 'u2' | 'u4' | 'u8';
-export type FloatType = 'f2' | 'f4' | 'f8';
+export type FloatType = 'f2' | 'bf16' | 'f4' | 'f8';
 export type NumberType = IntegerType | FloatType;
 
-export function itemBytes(type: NumberType | 'bf16'): 1 | 2 | 4 | 8 {
+export function itemBytes(type: NumberType): 1 | 2 | 4 | 8 {
   return type === 'bf16' ? 2 : (Number(type[1]) as 1 | 2 | 4 | 8);
 }
 
 export function isFloat(type: NumberType): type is FloatType {
-  return type[0] === 'f';
+  return type[0] === 'f' || type === 'bf16';
 }
 
 /** Makes big-endian elements little-endian, in place. */
@@ -28,7 +28,7 @@ export function swapBytes(bytes: Uint8Array, type: NumberType): void {
  */
 export type Int32Decoder = (from: number, count: number, out: Int32Array, at: number) => number;
 
-export function int32Decoder(type: Exclude<NumberType, 'f2'>, buffer: ArrayBuffer): Int32Decoder {
+export function int32Decoder(type: Exclude<NumberType, 'f2' | 'bf16'>, buffer: ArrayBuffer): Int32Decoder {
   if (type === 'i8' || type === 'u8') return wordPairDecoder(buffer, type === 'i8');
   const elements = viewOf(type, buffer);
   return (from, count, out, at) => {
@@ -57,7 +57,7 @@ function wordPairDecoder(buffer: ArrayBuffer, signed: boolean): Int32Decoder {
 /** Writes elements from .. from + count − 1 to out[at], out[at + step], … */
 export type Float32Decoder = (from: number, count: number, out: Float32Array, at: number, step: number) => void;
 
-export function float32Decoder(type: FloatType | 'bf16', buffer: ArrayBuffer): Float32Decoder {
+export function float32Decoder(type: FloatType, buffer: ArrayBuffer): Float32Decoder {
   if (type === 'f2' || type === 'bf16') {
     const values = type === 'f2' ? halfValues() : brainValues();
     const codes = viewOf('u2', buffer);
@@ -98,6 +98,7 @@ function viewOf(type: Exclude<NumberType, 'i8' | 'u8'>, buffer: ArrayBuffer): Nu
     u2: Uint16Array,
     u4: Uint32Array,
     f2: Uint16Array,
+    bf16: Uint16Array,
     f4: Float32Array,
     f8: Float64Array,
   };

@@ -7,13 +7,12 @@
 import { closeSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { type ByteSource, readAll, readHead, wholeFile } from './byte-source.js';
-import { openInput, readFully } from './input-file.js';
+import { openInput, readFully, readStart } from './input-file.js';
 import { quoted } from './messages.js';
-import { sniffFormat } from './npy.js';
 import { float32Decoder, isFloat, itemBytes, type NumberType } from './numbers.js';
 import { gatherStrided } from './strided.js';
 import { type PickleGlobal, type PickleRules, unpickle } from './unpickle.js';
-import { listZip } from './zip.js';
+import { isZip, listZip } from './zip.js';
 
 /** A run of elements under one key of the file. */
 export class TorchStorage {
@@ -60,7 +59,7 @@ const legacyMagic = 0x1950a86a20f9469cfc6cn;
  */
 export async function openTorchCheckpoint(path: string): Promise<TorchCheckpoint> {
   const whole = wholeFile(path);
-  const format = sniffFormat(path) === 'npz' ? 'zip' : 'legacy';
+  const format = isZip(readStart(path, 4)) ? 'zip' : 'legacy';
   const { value, sourceOf } = format === 'zip' ? await openZip(path) : await openLegacy(whole);
   // Tensors may share storages, but a file whose tensors add up to much more than itself is made to exhaust memory.
   let budget = 2 * whole.length;
@@ -94,18 +93,18 @@ interface Contents {
 async function openZip(path: string): Promise<Contents> {
   const members = await listZip(path);
   const pickleName = [...members.keys()].find((name) => name === 'data.pkl' || name.endsWith('/data.pkl'));
-  const pickle = pickleName === undefined ? undefined : members.get(pickleName);
+  const pickle = pickleName === undefined ? undefined : members.get(pickleName)?.();
   if (pickleName === undefined || pickle === undefined) {
     throw new NaanError('BAD_INPUT', `${path}: has no member 'data.pkl', expected a checkpoint of torch.save`);
   }
   const folder = pickleName.slice(0, -'data.pkl'.length);
-  const byteOrder = members.get(`${folder}byteorder`);
+  const byteOrder = members.get(`${folder}byteorder`)?.();
   if (byteOrder && Buffer.from(await readHead(byteOrder, 6)).toString() !== 'little') {
     throw new NaanError('BAD_INPUT', `${path}: its elements are big-endian, expected little-endian`);
   }
   const { value } = unpickle(await readAll(pickle, mostPickleBytes), 0, rulesFor(path), path);
   const sourceOf = (storage: TorchStorage): ByteSource => {
-    const source = members.get(`${folder}data/${storage.key}`);
+    const source = members.get(`${folder}data/${storage.key}`)?.();
     if (!source) throw new NaanError('BAD_INPUT', `${path}: has no storage ${quoted(storage.key)}: it is damaged`);
     const expected = storage.length * itemBytes(storage.type);
     if (source.deflatedLength !== undefined || source.length !== expected) {

@@ -1,17 +1,20 @@
-/** Where the members of a ZIP archive lie, ZIP64 included. */
+/** Where the members of a ZIP archive lie, ZIP64 included. A member that nobody asks for cannot stop anybody. */
 import { closeSync, fstatSync, read } from 'node:fs';
 import yauzl from 'yauzl';
 import { NaanError } from '../errors.js';
 import type { ByteSource } from './byte-source.js';
-import { openInput, unreadable } from './input-file.js';
+import { inputSize, openInput, readFully, unreadable } from './input-file.js';
 import { oneLine } from './messages.js';
 
 // The published types describe version 2; these are of version 3.
 declare module 'yauzl' {
   interface ZipFile {
     eachEntry(): AsyncIterable<Entry>;
-    readLocalFileHeaderPromise(entry: Entry, options: { minimal: true }): Promise<{ fileDataStart: number }>;
   }
+  interface Entry {
+    fileNameRaw: Buffer;
+  }
+  function getFileNameLowLevel(flags: number, name: Buffer, extraFields: Entry['extraFields'], strict: boolean): string;
   function fromRandomAccessReaderPromise(
     reader: RandomAccessReader,
     totalSize: number,
@@ -19,19 +22,33 @@ declare module 'yauzl' {
   ): Promise<ZipFile>;
 }
 
+/** Finds the bytes of a member. Throws BAD_INPUT when it is encrypted, packed by another method, or damaged. */
+export type FindMember = () => ByteSource;
+
 /** Deflate cannot shrink a run of bytes more than this. */
 const greatestRatio = 1032;
 
-/** Members of an archive by name, in its order. Throws BAD_INPUT when it is no ZIP archive or a damaged one. */
-export async function listZip(path: string): Promise<Map<string, ByteSource>> {
+/** Whether a file that starts with these bytes is a ZIP archive. */
+export function isZip(start: Uint8Array): boolean {
+  const [p, k, three, four] = start;
+  return p === 0x50 && k === 0x4b && ((three === 3 && four === 4) || (three === 5 && four === 6));
+}
+
+/**
+ * Members of an archive by name, in its order; of members of one name the last. Only the directory is read.
+ * Throws BAD_INPUT when the file is no ZIP archive or a damaged one.
+ */
+export async function listZip(path: string): Promise<Map<string, FindMember>> {
   const fd = openInput(path);
   try {
-    const members = new Map<string, ByteSource>();
-    const options = { autoClose: false };
+    const members = new Map<string, FindMember>();
+    // Names are decoded here: yauzl would refuse an archive for one name that is not a relative path.
+    const options = { autoClose: false, decodeStrings: false, validateEntrySizes: false };
     const archive = await yauzl.fromRandomAccessReaderPromise(new FileReader(fd), fstatSync(fd).size, options);
     for await (const entry of archive.eachEntry()) {
-      const { fileDataStart } = await archive.readLocalFileHeaderPromise(entry, { minimal: true });
-      members.set(entry.fileName, memberOf(path, entry, fileDataStart));
+      const { generalPurposeBitFlag: flags, fileNameRaw, extraFields } = entry;
+      const name = yauzl.getFileNameLowLevel(flags, fileNameRaw, extraFields, true);
+      members.set(name, () => memberOf(path, name, entry));
     }
     return members;
   } catch (error) {
@@ -44,18 +61,38 @@ export async function listZip(path: string): Promise<Map<string, ByteSource>> {
   }
 }
 
-function memberOf(path: string, entry: yauzl.Entry, offset: number): ByteSource {
-  const name = `${path}:${oneLine(entry.fileName)}`;
+function memberOf(path: string, memberName: string, entry: yauzl.Entry): ByteSource {
+  const name = `${path}:${oneLine(memberName)}`;
+  const bad = (what: string) => new NaanError('BAD_INPUT', `${name}: ${what}`);
   const { compressionMethod: method, compressedSize, uncompressedSize: length, crc32 } = entry;
-  if (entry.isEncrypted()) throw new NaanError('BAD_INPUT', `${name}: is encrypted, expected a plain member`);
-  if (method === 0) return { path, name, offset, length, crc32 };
-  if (method !== 8) {
-    throw new NaanError('BAD_INPUT', `${name}: compression method ${method}, expected stored (0) or deflated (8)`);
+  if (entry.isEncrypted()) throw bad('is encrypted, expected a plain member');
+  if (method !== 0 && method !== 8) {
+    throw bad(`compression method ${method}, expected stored (0) or deflated (8)`);
   }
-  if (compressedSize === 0 || length > compressedSize * greatestRatio) {
-    throw new NaanError('BAD_INPUT', `${name}: ${compressedSize} bytes cannot inflate to ${length}: it is damaged`);
+  if (method === 0 ? length !== compressedSize : compressedSize === 0 || length > compressedSize * greatestRatio) {
+    const fate = method === 0 ? 'are not' : 'cannot inflate to';
+    throw bad(`${compressedSize} bytes ${fate} ${length}: it is damaged`);
   }
-  return { path, name, offset, length, deflatedLength: compressedSize, crc32 };
+  const offset = dataStart(path, name, entry.relativeOffsetOfLocalHeader);
+  if (offset + compressedSize > inputSize(path)) throw bad('reaches beyond the end of the file: it is damaged');
+  return { path, name, offset, length, ...(method === 8 && { deflatedLength: compressedSize }), crc32 };
+}
+
+const localHeaderBytes = 30;
+
+/** Where the bytes of a member start: behind its local header, whose lengths may differ from those of the directory. */
+function dataStart(path: string, name: string, headerStart: number): number {
+  const header = Buffer.alloc(localHeaderBytes);
+  const fd = openInput(path);
+  try {
+    readFully(fd, header, headerStart, name);
+  } finally {
+    closeSync(fd);
+  }
+  if (!isZip(header) || header[2] !== 3) {
+    throw new NaanError('BAD_INPUT', `${name}: does not start where the directory says: the archive is damaged`);
+  }
+  return headerStart + localHeaderBytes + header.readUInt16LE(26) + header.readUInt16LE(28);
 }
 
 /** Positional reads for yauzl that fail, rather than throw, where a damaged archive points outside the file. */

@@ -30,14 +30,14 @@ interface Command {
 const features = path({
   unit: 'file',
   required: true,
-  help: 'features: .npz (member embs), .npy, or raw float32 .bin with --dim',
+  help: 'features [n × d]: .npy, .npz (embs, or FILE:NAME), .fvecs, or raw float32 with --dim',
 });
 
 const dim = integer({
   unit: 'values per row',
   min: 1,
   otherwise: 'read from the file',
-  help: 'values per row of a raw .bin feature file',
+  help: 'values per row of the features; a raw float32 file does not say',
 });
 
 const threads = integer({
@@ -51,7 +51,7 @@ const threads = integer({
 const knn = path({
   unit: 'file',
   required: true,
-  help: "kNN graph: .npy [n × (k+1)] of any integer type, or .npz with knn or learn-to-cluster's data",
+  help: "kNN graph [n × (k+1)] of integers: .npy, .npz (knn, learn-to-cluster's data, faiss's I, or FILE:NAME), .ivecs",
 });
 
 const metricsPort = integer({
@@ -214,7 +214,7 @@ export const commands = {
       labels: path({
         unit: 'file',
         otherwise: 'labels of the feature file',
-        help: 'identity of each row, -1 where not known: one integer a line, .npy, or .npz with labels',
+        help: 'identity of each row, any name, -1 where not known: one a line, a column of a table (FILE:COLUMN), .npy, or .npz (labels, or FILE:NAME)',
       }),
       knn,
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
@@ -440,7 +440,7 @@ export const commands = {
       labels: path({
         unit: 'file',
         required: true,
-        help: 'labels to judge: one integer a line, .npy, or .npz with labels',
+        help: 'labels to judge, any names: one a line, a column of a table (FILE:COLUMN), .npy, or .npz (labels, or FILE:NAME)',
       }),
       truth: path({ unit: 'file', required: true, help: 'true identities, same forms' }),
       unlabelled: choice(['alone', 'cluster', 'drop'], {
@@ -450,7 +450,7 @@ export const commands = {
       cleanOut: path({
         unit: 'file',
         otherwise: 'not written',
-        help: 'also write labels to train on: singletons become -1, the rest is renumbered',
+        help: 'also write labels to train on: singletons become -1, numbers are renumbered, names kept',
       }),
     },
   },
@@ -459,9 +459,17 @@ export const commands = {
     description: 'Clusters at each threshold from the edges and scores of naan label --save-edges.',
     examples: [['naan sweep --edges split1_edges.npy --scores split1_scores.npy --truth split1_labels.txt', '']],
     options: {
-      edges: path({ unit: 'file', required: true, help: 'candidate edges .npy [E × 2]' }),
-      scores: path({ unit: 'file', required: true, help: 'their scores .npy [E]' }),
-      truth: path({ unit: 'file', otherwise: 'sizes only', help: 'true identities, for BCubed and pairwise' }),
+      edges: path({
+        unit: 'file',
+        required: true,
+        help: 'candidate edges [E × 2]: .npy, or .npz (edges, or FILE:NAME)',
+      }),
+      scores: path({ unit: 'file', required: true, help: 'their scores [E]: .npy, or .npz (scores, or FILE:NAME)' }),
+      truth: path({
+        unit: 'file',
+        otherwise: 'sizes only',
+        help: 'true identities, as for naan evaluate, for BCubed and pairwise',
+      }),
     },
   },
   'import-model': {

@@ -2,15 +2,16 @@
 import { dirname, join } from 'node:path';
 import type { Partition } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
-import { type FeatureSource, locateSource, shapeOf } from '../engine/feature-source.js';
+import { type FeatureSource, locateSource } from '../engine/feature-source.js';
 import { NaanError } from '../errors.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { digestFile } from '../io/digest.js';
-import { locateFeatures } from '../io/features.js';
 import { readKnn } from '../io/knn.js';
-import { readLabels } from '../io/labels.js';
-import type { MatrixLocation } from '../io/matrix.js';
+import { type Labels, nameOf } from '../io/label-codes.js';
+import { readLabels, readLabelsBeside } from '../io/labels.js';
+import { type MatrixLocation, shapeOf } from '../io/matrix.js';
+import { quoted } from '../io/messages.js';
 import { checkWritableDirectory, prepareOutput, writeJson, writeText } from '../io/output-file.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
 import { writeModel } from '../model/model-file.js';
@@ -27,9 +28,9 @@ import type { TrainingObserver } from './training-observer.js';
 
 export interface TrainOptions {
   readonly features: FeatureSource;
-  /** Values a row of a raw `.bin` feature file. */
+  /** Values a row of the features: needed for a raw file. */
   readonly dim?: number | undefined;
-  /** Identity of each row, −1 where not known: a file, or in memory. Default: `labels` of the feature file. */
+  /** Identity of each row, −1 where not known: a file of any names, or in memory. Default: `labels` of the feature file. */
   readonly labels?: string | Int32Array | undefined;
   /** kNN file, or a graph such as `buildKnn` returns. */
   readonly knn: string | KnnGraph;
@@ -131,10 +132,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   if (out !== undefined) await checkWritableDirectory(dirname(out));
 
   const { location, labels } = await findLabelled(options);
-  const identities = labels.slice();
+  const identities = labels.codes.slice();
   const identityCount = relabel(identities);
   if (identityCount < 2) {
-    const found = identityCount === 0 ? 'every row is -1' : 'all rows are of one identity';
+    const only = labels.codes.find((code) => code !== -1);
+    const found =
+      only === undefined ? 'every row is -1' : `all rows are of one identity (${quoted(nameOf(labels, only))})`;
     throw new NaanError('BAD_INPUT', `labels: ${found}, expected two identities or more`);
   }
   const { rowCount, dim } = shapeOf(location);
@@ -197,26 +200,28 @@ function defaultsOf(head: ModelConfig['head']) {
 }
 
 /** The features, and the identity of each row. Throws BAD_INPUT without labels, BAD_SHAPE when they are not one a row. */
-async function findLabelled(options: TrainOptions): Promise<{ location: MatrixLocation; labels: Int32Array }> {
+async function findLabelled(options: TrainOptions): Promise<{ location: MatrixLocation; labels: Labels }> {
   const { features, labels: source, dim } = options;
-  const stored =
-    typeof features === 'string'
-      ? await locateFeatures(features, { dim })
-      : { location: await locateSource(features), labels: undefined };
-  const { location } = stored;
-  const labels = typeof source === 'string' ? await readLabels(source) : (source ?? stored.labels);
+  const location = await locateSource(features, dim);
+  const labels = await findLabels(features, source);
   if (labels === undefined) {
     throw new NaanError('BAD_INPUT', `${location.name}: no labels are with the features: give --labels`);
   }
   const { rowCount } = shapeOf(location);
-  if (labels.length !== rowCount) {
+  if (labels.codes.length !== rowCount) {
     const name = typeof source === 'string' ? source : 'labels';
     throw new NaanError(
       'BAD_SHAPE',
-      `${name}: ${labels.length} labels, expected one for each of the ${rowCount} rows of ${location.name}`,
+      `${name}: ${labels.codes.length} labels, expected one for each of the ${rowCount} rows of ${location.name}`,
     );
   }
   return { location, labels };
+}
+
+async function findLabels(features: FeatureSource, source: TrainOptions['labels']): Promise<Labels | undefined> {
+  if (typeof source === 'string') return readLabels(source);
+  if (source !== undefined) return { codes: source };
+  return typeof features === 'string' ? readLabelsBeside(features) : undefined;
 }
 
 async function findGraph(options: TrainOptions, head: ModelConfig['head'], rowCount: number): Promise<KnnGraph> {

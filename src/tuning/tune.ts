@@ -1,11 +1,12 @@
 /** The settings of `naan label` that suit a machine and a set, found by timing the engine itself on samples. */
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import { locateSource, shapeOf } from '../engine/feature-source.js';
+import { locateSource } from '../engine/feature-source.js';
 import { hopsOf, type LabelOptions, label } from '../engine/label.js';
 import { type Limits, measureLimits } from '../engine/limits.js';
 import { asNaanError } from '../errors.js';
 import { readKnn } from '../io/knn.js';
+import { shapeOf } from '../io/matrix.js';
 import type { RunDescription, RunObserver } from '../metrics/run-observer.js';
 import { readModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';

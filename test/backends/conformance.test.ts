@@ -47,7 +47,7 @@ for (const { name: setup, options, skip = false, tolerance, realTolerance } of s
 
     it('with the same labels on real data', { skip: withoutRealData }, async () => {
       const model = await importCheckpoint(`${realResults}/model.ckpt`);
-      const { location: features } = await locateFeatures(`${realData}/split1_feats.npz`);
+      const features = await locateFeatures(`${realData}/split1_feats.npz`);
       const graph = await readKnn(`${realData}/split1_knn.npy`, { columns: 21 });
       await withRun(model, { features, graph, uniteFrom: -Infinity }, options, async (run) => {
         await run.buildEdges();

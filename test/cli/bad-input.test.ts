@@ -76,7 +76,9 @@ test('a truncated .npz, .npy or model', async () => {
 });
 
 test('an archive without embs', async () => {
-  await writeNpz(at('other.npz'), (add) => add('features', 'f4', [n, d], rows));
+  await writeNpz(at('other.npz'), (add) =>
+    add('faces', 'f4', [n, d], rows).then(() => add('more', 'f4', [n, d], rows)),
+  );
   await refusesLabel({ features: at('other.npz') }, /other\.npz: .*embs/);
 });
 
@@ -155,9 +157,12 @@ test('labels and truth of different lengths', async () => {
   assertRefused(await naan(['evaluate', '--labels', at('shorter.txt'), '--truth', good.truth]), /\b2\b.*\b165\b/);
 });
 
-test('a line that is no integer', async () => {
-  writeFileSync(at('words.txt'), '0\none\n');
-  assertRefused(await naan(['evaluate', '--labels', at('words.txt'), '--truth', good.truth]), /words\.txt: line 2\b/);
+test('a line without a label', async () => {
+  writeFileSync(at('gap.txt'), '0\n\none\n');
+  assertRefused(
+    await naan(['evaluate', '--labels', at('gap.txt'), '--truth', good.truth]),
+    /gap\.txt: line 2 is blank/,
+  );
 });
 
 test('scores of another length than the edges', async () => {

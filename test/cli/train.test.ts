@@ -17,7 +17,7 @@ const knn = at('labeled/split0_knn.npy');
 let truth: Int32Array;
 before(async () => {
   await generate({ out: folder, ids: 60, dim: 16, k: 20, seed: 3 });
-  truth = await readLabels(features);
+  truth = (await readLabels(features)).codes;
 });
 
 const concat = ['--head', 'concat', '--k-hops', '6', '4', '--sample-hops', '8', '--batch', '256'];
@@ -172,7 +172,7 @@ test('sets that nothing can be learnt from', async () => {
     'one.txt',
     truth.map(() => 7),
   );
-  await refuses('one', ['--labels', one], /all rows are of one identity, expected two/);
+  await refuses('one', ['--labels', one], /all rows are of one identity \('7'\), expected two/);
   const none = await labelsFile(
     'none.txt',
     truth.map(() => -1),

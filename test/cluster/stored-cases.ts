@@ -35,8 +35,8 @@ export async function readCase(nameOrFolder: string): Promise<ScoredGraph> {
   return { edges, pairs, scores, expected };
 }
 
-export function readTruth(name: string): Promise<Int32Array> {
-  return readLabels(path.join(fixtures, name, 'labels.txt'));
+export async function readTruth(name: string): Promise<Int32Array> {
+  return (await readLabels(path.join(fixtures, name, 'labels.txt'))).codes;
 }
 
 /** CSR of `pairs` [e × 2] with the scores [e] in its order. */

@@ -29,7 +29,7 @@ export interface Case {
 
 export async function loadCase(name: 'one_head' | 'four_heads' | 'wide'): Promise<Case> {
   const path = (file: string) => `test/fixtures/${name}/${file}`;
-  const { location: features } = await locateFeatures(path('feats.npz'));
+  const features = await locateFeatures(path('feats.npz'));
   return {
     model: await importCheckpoint(path('zip.ckpt')),
     features,

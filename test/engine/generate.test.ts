@@ -13,7 +13,7 @@ import { plantKnn } from '../../src/graph/knn-planted.js';
 import { type SetOptions, SyntheticSet } from '../../src/graph/synthetic-set.js';
 import { locateFeatures } from '../../src/io/features.js';
 import { readKnn } from '../../src/io/knn.js';
-import { readLabels } from '../../src/io/labels.js';
+import { readLabels, readLabelsBeside } from '../../src/io/labels.js';
 import { openRows } from '../../src/io/matrix.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
 
@@ -196,21 +196,21 @@ describe('generate', () => {
     );
     assert.deepEqual(files, filesOf(second));
 
-    const labeled = await locateFeatures(join(first, 'labeled/split0_feats.npz'));
+    const labels = await readLabelsBeside(join(first, 'labeled/split0_feats.npz'));
     const unlabeled = await locateFeatures(join(first, 'unlabeled/split1_feats.npz'));
     assert.deepEqual(
-      labeled.labels,
+      labels?.codes,
       new SyntheticSet({ ...options, split: 0, extent: options, shuffle: false }).labels(),
     );
-    assert.equal(unlabeled.labels, undefined);
+    assert.equal(await readLabelsBeside(join(first, 'unlabeled/split1_feats.npz')), undefined);
     const set = new SyntheticSet({ ...options, split: 1, extent: options, shuffle: false });
-    assert.deepEqual(await readLabels(join(first, 'unlabeled/split1_labels.txt')), set.labels());
+    assert.deepEqual((await readLabels(join(first, 'unlabeled/split1_labels.txt'))).codes, set.labels());
     const rows = new Float32Array(set.nodeCount * 16);
-    openRows(unlabeled.location).read(0, set.nodeCount, rows);
+    openRows(unlabeled).read(0, set.nodeCount, rows);
     assert.deepEqual(rows, allRows(set));
     assert.deepEqual(summary.unlabeled, { nodes: set.nodeCount, identities: 30 });
     const stored = await readKnn(join(first, 'unlabeled/split1_knn.npy'));
-    assert.deepEqual(stored.ids, (await buildKnn(unlabeled.location, { k: 12 })).ids);
+    assert.deepEqual(stored.ids, (await buildKnn(unlabeled, { k: 12 })).ids);
     assert.equal(stored.width, 13);
   });
 

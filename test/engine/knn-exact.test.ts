@@ -196,7 +196,7 @@ describe('buildKnn', () => {
       const matrix = randomUnitRows(130, 12, 13);
       const path = join(folder, 'feats.npy');
       await writeNpy(path, 'f4', [130, 12], matrix.values);
-      const graph = await buildKnn((await locateFeatures(path)).location, { k: 7, threads: 2 });
+      const graph = await buildKnn(await locateFeatures(path), { k: 7, threads: 2 });
       assert.deepEqual(graph.ids, (await search(matrix, 7)).ids);
     } finally {
       rmSync(folder, { recursive: true });
@@ -247,7 +247,7 @@ describe('buildKnn', () => {
   const skip = existsSync(folder) ? false : `${folder} is not here`;
   if (skip) console.log(`# not compared with real embeddings: ${skip}`);
   it('finds the stored neighbours of real embeddings', { skip }, async () => {
-    const { location } = await locateFeatures(join(folder, 'split1_feats.npz'));
+    const location = await locateFeatures(join(folder, 'split1_feats.npz'));
     const stored = await readKnn(join(folder, 'split1_knn.npy'));
     const graph = await buildKnn(location, { k: stored.width - 1 });
     const reader = openRows(location);

@@ -27,8 +27,8 @@ describe('label', () => {
     await writeModel(modelFile, model);
     const { summary, labels } = await label({ ...inputs, model: modelFile, out, threshold: 0.99, threads: 2 });
     assert.deepEqual(readdirSync(out).sort(), ['feats_labels.npy', 'feats_labels.txt', 'run.json']);
-    assert.deepEqual(await readLabels(join(out, 'feats_labels.txt')), labels);
-    assert.deepEqual(await readLabels(join(out, 'feats_labels.npy')), labels);
+    assert.deepEqual(await readLabels(join(out, 'feats_labels.txt')), { codes: labels });
+    assert.deepEqual(await readLabels(join(out, 'feats_labels.npy')), { codes: labels });
     const run = readJson(join(out, 'run.json'));
     assert.equal(run.nodes, 232);
     assert.equal(run.edges, 1372);

@@ -60,10 +60,10 @@ for (const name of modelCaseNames) {
 test('labels of the published code on real data: its own BCubed figures', async (t) => {
   if (publishedFolder === undefined || publishedTruth === undefined) return t.skip('../shared is not there');
   const { expected } = await readCase(publishedFolder);
-  const truth = await readLabels(publishedTruth);
+  const { codes: truth } = await readLabels(publishedTruth);
   assert.equal(expected.cases.length, 5);
   for (const { file, bcubed, clusters } of expected.cases) {
-    const result = evaluate(await readLabels(path.join(publishedFolder, file)), truth);
+    const result = evaluate((await readLabels(path.join(publishedFolder, file))).codes, truth);
     closeAll(result.all.bcubed, triple(bcubed), file);
     assert.equal(result.clusters, clusters);
   }

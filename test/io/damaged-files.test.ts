@@ -17,7 +17,7 @@ import { python, temporaryFolder, without } from './python.js';
 const fixtures = resolve('test/fixtures');
 
 async function readFeatures(path: string): Promise<void> {
-  const { location } = await locateFeatures(path);
+  const location = await locateFeatures(path);
   const reader = openRows(location);
   try {
     const count = Math.min(reader.rowCount, Math.floor(2 ** 20 / reader.dim));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { locateFeatures } from '../../src/io/features.js';
+import { readLabelsBeside } from '../../src/io/labels.js';
 import { type MatrixLocation, openRows } from '../../src/io/matrix.js';
 import { python, temporaryFolder, without } from './python.js';
 
@@ -46,12 +47,13 @@ for dtype in ['<f2', '>f2', '<f4', '>f4', '<f8', '>f8']:
   const names = cases.trim().split('\n');
   assert.equal(names.length, 36);
   for (const name of names) {
-    const { location, labels } = await locateFeatures(join(folder, name), { dim: 9 });
+    const location = await locateFeatures(join(folder, name), { dim: 9 });
+    const labels = await readLabelsBeside(join(folder, name));
     assert.equal(location.kind, name.includes('deflated') ? 'memory' : 'file', name);
     assert.deepEqual(readAll(location), floats(join(folder, name.replace(/npy$|npz$/, 'expected'))), name);
     const firstLabel = name.includes('deflated') ? 0 : -1;
     const expected = name.endsWith('npy') ? undefined : Int32Array.from({ length: 53 }, (_, i) => i + firstLabel);
-    assert.deepEqual(labels, expected, name);
+    assert.deepEqual(labels?.codes, expected, name);
   }
 });
 
@@ -63,7 +65,7 @@ x = np.arange(65536, dtype='u2').view('f2').reshape(256, 256)
 np.save(sys.argv[1] + '/half.npy', x); x.astype('f4').tofile(sys.argv[1] + '/expected')`,
     folder,
   );
-  const { location } = await locateFeatures(join(folder, 'half.npy'));
+  const location = await locateFeatures(join(folder, 'half.npy'));
   const got = readAll(location);
   const expected = floats(join(folder, 'expected'));
   // Object.is tells −0 from 0; any NaN is as good as another.
@@ -80,7 +82,7 @@ for version in [(1, 0), (2, 0), (3, 0)]:
     folder,
   );
   for (const version of [1, 2, 3]) {
-    const { location } = await locateFeatures(join(folder, `${version}.npy`));
+    const location = await locateFeatures(join(folder, `${version}.npy`));
     assert.deepEqual([...readAll(location)], [0, 1, 2, 3, 4, 5], `version ${version}`);
   }
 });
@@ -88,7 +90,7 @@ for version in [(1, 0), (2, 0), (3, 0)]:
 test('raw float32 needs a dimension that divides the file', async (t) => {
   const path = join(temporaryFolder(t), 'features.bin');
   writeFileSync(path, Float32Array.of(1, 2, 3, 4, 5, 6));
-  const { location } = await locateFeatures(path, { dim: 3 });
+  const location = await locateFeatures(path, { dim: 3 });
   assert.deepEqual([...readAll(location)], [1, 2, 3, 4, 5, 6]);
   await assert.rejects(locateFeatures(path), { code: 'BAD_USAGE', message: /give --dim/ });
   await assert.rejects(locateFeatures(path, { dim: 4 }), {
@@ -103,7 +105,7 @@ test('rows are read into shared and WebAssembly memory, also on another thread',
     path,
     Float32Array.from({ length: 20 }, (_, i) => i),
   );
-  const { location } = await locateFeatures(path, { dim: 2 });
+  const location = await locateFeatures(path, { dim: 2 });
   const reader = openRows(location);
   const wasm = new WebAssembly.Memory({ initial: 1, maximum: 1 });
   reader.read(3, 2, new Float32Array(wasm.buffer, 16, 4));
@@ -167,7 +169,7 @@ with open(path, 'wb') as f:
     String(size),
   );
   for (const path of [npy, npz]) {
-    const { location } = await locateFeatures(path);
+    const location = await locateFeatures(path);
     const reader = openRows(location);
     const out = new Float32Array(2 * 512);
     reader.read(rowCount - 2, 2, out);
@@ -186,7 +188,7 @@ with zipfile.ZipFile(sys.argv[1], 'w') as z:
     np.lib.format.write_array(f, np.arange(6, dtype='f4').reshape(3, 2))`,
     path,
   );
-  assert.deepEqual([...readAll((await locateFeatures(path)).location)], [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual([...readAll(await locateFeatures(path))], [0, 1, 2, 3, 4, 5]);
 });
 
 test('what cannot be features is refused with file, found and expected', { skip }, async (t) => {
@@ -195,11 +197,10 @@ test('what cannot be features is refused with file, found and expected', { skip 
     `import numpy as np, sys, os
 os.chdir(sys.argv[1])
 x = np.zeros((4, 3), 'f4')
-np.save('ok.npy', x); np.save('cut.npy', x); np.savez('cut.npz', embs=x); np.savez('none.npz', feats=x, labels=[1])
+np.save('ok.npy', x); np.save('cut.npy', x); np.savez('cut.npz', embs=x); np.savez('none.npz', faces=x, labels=[1])
 np.save('ints.npy', x.astype('i8')); np.save('cube.npy', x[None]); np.save('empty.npy', x[:0])
 np.save('objects.npy', np.array([{}]), allow_pickle=True); np.save('record.npy', np.zeros(2, [('a', 'f4')]))
-np.savez('labels.npz', embs=x, labels=[1, 2]); np.savez('float_labels.npz', embs=x, labels=[.5] * 4)
-np.savez('long_labels.npz', embs=x, labels=[1, 2, 3, 2**40])`,
+np.savez('two.npz', X=x, feats=x.astype('f8'), y=['a'])`,
     folder,
   );
   writeFileSync(join(folder, 'text.npy'), 'not an array');
@@ -211,17 +212,21 @@ np.savez('long_labels.npz', embs=x, labels=[1, 2, 3, 2**40])`,
     ['', 'BAD_INPUT', /is not a plain file/],
     ['cut.npy', 'BAD_INPUT', /175 bytes, expected 176 for shape \(4,3\): it is truncated/],
     ['cut.npz', 'BAD_INPUT', /is not a whole ZIP archive/],
-    ['none.npz', 'BAD_INPUT', /has no array 'embs', found: 'feats', 'labels'/],
+    [
+      'none.npz',
+      'BAD_INPUT',
+      /has no array 'embs' or of another usual name, found: 'faces' \(4,3\) <f4, 'labels' \(1\) <i8: name one as .*none\.npz:NAME/,
+    ],
+    ['two.npz', 'BAD_INPUT', /'feats' and 'X' could be meant, found: 'X' \(4,3\) <f4, 'feats' \(4,3\) <f8, 'y'/],
+    ['two.npz:Y', 'BAD_INPUT', /has no array 'Y', found: 'X'/],
+    ['two.npz:y', 'BAD_INPUT', /two\.npz:y: dtype '<U1', expected a number type/],
     ['ints.npy', 'BAD_INPUT', /dtype i8, expected features of f2, f4 or f8/],
     ['cube.npy', 'BAD_SHAPE', /shape \(1,4,3\), expected features \[n × d\]/],
     ['empty.npy', 'BAD_SHAPE', /shape \(0,3\)/],
     ['objects.npy', 'BAD_INPUT', /dtype '\|O'/],
     ['record.npy', 'BAD_INPUT', /dtype of records/],
-    ['labels.npz', 'BAD_SHAPE', /labels: shape \(2\), expected one label for each of 4 rows/],
-    ['float_labels.npz', 'BAD_INPUT', /labels: dtype f8, expected integer labels/],
-    ['long_labels.npz', 'BAD_INPUT', /labels: element 3 is 1099511627776, expected a 32-bit integer/],
-    ['text.npy', 'BAD_INPUT', /is neither \.npy nor \.npz/],
-    ['nothing.npz', 'BAD_INPUT', /is neither \.npy nor \.npz/],
+    ['text.npy', 'BAD_INPUT', /is text, expected features: an \.npy array, an \.npz archive/],
+    ['nothing.npz', 'BAD_INPUT', /is empty/],
   ];
   for (const [name, code, message] of refused) {
     await assert.rejects(locateFeatures(join(folder, name)), { name: 'NaanError', code, message }, name);
@@ -232,7 +237,7 @@ np.savez('long_labels.npz', embs=x, labels=[1, 2, 3, 2**40])`,
 test('a file that shrinks after it was found is noticed when its rows are read', async (t) => {
   const path = join(temporaryFolder(t), 'features.bin');
   writeFileSync(path, new Float32Array(12));
-  const { location } = await locateFeatures(path, { dim: 3 });
+  const location = await locateFeatures(path, { dim: 3 });
   truncateSync(path, 40);
   const reader = openRows(location);
   assert.throws(() => reader.read(2, 2, new Float32Array(6)), { code: 'BAD_INPUT', message: /ends at byte 40/ });

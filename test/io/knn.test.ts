@@ -124,7 +124,7 @@ test('what cannot be the kNN graph of the features is refused', { skip }, async 
 os.chdir(sys.argv[1])
 x = np.zeros((4, 3), 'i8'); x[:, 0] = range(4)
 np.save('ok.npy', x); np.save('floats.npy', x.astype('f4')); np.save('halves.npy', np.stack([x, x], 1).astype('f2'))
-np.save('flat.npy', x[0]); np.save('cube.npy', np.stack([x, x, x], 1)); np.save('none.npy', x[:0]); np.savez('other.npz', nbrs=x)`,
+np.save('flat.npy', x[0]); np.save('cube.npy', np.stack([x, x, x], 1)); np.save('none.npy', x[:0]); np.savez('other.npz', a=x, b=x)`,
     folder,
   );
   const refuse = (name: string, expected: object, nodeCount?: number) => {
@@ -137,5 +137,8 @@ np.save('flat.npy', x[0]); np.save('cube.npy', np.stack([x, x, x], 1)); np.save(
   await refuse('flat.npy', { code: 'BAD_SHAPE', message: /shape \(3\), expected a kNN graph/ });
   await refuse('cube.npy', { code: 'BAD_SHAPE', message: /shape \(4,3,3\)/ });
   await refuse('none.npy', { code: 'BAD_SHAPE', message: /shape \(0,3\)/ });
-  await refuse('other.npz', { code: 'BAD_INPUT', message: /has no array 'knn' or 'data', found: 'nbrs'/ });
+  await refuse('other.npz', {
+    code: 'BAD_INPUT',
+    message: /has no array 'knn' or of another usual name, found: 'a' \(4,3\) <i8, 'b'/,
+  });
 });

@@ -151,7 +151,7 @@ print(shape, order, dtype.str, z.getinfo('embs.npy').file_size, np.load(sys.argv
   );
   assert.equal(seen.trim(), `(${rowCount}, 512) False <f4 ${embs.size} [4, -1, 6]`);
   assert.deepEqual([...(await readInt32Array(path, 'ids')).data], [4, -1, 6]);
-  const reader = openRows((await locateFeatures(path)).location);
+  const reader = openRows(await locateFeatures(path));
   const row = new Float32Array(512);
   reader.read(rowCount - 1, 1, row);
   reader.close();

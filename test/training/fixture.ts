@@ -5,6 +5,7 @@ import { RandomStream } from '../../src/graph/random.js';
 import { readFloat32Array, readFloat64Array, readInt32Array } from '../../src/io/arrays.js';
 import { locateFeatures } from '../../src/io/features.js';
 import { readKnn } from '../../src/io/knn.js';
+import { readLabels } from '../../src/io/labels.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
 import { expectedTensors } from '../../src/model/model.js';
 import type { Block, Hops } from '../../src/training/closure.js';
@@ -31,8 +32,8 @@ export async function loadStoredStep(name: 'one_head' | 'four_heads'): Promise<S
   const file = `${folder}/train_step.npz`;
   const { dim, k1, k2, sample_hops, nheads, alpha } = readJson(`${folder}/expected.json`);
   const architecture: Architecture = { dim, heads: nheads, head: 'concat' };
-  const { location, labels } = await locateFeatures(`${folder}/feats.npz`);
-  if (!labels) throw new Error(`${folder} has no labels`);
+  const location = await locateFeatures(`${folder}/feats.npz`);
+  const { codes: labels } = await readLabels(`${folder}/feats.npz`);
   const tensors = async (group: string) => {
     const found = new Map<string, Float32Array>();
     for (const [tensor] of expectedTensors(architecture)) {

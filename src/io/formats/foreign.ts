@@ -1,0 +1,32 @@
+/** Files that people give by mistake. naan reads none of them; a message says what the file is, and what to do. */
+import type { Format } from './format.js';
+
+const saving = 'save its array with numpy.save';
+
+export const foreign: readonly Format[] = [
+  starting('a gzip file', 'unpack it first', '\x1f\x8b'),
+  starting('a bzip2 file', 'unpack it first', 'BZh'),
+  starting('an xz file', 'unpack it first', '\xfd7zXZ\x00'),
+  starting('a Zstandard file', 'unpack it first', '\x28\xb5\x2f\xfd'),
+  starting('a 7z archive', 'unpack it first', '7z\xbc\xaf\x27\x1c'),
+  starting('an HDF5 file', saving, '\x89HDF\r\n\x1a\n'),
+  starting('a MATLAB file', saving, 'MATLAB 5.0'),
+  starting('a Parquet file', saving, 'PAR1'),
+  starting('an Arrow file', saving, 'ARROW1'),
+  starting('a pickle, which could run any code', saving, '\x80\x02', '\x80\x03', '\x80\x04', '\x80\x05'),
+  starting('a Git LFS pointer and not the file itself', 'run git lfs pull', 'version https://git-lfs'),
+  starting('an HTML page', 'look at what the download says', '<!doctype html', '<html', '<?xml'),
+];
+
+/** Starts are compared without regard to case. */
+function starting(name: string, advice: string, ...starts: readonly string[]): Format {
+  const lowerCased = starts.map((start) => start.toLowerCase());
+  return {
+    name,
+    advice,
+    claims: ({ start }) => {
+      const found = Buffer.from(start.subarray(0, 64)).toString('latin1').trimStart().toLowerCase();
+      return lowerCased.some((one) => found.startsWith(one));
+    },
+  };
+}

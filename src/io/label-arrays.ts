@@ -1,0 +1,129 @@
+/** Labels in an array of numbers or of text of fixed width. */
+import { NaanError } from '../errors.js';
+import { readWindows } from './byte-source.js';
+import { LabelGatherer, type Labels } from './label-codes.js';
+import { quoted } from './messages.js';
+import { elementText, type FloatType, float32Decoder, int32Decoder, isFloat } from './numbers.js';
+import { checkNumbers, checkWhole, readElements, type StoredArray, type StoredNumbers } from './stored-array.js';
+
+const windowElements = 2 ** 19;
+
+/** Reads the labels of an array [n], or [n × 1]. Throws BAD_INPUT, naming the row that has none, or BAD_SHAPE. */
+export async function labelsOfArray(array: StoredArray): Promise<Labels> {
+  const { source, shape, length, dtype } = array;
+  if (shape.length === 0 || length === 0 || !shape.includes(length)) {
+    throw new NaanError('BAD_SHAPE', `${source.name}: shape (${shape}), expected labels [n]`);
+  }
+  const [, kind, width] = /^[<>|=]?([US])(\d+)$/.exec(dtype) ?? [];
+  if (kind === 'U' || kind === 'S') return textLabels(array, kind, Number(width));
+  if (dtype === '|b1') return numberLabels(checkNumbers({ ...array, type: 'u1' }));
+  if (dtype.endsWith('O')) {
+    const advice = 'save them as labels.astype(str)';
+    throw new NaanError(
+      'BAD_INPUT',
+      `${source.name}: dtype ${quoted(dtype)}, a pickle, which could run code: ${advice}`,
+    );
+  }
+  return numberLabels(checkNumbers(array));
+}
+
+async function numberLabels(array: StoredNumbers): Promise<Labels> {
+  return (await int32Labels(array)) ?? anyNumberLabels(array);
+}
+
+/** Undefined when a label is no 32-bit integer, or they are floats. */
+async function int32Labels(array: StoredNumbers): Promise<Labels | undefined> {
+  const { type } = array;
+  if (isFloat(type)) return undefined;
+  const codes = allocate(array);
+  let complete = true;
+  await readElements(array, 8 * windowElements, (buffer, count, start) => {
+    complete &&= int32Decoder(type, buffer)(0, count, codes, start) === count;
+  });
+  return complete ? { codes } : undefined;
+}
+
+/** Whole numbers up to here are told apart by a float; larger ones may be two labels made one. */
+const largestExact: Readonly<Record<string, number>> = { f2: 2 ** 11, bf16: 2 ** 8, f4: 2 ** 24, f8: 2 ** 53 };
+
+async function anyNumberLabels(array: StoredNumbers): Promise<Labels> {
+  const { type, source } = array;
+  const where = (row: number) => `${source.name}: row ${row}`;
+  const labels = new LabelGatherer(where);
+  await readElements(array, 8 * windowElements, (buffer, count, start) => {
+    const textAt = isFloat(type) ? floatText(type, buffer, count) : (i: number) => elementText(type, buffer, i);
+    for (let i = 0; i < count; i++) {
+      const text = textAt(i);
+      if (Math.abs(Number(text)) > largestExact[type]) {
+        const advice = `whole numbers of ${type} are exact up to ${largestExact[type]}: save the labels as integers`;
+        throw new NaanError('BAD_INPUT', `${where(start + i)}: ${text}: ${advice}`);
+      }
+      labels.add(text, start + i);
+    }
+  });
+  return labels.finish();
+}
+
+function floatText(type: FloatType, buffer: ArrayBuffer, count: number): (i: number) => string {
+  if (type === 'f8') return (i) => elementText(type, buffer, i);
+  const values = new Float32Array(count);
+  float32Decoder(type, buffer)(0, count, values, 0, 1);
+  return (i) => String(values[i]);
+}
+
+/** Elements of NumPy's `U` are UTF-32, of `S` bytes, here UTF-8; both are filled up with zeros. */
+async function textLabels(array: StoredArray, kind: 'U' | 'S', width: number): Promise<Labels> {
+  const { source, dataStart, length, littleEndian } = array;
+  const elementBytes = kind === 'U' ? 4 * width : width;
+  const where = (row: number) => `${source.name}: row ${row}`;
+  const labels = new LabelGatherer(where);
+  if (elementBytes === 0) throw new NaanError('BAD_INPUT', `${where(0)}: has no label: dtype ${quoted(array.dtype)}`);
+  checkWhole(array, elementBytes);
+  const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const textOf = (bytes: Uint8Array, row: number) => {
+    try {
+      return kind === 'U' ? utf32(bytes, littleEndian) : utf8.decode(bytes.subarray(0, bytesBeforeZeros(bytes)));
+    } catch (cause) {
+      throw new NaanError('BAD_INPUT', `${where(row)}: is no text: ${kind === 'U' ? 'UTF-32' : 'UTF-8'} expected`, {
+        cause,
+      });
+    }
+  };
+  const rowsAtOnce = Math.max(1, Math.floor((8 * windowElements) / elementBytes));
+  await readWindows(source, dataStart, rowsAtOnce * elementBytes, (window, byteStart) => {
+    const start = byteStart / elementBytes;
+    const count = Math.min(Math.floor(window.length / elementBytes), length - start);
+    for (let i = 0; i < count; i++) {
+      const element = window.subarray(i * elementBytes, (i + 1) * elementBytes);
+      labels.add(textOf(element, start + i).trim(), start + i);
+    }
+  });
+  return labels.finish();
+}
+
+function bytesBeforeZeros(bytes: Uint8Array): number {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end--;
+  return end;
+}
+
+/** Throws RangeError for a code point that is none. */
+function utf32(bytes: Uint8Array, littleEndian: boolean): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 4) {
+    const point = view.getUint32(at, littleEndian);
+    if (point === 0) break;
+    text += String.fromCodePoint(point);
+  }
+  return text;
+}
+
+/** Room for a code each. Throws BAD_SHAPE when the system refuses it. */
+function allocate({ source, length }: StoredNumbers): Int32Array {
+  try {
+    return new Int32Array(length);
+  } catch (cause) {
+    throw new NaanError('BAD_SHAPE', `${source.name}: memory for ${length} labels was refused`, { cause });
+  }
+}
