@@ -12,7 +12,7 @@ export const run: Run<'knn'> = async ({ features, dim, out, ...options }, { sign
   const { nodeCount, width, ids } = graph;
   await writeNpy(out, 'i4', [nodeCount, width], ids);
   const seconds = (performance.now() - began) / 1000;
-  const { k } = options;
+  const k = width - 1;
   const facts = table([
     ['nodes', count(nodeCount)],
     ['neighbours each', count(k)],

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Partition, type PartitionOptions, partitionDefaults } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
-import type { KnnGraph } from '../graph/knn-graph.js';
+import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { digestFile } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
@@ -19,8 +19,9 @@ import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
 import { expectedEdges } from './expected-edges.js';
 import { type FeatureSource, locateSource } from './feature-source.js';
+import { checkGraph, type GraphCheck } from './graph-check.js';
 import { availableBytes, type MemoryPlan, planMemory } from './memory-plan.js';
-import { defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
+import { checkWidth, defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
 import type { WorkDir } from './work-dir.js';
 
 export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
@@ -37,6 +38,8 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
   readonly kHops?: readonly [number, number] | undefined;
   /** Candidate edges go to this many nearest neighbours; default: 20, or the model's where it is less. */
   readonly sampleHops?: number | undefined;
+  /** `refuse`, the default: a graph that is no graph of the features, as a sample of its lists says, is BAD_INPUT. */
+  readonly graphCheck?: GraphCheck | undefined;
   /** Default: the one calibrated with the model, else `propagation`. */
   readonly partition?: Partition | undefined;
   /** Default: the threshold calibrated with the model for this partition, else 0.8. */
@@ -144,10 +147,19 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const precision = work?.header.precision ?? plan.precision;
   const run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
   try {
-    const graph = await timed('read', () => findGraph(options, features, columns));
+    const graph = await timed('read', async () => {
+      const found = await findGraph(options, features, columns);
+      checkWidth(found, { model, k1, k2, sampleHops }, typeof options.knn === 'string' ? options.knn : undefined);
+      return found.width < columns ? withWidth(found, columns) : found;
+    });
     const inputs = describeInputs(options);
     inputs.catch(() => {}); // it is awaited when the results are written
-    const layout = await timed('order', () => whileReadingAhead(features, plan, () => run.layOut(graph)));
+    const layout = await timed('order', () =>
+      whileReadingAhead(features, plan, async () => {
+        const [laidOut] = await allDone([run.layOut(graph), checkedGraph(options, features, graph)]);
+        return laidOut;
+      }),
+    );
     run.load({ features, layout, uniteFrom });
     await run.buildEdges();
     await run.embedNodes();
@@ -293,6 +305,18 @@ async function findGraph(options: LabelOptions, features: MatrixLocation, column
     );
   }
   return options.knn;
+}
+
+/** Resolves when all have ended, and so may be followed by an end of the threads that they use. */
+async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyof T]: Promise<T[I]> }): Promise<T> {
+  await Promise.allSettled(work);
+  return (await Promise.all(work)) as unknown as T;
+}
+
+async function checkedGraph(options: LabelOptions, features: MatrixLocation, graph: KnnGraph): Promise<void> {
+  const { knn, graphCheck = 'refuse', onNotice } = options;
+  if (graphCheck === 'skip') return;
+  checkGraph(features, { name: typeof knn === 'string' ? knn : 'the kNN graph', graph }, onNotice);
 }
 
 /**

@@ -54,6 +54,11 @@ const knn = path({
   help: "kNN graph [n × (k+1)] of integers: .npy, .npz (knn, learn-to-cluster's data, faiss's I, or FILE:NAME), .ivecs",
 });
 
+const graphCheck = choice(['refuse', 'skip'], {
+  default: 'refuse',
+  help: 'a kNN graph whose lists, in a sample, are no nearer than other rows is refused as one of other features, or not looked at',
+});
+
 const metricsPort = integer({
   unit: 'port',
   min: 0,
@@ -179,7 +184,12 @@ export const commands = {
     options: {
       features,
       out: path({ unit: 'file', required: true, help: 'kNN file to write (.npy)' }),
-      k: integer({ unit: 'neighbours', min: 1, default: 80, help: 'neighbours per row, the row itself not counted' }),
+      k: integer({
+        unit: 'neighbours',
+        min: 1,
+        otherwise: '80, or all others of a smaller set',
+        help: 'neighbours per row, the row itself not counted',
+      }),
       method: choice(['auto', 'exact', 'ivf', 'hnsw'], {
         default: 'auto',
         help:
@@ -217,6 +227,7 @@ export const commands = {
         help: 'identity of each row, any name, -1 where not known: one a line, a column of a table (FILE:COLUMN), .npy, or .npz (labels, or FILE:NAME)',
       }),
       knn,
+      graphCheck,
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
       head: choice(['pairwise', 'concat'], {
         default: trainingDefaults.head,
@@ -330,6 +341,7 @@ export const commands = {
       features,
       dim,
       knn,
+      graphCheck,
       model,
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
       ...hops,

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Partition } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
 import { type FeatureSource, locateSource } from '../engine/feature-source.js';
+import { checkGraph, type GraphCheck } from '../engine/graph-check.js';
 import { NaanError } from '../errors.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
@@ -10,7 +11,7 @@ import { digestFile } from '../io/digest.js';
 import { readKnn } from '../io/knn.js';
 import { type Labels, nameOf } from '../io/label-codes.js';
 import { readLabels, readLabelsBeside } from '../io/labels.js';
-import { type MatrixLocation, shapeOf } from '../io/matrix.js';
+import { shapeOf } from '../io/matrix.js';
 import { quoted } from '../io/messages.js';
 import { checkWritableDirectory, prepareOutput, writeJson, writeText } from '../io/output-file.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
@@ -34,6 +35,8 @@ export interface TrainOptions {
   readonly labels?: string | Int32Array | undefined;
   /** kNN file, or a graph such as `buildKnn` returns. */
   readonly knn: string | KnnGraph;
+  /** `refuse`, the default: a graph that is no graph of the features, as a sample of its lists says, is BAD_INPUT. */
+  readonly graphCheck?: GraphCheck | undefined;
   /** Model file to write; beside it a history, a plot and, while training lasts, a checkpoint. Without it nothing is written. */
   readonly out?: string | undefined;
   /** `pairwise` (default) or, as published, `concat`. */
@@ -131,19 +134,18 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const seed = options.seed ?? trainingDefaults.seed;
   if (out !== undefined) await checkWritableDirectory(dirname(out));
 
-  const { location, labels } = await findLabelled(options);
+  const { location, labels, labelsName } = await findLabelled(options);
   const identities = labels.codes.slice();
   const identityCount = relabel(identities);
-  if (identityCount < 2) {
-    const only = labels.codes.find((code) => code !== -1);
-    const found =
-      only === undefined ? 'every row is -1' : `all rows are of one identity (${quoted(nameOf(labels, only))})`;
-    throw new NaanError('BAD_INPUT', `labels: ${found}, expected two identities or more`);
-  }
+  const validation = options.validation ?? defaultsOf(head).validation;
+  checkIdentities(labels, identityCount, { head, validation, name: labelsName });
   const { rowCount, dim } = shapeOf(location);
   const graph = await findGraph(options, head, rowCount);
+  if (options.graphCheck !== 'skip') {
+    const name = typeof options.knn === 'string' ? options.knn : 'the kNN graph';
+    checkGraph(location, { name, graph }, onNotice);
+  }
   const listed = graph.width - 1;
-  const validation = options.validation ?? defaultsOf(head).validation;
   const path = out === undefined ? undefined : checkpointPath(out);
   const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
   const inputs = await describeInputs(options);
@@ -199,8 +201,24 @@ function defaultsOf(head: ModelConfig['head']) {
   return head === 'concat' ? concatTrainingDefaults : pairwiseTrainingDefaults;
 }
 
+/** Throws BAD_INPUT for fewer identities than it takes to learn from some and to hold out others. */
+function checkIdentities(
+  labels: Labels,
+  count: number,
+  { head, validation, name }: { head: ModelConfig['head']; validation: number; name: string },
+): void {
+  const fewest = head === 'pairwise' ? 3 : validation > 0 ? 4 : 2;
+  if (count >= fewest) return;
+  const only = labels.codes.find((code) => code !== -1);
+  const one = only === undefined ? 'every row is -1' : `all rows are of one identity (${quoted(nameOf(labels, only))})`;
+  const found = count < 2 ? one : `${count} identities`;
+  const use = validation > 0 ? ', some to learn from and some to hold out' : '';
+  const advice = head === 'concat' && count >= 2 ? ': give more, or --validation 0 to hold none out' : '';
+  throw new NaanError('BAD_INPUT', `${name}: ${found}, expected ${fewest} identities or more${use}${advice}`);
+}
+
 /** The features, and the identity of each row. Throws BAD_INPUT without labels, BAD_SHAPE when they are not one a row. */
-async function findLabelled(options: TrainOptions): Promise<{ location: MatrixLocation; labels: Labels }> {
+async function findLabelled(options: TrainOptions) {
   const { features, labels: source, dim } = options;
   const location = await locateSource(features, dim);
   const labels = await findLabels(features, source);
@@ -208,14 +226,14 @@ async function findLabelled(options: TrainOptions): Promise<{ location: MatrixLo
     throw new NaanError('BAD_INPUT', `${location.name}: no labels are with the features: give --labels`);
   }
   const { rowCount } = shapeOf(location);
+  const labelsName = typeof source === 'string' ? source : `labels of ${location.name}`;
   if (labels.codes.length !== rowCount) {
-    const name = typeof source === 'string' ? source : 'labels';
     throw new NaanError(
       'BAD_SHAPE',
-      `${name}: ${labels.codes.length} labels, expected one for each of the ${rowCount} rows of ${location.name}`,
+      `${labelsName}: ${labels.codes.length} labels, expected one for each of the ${rowCount} rows of ${location.name}`,
     );
   }
-  return { location, labels };
+  return { location, labels, labelsName };
 }
 
 async function findLabels(features: FeatureSource, source: TrainOptions['labels']): Promise<Labels | undefined> {
