@@ -1,11 +1,15 @@
 import { findKnn } from '../engine/knn.js';
 import { locateFeatures } from '../io/features.js';
+import { isKnnFile } from '../io/knn.js';
 import { writeNpy } from '../io/npy-writer.js';
+import { checkOutputs } from '../io/outputs.js';
 import type { Run } from './command.js';
 import { count, duration, table } from './format.js';
 
-export const run: Run<'knn'> = async ({ features, dim, out, ...options }, { signal, onProgress, log }) => {
+export const run: Run<'knn'> = async ({ features, dim, out, overwrite, ...options }, { signal, onProgress, log }) => {
   const began = performance.now();
+  const file = { name: 'out', path: out, isOurs: isKnnFile, otherwise: 'is no kNN graph' };
+  await checkOutputs([file], { features }, overwrite);
   const location = await locateFeatures(features, { dim });
   const onNotice = (message: string) => log.warn(message);
   const { graph, method, recall, attempts } = await findKnn(location, { ...options, signal, onProgress, onNotice });

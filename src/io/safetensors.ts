@@ -66,6 +66,17 @@ export function readSafetensors(path: string): TensorFile {
   }
 }
 
+/** The metadata alone. Throws BAD_INPUT. */
+export function readMetadata(path: string): ReadonlyMap<string, string> {
+  const size = inputSize(path);
+  const fd = openInput(path);
+  try {
+    return readHeader(fd, size, path).metadata;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 interface Entry {
   readonly name: string;
   readonly type: FloatType | 'bf16';

@@ -2,7 +2,7 @@
 import { type Partition, partitions } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { quoted } from '../io/messages.js';
-import { readSafetensors, writeSafetensors } from '../io/safetensors.js';
+import { readMetadata, readSafetensors, writeSafetensors } from '../io/safetensors.js';
 import {
   type ConcatConfig,
   checkModel,
@@ -78,6 +78,16 @@ export function checkedTensors(
     expected.set(name, tensor);
   }
   return expected;
+}
+
+/** Whether a file is a model as this program writes them, of this version or another. */
+export function isModelFile(path: string): boolean {
+  try {
+    const metadata = readMetadata(path);
+    return metadata.has('head') && metadata.has('provenance');
+  } catch {
+    return false;
+  }
 }
 
 function parseConfig(metadata: ReadonlyMap<string, string>, path: string): ModelConfig {

@@ -81,6 +81,8 @@ const model = path({
   help: 'model, as written by naan train or naan import-model (.safetensors)',
 });
 
+const overwrite = flag({ help: 'replace files that are there already and that naan cannot tell it wrote' });
+
 /** How far labelling looks. */
 const hops = {
   kHops: integerPair({
@@ -144,6 +146,7 @@ export const commands = {
     examples: [['naan generate --out faces --ids 1000 --dim 512 --k 80 --seed 1', 'a set to try things on']],
     options: {
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
+      overwrite,
       ids: integer({ unit: 'identities', min: 1, otherwise: '1000', help: 'identities in each split' }),
       nodes: integer({
         unit: 'rows',
@@ -184,6 +187,7 @@ export const commands = {
     options: {
       features,
       out: path({ unit: 'file', required: true, help: 'kNN file to write (.npy)' }),
+      overwrite,
       k: integer({
         unit: 'neighbours',
         min: 1,
@@ -229,6 +233,7 @@ export const commands = {
       knn,
       graphCheck,
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
+      overwrite,
       head: choice(['pairwise', 'concat'], {
         default: trainingDefaults.head,
         help: 'what scores a pair: how the neighbourhoods of its ends overlap, or its two embeddings, as published',
@@ -344,6 +349,7 @@ export const commands = {
       graphCheck,
       model,
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
+      overwrite,
       ...hops,
       partition: choice(['propagation', 'threshold', 'whispers', 'linkage'], {
         otherwise: 'the one calibrated with the model, or propagation',
@@ -421,6 +427,7 @@ export const commands = {
         default: 'config/tuned.yaml',
         help: 'settings to write (.yaml); a map (.svg) gets the same name',
       }),
+      overwrite,
       budget: seconds({
         min: 1,
         default: 60,
@@ -464,6 +471,7 @@ export const commands = {
         otherwise: 'not written',
         help: 'also write labels to train on: singletons become -1, numbers are renumbered, names kept',
       }),
+      overwrite,
     },
   },
   sweep: {
@@ -493,6 +501,7 @@ export const commands = {
     options: {
       checkpoint: path({ unit: 'file', required: true, positional: true, help: 'checkpoint to read (.ckpt)' }),
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
+      overwrite,
     },
   },
   doctor: {

@@ -13,9 +13,10 @@ import { type Labels, nameOf } from '../io/label-codes.js';
 import { readLabels, readLabelsBeside } from '../io/labels.js';
 import { shapeOf } from '../io/matrix.js';
 import { quoted } from '../io/messages.js';
-import { checkWritableDirectory, prepareOutput, writeJson, writeText } from '../io/output-file.js';
+import { writeJson, writeText } from '../io/output-file.js';
+import { checkOutputs, isOurDrawing, isOurJson } from '../io/outputs.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
-import { writeModel } from '../model/model-file.js';
+import { isModelFile, writeModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
 import { version } from '../version.js';
 import { checkpointPath, removeCheckpoint } from './checkpoint.js';
@@ -39,6 +40,8 @@ export interface TrainOptions {
   readonly graphCheck?: GraphCheck | undefined;
   /** Model file to write; beside it a history, a plot and, while training lasts, a checkpoint. Without it nothing is written. */
   readonly out?: string | undefined;
+  /** Replace a file under the name of one of these that naan cannot tell it wrote. */
+  readonly overwrite?: boolean | undefined;
   /** `pairwise` (default) or, as published, `concat`. */
   readonly head?: ModelConfig['head'] | undefined;
   /** `concat`: neighbours of hop one and hop two in training; default: 100 and 10, or as many as the lists hold. */
@@ -132,7 +135,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { out, onNotice } = options;
   const head = options.head ?? trainingDefaults.head;
   const seed = options.seed ?? trainingDefaults.seed;
-  if (out !== undefined) await checkWritableDirectory(dirname(out));
+  const files = out === undefined ? undefined : filesOf(out, options.history);
+  if (files) await checkFiles(files, options);
 
   const { location, labels, labelsName } = await findLabelled(options);
   const identities = labels.codes.slice();
@@ -146,27 +150,28 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     checkGraph(location, { name, graph }, onNotice);
   }
   const listed = graph.width - 1;
-  const path = out === undefined ? undefined : checkpointPath(out);
   const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
   const inputs = await describeInputs(options);
   const hooksFor = (settings: object) => {
     const identity = { head, dim, validation, ...settings, ...inputs };
     const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
-    return { ...options, provenance, checkpoint: { path, identity, every, resume: options.resume === true } };
+    return {
+      ...options,
+      provenance,
+      checkpoint: { path: files?.checkpoint, identity, every, resume: options.resume === true },
+    };
   };
   let settings: object;
   let trained: Trained;
   if (head === 'concat') {
     const own = concatSettings(options, listed, seed);
     settings = own;
-    if (out !== undefined) await prepareOutput(out);
     trained = await runConcat(location, dim, graph, identities, own, { ...hooksFor(own), validation });
   } else {
     const meaningless = concatOnly.filter((name) => options[name] !== undefined);
     if (meaningless.length > 0) onNotice?.(`${meaningless.join(', ')}: of head concat, not used`);
     const own = pairwiseSettings(options, listed, seed);
     settings = own;
-    if (out !== undefined) await prepareOutput(out);
     trained = await runPairwise(location, graph, identities, own, hooksFor(own));
   }
 
@@ -177,9 +182,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     seconds: (performance.now() - began) / 1000,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
   };
-  if (out !== undefined && path !== undefined) {
-    const history = options.history ?? join(dirname(out), 'train.json');
-    await writeJson(history, {
+  if (files) {
+    await writeJson(files.history, {
       ...{ naan: version, node: process.version },
       options: { ...describeOptions(options), head, validation, ...settings },
       ...(options.optionSources && { optionSources: options.optionSources }),
@@ -189,12 +193,37 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       ...(judgement && { calibration: judgement.partitions }),
       ...trained.history,
     });
-    await writeText(`${history.replace(/\.json$/, '')}.svg`, plotCourse(trained.course, `training of ${out}`));
+    await writeText(files.plot, plotCourse(trained.course, `training of ${files.model}`));
     // The model comes last: when it is there, so is the rest, and the checkpoint has done its work.
-    await writeModel(out, model);
-    await removeCheckpoint(path);
+    await writeModel(files.model, model);
+    await removeCheckpoint(files.checkpoint);
   }
   return { model, summary };
+}
+
+interface TrainingFiles {
+  readonly model: string;
+  readonly checkpoint: string;
+  readonly history: string;
+  readonly plot: string;
+}
+
+function filesOf(model: string, history = join(dirname(model), 'train.json')): TrainingFiles {
+  const plot = `${history.replace(/\.json$/, '')}.svg`;
+  return { model, checkpoint: checkpointPath(model), history, plot };
+}
+
+/** Before anything is computed. A checkpoint has a name that nothing else has, and may be damaged: it may be replaced. */
+async function checkFiles({ model, checkpoint, history, plot }: TrainingFiles, options: TrainOptions): Promise<void> {
+  const { features, labels, knn, overwrite } = options;
+  const historyOption = options.history === undefined ? 'out' : 'history';
+  const files = [
+    { name: 'out', path: model, isOurs: isModelFile, otherwise: 'is no model of naan' },
+    { name: 'out', path: checkpoint, isOurs: () => true, otherwise: '' },
+    { name: historyOption, path: history, isOurs: isOurJson, otherwise: 'is no history of naan' },
+    { name: historyOption, path: plot, isOurs: isOurDrawing, otherwise: 'is no plot of naan' },
+  ];
+  await checkOutputs(files, { features, labels, knn }, overwrite);
 }
 
 function defaultsOf(head: ModelConfig['head']) {
