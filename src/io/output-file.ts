@@ -1,28 +1,15 @@
 /**
  * Output files appear whole or not at all: bytes go to a temporary name beside the target, reach the disk, and take the
- * target's name last. Whatever fails on the way, the temporary is removed.
+ * target's name last, which reaches the disk too. Whatever fails on the way, the temporary is removed.
  */
-import { randomBytes } from 'node:crypto';
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { asNaanError, NaanError } from '../errors.js';
+import { syncFolder } from './sync-folder.js';
 import { systemReason } from './system-error.js';
-
-const unfinished = new Set<string>();
-
-/** Removes the temporaries of every output still being written by this thread. Synchronous: for a signal handler. */
-export function removeUnfinished(): void {
-  for (const path of unfinished) {
-    try {
-      rmSync(path, { force: true, recursive: true });
-    } catch {
-      // The process is going down: the other temporaries matter more than this one.
-    }
-  }
-  unfinished.clear();
-}
+import { removeAbandoned, removeTemporary, temporaryIn } from './temporaries.js';
 
 /** A file being written, front to back. Errors of the disk are NOT_WRITABLE and name the target. */
 export class OutputFile {
@@ -64,9 +51,10 @@ export class OutputFile {
  */
 export async function writeOutput(path: string, fill: (file: OutputFile) => Promise<void>): Promise<void> {
   const target = await resolveTarget(path);
-  await refusedBy(path, mkdir(dirname(target), { recursive: true }));
-  const temporary = temporaryIn(dirname(target));
-  unfinished.add(temporary);
+  const folder = dirname(target);
+  await refusedBy(path, makeFolder(folder));
+  removeAbandoned(folder);
+  const temporary = temporaryIn(folder);
   try {
     const handle = await refusedBy(path, open(temporary, 'wx'));
     try {
@@ -75,12 +63,9 @@ export async function writeOutput(path: string, fill: (file: OutputFile) => Prom
     } finally {
       await refusedBy(path, handle.close());
     }
-    await refusedBy(path, rename(temporary, target));
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw error;
+    await refusedBy(path, moveAll([{ from: temporary, to: target }]));
   } finally {
-    unfinished.delete(temporary);
+    removeTemporary(temporary);
   }
 }
 
@@ -94,18 +79,19 @@ export async function writeTogether<T>(
   fill: (staging: string) => Promise<T>,
   first?: string,
 ): Promise<T> {
-  await refusedBy(directory, mkdir(directory, { recursive: true }));
+  await refusedBy(directory, makeFolder(directory));
+  removeAbandoned(directory);
   const staging = temporaryIn(directory);
-  unfinished.add(staging);
   try {
     await refusedBy(directory, mkdir(staging));
     const result = await fill(staging);
     const moves: { from: string; to: string }[] = [];
-    for (const entry of await readdir(staging, { recursive: true, withFileTypes: true })) {
+    const entries = await refusedBy(directory, readdir(staging, { recursive: true, withFileTypes: true }));
+    for (const entry of entries) {
       if (entry.isDirectory()) continue;
       const from = join(entry.parentPath, entry.name);
       const to = join(directory, relative(staging, from));
-      await refusedBy(to, mkdir(dirname(to), { recursive: true }));
+      await refusedBy(to, makeFolder(dirname(to)));
       moves.push({ from, to: await resolveTarget(to) });
     }
     moves.sort((a, b) => Number(basename(b.to) === first) - Number(basename(a.to) === first));
@@ -116,19 +102,24 @@ export async function writeTogether<T>(
     if (!known) throw error;
     throw new NaanError(known.code, known.message.replaceAll(staging, directory), { cause: error });
   } finally {
-    await rm(staging, { force: true, recursive: true }).catch(() => undefined);
-    unfinished.delete(staging);
+    removeTemporary(staging);
   }
-}
-
-/** A new name for what is not whole yet: its length does not depend on the name that it will get. */
-function temporaryIn(folder: string): string {
-  return join(folder, `.naan-${randomBytes(6).toString('hex')}.tmp`);
 }
 
 /** In one go, so that no signal is handled between two of them. */
 async function moveAll(moves: readonly { from: string; to: string }[]): Promise<void> {
   for (const { from, to } of moves) renameSync(from, to);
+  for (const folder of new Set(moves.map(({ to }) => dirname(to)))) syncFolder(folder);
+}
+
+async function makeFolder(path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let folder = path; !existsSync(folder) && dirname(folder) !== folder; folder = dirname(folder)) {
+    missing.push(folder);
+  }
+  if (missing.length === 0) return;
+  mkdirSync(path, { recursive: true });
+  for (const folder of missing) syncFolder(dirname(folder));
 }
 
 /**
@@ -144,13 +135,14 @@ export async function checkWritable(path: string): Promise<void> {
   // The file system looks at a name, such as a very long one, only in a folder that is there.
   for (const name of names) await refusedBy(path, stat(join(folder, name)).catch(unlessMissing));
   const probe = temporaryIn(folder);
-  unfinished.add(probe);
-  await refusedBy(
-    path,
-    open(probe, 'wx').then((handle) => handle.close()),
-  );
-  await rm(probe, { force: true });
-  unfinished.delete(probe);
+  try {
+    await refusedBy(
+      path,
+      open(probe, 'wx').then((handle) => handle.close()),
+    );
+  } finally {
+    removeTemporary(probe);
+  }
   await checkReplaceable(path);
 }
 

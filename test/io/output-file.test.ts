@@ -12,14 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import {
-  checkWritable,
-  removeUnfinished,
-  writeJson,
-  writeOutput,
-  writeText,
-  writeTogether,
-} from '../../src/io/output-file.js';
+import { checkWritable, writeJson, writeOutput, writeText, writeTogether } from '../../src/io/output-file.js';
+import { removeUnfinished } from '../../src/io/temporaries.js';
 import { temporaryFolder } from './python.js';
 
 const module = new URL('../../src/io/output-file.js', import.meta.url).href;
