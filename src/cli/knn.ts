@@ -1,14 +1,16 @@
 import { findKnn } from '../engine/knn.js';
 import { locateFeatures } from '../io/features.js';
-import { isKnnFile } from '../io/knn.js';
 import { writeNpy } from '../io/npy-writer.js';
-import { checkOutputs } from '../io/outputs.js';
+import { checkOutputs, startsAs } from '../io/outputs.js';
 import type { Run } from './command.js';
 import { count, duration, table } from './format.js';
 
+/** As this command writes it: a `.npy` of int32 with two axes. */
+const isGraph = startsAs(/^.NUMPY[^{]*\{'descr': '<i4', 'fortran_order': False, 'shape': \(\d+, \d+\), \}/);
+
 export const run: Run<'knn'> = async ({ features, dim, out, overwrite, ...options }, { signal, onProgress, log }) => {
   const began = performance.now();
-  const file = { name: 'out', path: out, isOurs: isKnnFile, otherwise: 'is no kNN graph' };
+  const file = { name: 'out', path: out, isOurs: isGraph, otherwise: 'is no kNN graph' };
   await checkOutputs([file], { features }, overwrite);
   const location = await locateFeatures(features, { dim });
   const onNotice = (message: string) => log.warn(message);

@@ -21,16 +21,6 @@ export interface KnnOptions {
   readonly onProgress?: ProgressListener | undefined;
 }
 
-/** Whether a file is a kNN graph as naan writes it. */
-export async function isKnnFile(path: string): Promise<boolean> {
-  try {
-    const { type, shape } = await findArray(path, []);
-    return type === 'i4' && shape.length === 2;
-  } catch {
-    return false;
-  }
-}
-
 const windowBytes = 2 ** 22;
 const progressIntervalMs = 250;
 
