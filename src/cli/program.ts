@@ -17,19 +17,14 @@ A complete run:
              --model model.safetensors --out labels
   naan evaluate --labels labels/split1_labels.txt --truth faces/unlabeled/split1_labels.txt`;
 
-/** What the user asked for: a command with the flags that were given, or a text such as help. */
-export type Asked = { readonly command: CommandName; readonly flags: Record<string, unknown> } | Usage;
+/** What the user asked for: a command with the flags that were given, or nothing but this exit code. */
+export type Asked =
+  | { readonly command: CommandName; readonly flags: Record<string, unknown> }
+  | { readonly exitCode: 0 | 2 };
 
-export interface Usage {
-  /** For stdout. */
-  readonly text: string;
-  readonly exitCode: 0 | 2;
-}
-
-/** Parses arguments (without node and script). A usage error goes to stderr in one line. */
+/** Parses arguments (without node and script). Help and version go to stdout, a usage error to stderr in one line. */
 export function parse(args: readonly string[]): Asked {
-  let asked: Asked | undefined;
-  let text = '';
+  let asked: Asked = { exitCode: 2 };
   const program = new Command('naan')
     .description('Pseudo-labels for very large unlabelled face sets.')
     .version(version, '--version', 'print the version')
@@ -37,12 +32,7 @@ export function parse(args: readonly string[]): Asked {
     .helpCommand('help [command]', 'print the help of a command')
     .addHelpText('after', overview)
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
-    .configureOutput({
-      writeOut: (part) => {
-        text += part;
-      },
-      outputError: (message, write) => write(`${oneLine(message)}\n`),
-    })
+    .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
     .exitOverride();
 
   for (const name of Object.keys(commands) as CommandName[]) {
@@ -55,9 +45,9 @@ export function parse(args: readonly string[]): Asked {
     else program.parse(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return { text, exitCode: error.exitCode === 0 ? 0 : 2 };
+    return { exitCode: error.exitCode === 0 ? 0 : 2 };
   }
-  return asked ?? { text, exitCode: 2 };
+  return asked;
 }
 
 function addCommand(program: Command, name: CommandName, onAsked: (flags: Record<string, unknown>) => void): void {

@@ -7,11 +7,14 @@
 import { closeSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { type ByteSource, readAll, readHead, wholeFile } from './byte-source.js';
+import { refuseForeign } from './formats/formats.js';
+import { inertGlobals } from './inert-values.js';
 import { openInput, readFully, readStart } from './input-file.js';
 import { quoted } from './messages.js';
 import { float32Decoder, isFloat, itemBytes, type NumberType } from './numbers.js';
+import { isSafetensors } from './safetensors.js';
 import { gatherStrided } from './strided.js';
-import { type PickleGlobal, type PickleRules, unpickle } from './unpickle.js';
+import { type PickleGlobal, type PickleRules, pickleStart, unpickle } from './unpickle.js';
 import { isZip, listZip } from './zip.js';
 
 /** A run of elements under one key of the file. */
@@ -59,10 +62,18 @@ const legacyMagic = 0x1950a86a20f9469cfc6cn;
  */
 export async function openTorchCheckpoint(path: string): Promise<TorchCheckpoint> {
   const whole = wholeFile(path);
-  const format = isZip(readStart(path, 4)) ? 'zip' : 'legacy';
+  const start = readStart(path, 16);
+  if (isSafetensors(start)) {
+    const advice = 'if naan wrote it, it is a model already';
+    throw new NaanError('BAD_INPUT', `${path}: is a safetensors file, expected a checkpoint of torch.save: ${advice}`);
+  }
+  const format = isZip(start) ? 'zip' : 'legacy';
+  if (start[0] !== pickleStart) refuseForeign(path, 'a checkpoint of torch.save');
   const { value, sourceOf } = format === 'zip' ? await openZip(path) : await openLegacy(whole);
-  // Tensors may share storages, but a file whose tensors add up to much more than itself is made to exhaust memory.
-  let budget = 2 * whole.length;
+  // Tensors may share storages or repeat elements (strides of 0), but a file whose tensors add up to much more than itself
+  // is made to exhaust memory.
+  const mostBytes = 8 * whole.length + 2 ** 26;
+  let budget = mostBytes;
   return {
     format,
     value,
@@ -72,8 +83,13 @@ export async function openTorchCheckpoint(path: string): Promise<TorchCheckpoint
         throw new NaanError('BAD_INPUT', `${path}: a tensor has elements of ${type}, expected floats`);
       }
       const span = spanOf(tensor) * itemBytes(type);
-      budget -= span;
-      if (budget < 0) throw new NaanError('BAD_INPUT', `${path}: its tensors add up to more than twice the file`);
+      budget -= span + 4 * elementCount(tensor.shape);
+      if (budget < 0) {
+        throw new NaanError(
+          'BAD_INPUT',
+          `${path}: its tensors take more than ${mostBytes} bytes to read, far more than the ${whole.length} of the file`,
+        );
+      }
       const source = sourceOf(tensor.storage);
       const start = tensor.offset * itemBytes(type);
       const bytes = span === source.length ? await readAll(source, span) : readSlice(source, start, span);
@@ -96,6 +112,9 @@ async function openZip(path: string): Promise<Contents> {
   const pickle = pickleName === undefined ? undefined : members.get(pickleName)?.();
   if (pickleName === undefined || pickle === undefined) {
     throw new NaanError('BAD_INPUT', `${path}: has no member 'data.pkl', expected a checkpoint of torch.save`);
+  }
+  if ([...members.keys()].some((name) => name.endsWith('/constants.pkl'))) {
+    throw new NaanError('BAD_MODEL', `${path}: holds a TorchScript program, expected tensors saved by torch.save`);
   }
   const folder = pickleName.slice(0, -'data.pkl'.length);
   const byteOrder = members.get(`${folder}byteorder`)?.();
@@ -205,10 +224,13 @@ const orderedDict: PickleGlobal = {
 /** What a checkpoint may name. Storages that the pickle refers to are noted in `storages`. */
 function rulesFor(path: string, storages = new Map<unknown, TorchStorage>()): PickleRules {
   const globals = new Map<string, PickleGlobal>([
+    ...inertGlobals(),
     ['collections.OrderedDict', orderedDict],
     ['argparse.Namespace', namespace],
     ['torch._utils._rebuild_tensor_v2', { call: (args) => rebuildTensor(args, path) }],
+    ['torch._utils._rebuild_tensor', { call: (args) => rebuildTensor(args, path) }],
     ['torch._utils._rebuild_parameter', { call: ([tensor]) => tensor }],
+    ['torch._utils._rebuild_parameter_with_state', { call: ([tensor]) => tensor }],
     ['torch.FloatStorage', new StorageType('f4')],
     ['torch.DoubleStorage', new StorageType('f8')],
     ['torch.HalfStorage', new StorageType('f2')],
@@ -247,7 +269,8 @@ function rebuildTensor([storage, offset, shape, strides]: readonly unknown[], pa
   }
   const tensor = new TorchTensor(storage, storage.first + offset, shape, strides);
   const span = spanOf(tensor);
-  if (shape.length !== strides.length || elementCount(shape) > span || tensor.offset + span > storage.length) {
+  const count = elementCount(shape);
+  if (shape.length !== strides.length || !Number.isSafeInteger(count) || tensor.offset + span > storage.length) {
     throw damaged(
       path,
       `has a tensor of shape [${shape}], strides [${strides}] and offset ${tensor.offset} ` +

@@ -3,8 +3,8 @@
  * dangerous instruction is to look up any Python function by name; here a name is only looked up in a list that the
  * caller gives, and any other is refused by name. Opcodes: `Lib/pickletools.py` of CPython; protocols 2 to 5.
  *
- * None, bool, float, str, bytes, list and dict become null, boolean, number, string, Uint8Array, Array and Map; a tuple
- * is an Array too, and an int a number, or a bigint beyond 2^53.
+ * None, bool, float, str, bytes, list, dict and set become null, boolean, number, string, Uint8Array, Array, Map and Set;
+ * a tuple is an Array too, and an int a number, or a bigint beyond 2^53.
  */
 import { NaanError } from '../errors.js';
 import { quoted } from './messages.js';
@@ -24,6 +24,9 @@ export interface PickleRules {
   readonly load: (id: unknown) => unknown;
 }
 
+/** The opcode that every pickle of protocol 2 or newer starts with, PROTO. */
+export const pickleStart = 0x80;
+
 /**
  * Reads the pickle that starts at `start`; `end` is where it ends. `name` is for messages.
  * Throws UNSAFE_CHECKPOINT for a name that the rules lack, BAD_INPUT for a damaged pickle. Work and memory are bounded.
@@ -38,8 +41,14 @@ export function unpickle(
   return { value: machine.run(), end: machine.position };
 }
 
-/** Checkpoints of large networks take some ten thousand; each may make a container of some hundred bytes. */
-const mostSteps = 1_000_000;
+/**
+ * What a pickle may cost: an instruction counts 1, a container or object it makes `containerCost` more, and whatever is
+ * moved from one container to another 1 for each element. So neither time nor memory (some hundred bytes for each
+ * container, some ten for each element) can outgrow the file, as they would where one list is copied again and again.
+ * A checkpoint with the state of its optimiser costs some ten thousand.
+ */
+const mostWork = 4_000_000;
+const containerCost = 16;
 /** Longer integers, which no checkpoint needs, would take time that grows faster than their length. */
 const longestIntegerBytes = 255;
 
@@ -54,21 +63,36 @@ class PickleMachine {
   private readonly memo = new Map<number, unknown>();
   /** Which global made a value, for its attributes. */
   private readonly madeBy = new WeakMap<object, PickleGlobal>();
+  private readonly globals: ReadonlySet<unknown>;
+  private work = 0;
 
   constructor(bytes: Uint8Array, start: number, rules: PickleRules, name: string) {
     this.data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.position = start;
     this.rules = rules;
     this.name = name;
+    this.globals = new Set(rules.globals.values());
   }
 
   run(): unknown {
-    for (let steps = 0; steps < mostSteps; steps++) {
+    for (;;) {
+      this.charge(1);
       const opcode = this.unsigned(1);
       if (opcode === 0x2e) return this.pop(); // STOP
       this.step(opcode);
     }
-    throw this.bad(`has had ${mostSteps} instructions and goes on`);
+  }
+
+  private charge(work: number): void {
+    this.work += work;
+    if (this.work > mostWork)
+      throw this.bad(`has taken ${mostWork} steps of work and goes on, which no checkpoint needs`);
+  }
+
+  /** Notes that an instruction makes a container of `count` elements. */
+  private charged<T>(container: T, count = 0): T {
+    this.charge(containerCost + count);
+    return container;
   }
 
   private step(opcode: number): void {
@@ -110,26 +134,30 @@ class PickleMachine {
       case 0x54: // BINSTRING
         return this.take(this.unsigned(4)).toString('latin1');
       case 0x43: // SHORT_BINBYTES
-        return Uint8Array.from(this.take(this.unsigned(1)));
+        return this.charged(Uint8Array.from(this.take(this.unsigned(1))));
       case 0x42: // BINBYTES
-        return Uint8Array.from(this.take(this.unsigned(4)));
+        return this.charged(Uint8Array.from(this.take(this.unsigned(4))));
       case 0x8e: // BINBYTES8
-        return Uint8Array.from(this.take(this.unsigned(8)));
+        return this.charged(Uint8Array.from(this.take(this.unsigned(8))));
 
       case 0x5d: // EMPTY_LIST
       case 0x29: // EMPTY_TUPLE
-        return [];
+        return this.charged([]);
       case 0x7d: // EMPTY_DICT
-        return new Map();
+        return this.charged(new Map());
+      case 0x8f: // EMPTY_SET
+        return this.charged(new Set());
+      case 0x91: // FROZENSET
+        return this.setOf(this.popMark());
       case 0x6c: // LIST
       case 0x74: // TUPLE
         return this.popMark();
       case 0x64: // DICT
-        return this.withItems(new Map(), this.popMark());
+        return this.withItems(this.charged(new Map()), this.popMark());
       case 0x85: // TUPLE1
       case 0x86: // TUPLE2
       case 0x87: // TUPLE3
-        return this.popMany(opcode - 0x84);
+        return this.charged(this.popMany(opcode - 0x84));
 
       case 0x32: // DUP
         return this.top();
@@ -161,7 +189,7 @@ class PickleMachine {
         break;
       case 0x28: // MARK
         this.marked.push(this.stack);
-        this.stack = [];
+        this.stack = this.charged([]);
         break;
       case 0x30: // POP
         if (this.stack.length > 0) this.pop();
@@ -190,6 +218,9 @@ class PickleMachine {
         break;
       case 0x75: // SETITEMS
         this.setItems(this.popMark());
+        break;
+      case 0x90: // ADDITEMS
+        this.addItems(this.popMark());
         break;
       case 0x62: // BUILD
         this.setState();
@@ -231,6 +262,7 @@ class PickleMachine {
   private append(values: readonly unknown[]): void {
     const list = this.top();
     if (!Array.isArray(list)) throw this.bad('appends to what is no list');
+    this.charge(values.length);
     for (const value of values) list.push(value);
   }
 
@@ -242,8 +274,20 @@ class PickleMachine {
 
   private withItems(map: Map<unknown, unknown>, keysAndValues: readonly unknown[]): Map<unknown, unknown> {
     if (keysAndValues.length % 2 !== 0) throw this.bad('has a key without a value');
+    this.charge(keysAndValues.length);
     for (let i = 0; i < keysAndValues.length; i += 2) map.set(keysAndValues[i], keysAndValues[i + 1]);
     return map;
+  }
+
+  private addItems(values: readonly unknown[]): void {
+    const set = this.top();
+    if (!(set instanceof Set)) throw this.bad('adds to what is no set');
+    this.charge(values.length);
+    for (const value of values) set.add(value);
+  }
+
+  private setOf(values: readonly unknown[]): Set<unknown> {
+    return this.charged(new Set(values), values.length);
   }
 
   private global([module, name]: unknown[]): PickleGlobal {
@@ -254,16 +298,20 @@ class PickleMachine {
     throw new NaanError(
       'UNSAFE_CHECKPOINT',
       `${this.name}: names ${quoted(qualified)}, which a checkpoint of tensors does not need and which could run ` +
-        `anything: refused, nothing was run. Known: ${[...this.rules.globals.keys()].join(', ')}`,
+        'anything: refused, nothing was run. Save it again from Python with tensors, numbers, text, lists and dicts alone',
     );
   }
 
   private call([made, args]: unknown[]): unknown {
-    const known = [...this.rules.globals].find(([, global]) => global === made);
-    if (!known?.[1].call) throw this.bad(`calls ${known ? known[0] : 'what is no function'}`);
+    if (!this.isGlobal(made)) throw this.bad('calls what is no function');
+    if (made.call === null) {
+      const [name] = [...this.rules.globals].find(([, global]) => global === made) ?? [];
+      throw this.bad(`calls ${name}`);
+    }
     if (!Array.isArray(args)) throw this.bad('calls a function with what is no tuple');
-    const value = known[1].call(args) ?? null;
-    if (typeof value === 'object' && value !== null) this.madeBy.set(value, known[1]);
+    this.charge(containerCost + args.reduce((sum: number, arg) => sum + 1 + elementCount(arg), 0));
+    const value = made.call(args) ?? null;
+    if (typeof value === 'object' && value !== null) this.madeBy.set(value, made);
     return value;
   }
 
@@ -272,7 +320,12 @@ class PickleMachine {
     const value = this.top();
     const maker = typeof value === 'object' && value !== null ? this.madeBy.get(value) : undefined;
     if (!maker) throw this.bad('sets attributes of what has none');
+    this.charge(elementCount(state));
     maker.setState?.(value, state);
+  }
+
+  private isGlobal(value: unknown): value is PickleGlobal {
+    return this.globals.has(value);
   }
 
   private integer(size: number): number | bigint {
@@ -308,4 +361,10 @@ class PickleMachine {
       `${this.name}: not a checkpoint of torch.save, or a damaged one: before byte ${this.position} it ${what}`,
     );
   }
+}
+
+/** Elements that whoever takes a value may have to look at. */
+function elementCount(value: unknown): number {
+  if (Array.isArray(value) || typeof value === 'string' || value instanceof Uint8Array) return value.length;
+  return value instanceof Map || value instanceof Set ? value.size : 0;
 }

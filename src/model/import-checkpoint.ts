@@ -6,7 +6,7 @@ import { basename } from 'node:path';
 import { NaanError } from '../errors.js';
 import { oneLine, quoted } from '../io/messages.js';
 import { Namespace, openTorchCheckpoint, type TorchCheckpoint, TorchTensor } from '../io/torch-checkpoint.js';
-import { type ConcatConfig, type ConcatModel, expectedTensors, type Tensor } from './model.js';
+import { type ConcatConfig, type ConcatModel, checkShapes, expectedTensors, type Tensor } from './model.js';
 import { checkedTensors } from './model-file.js';
 
 /**
@@ -22,19 +22,25 @@ export async function importCheckpoint(path: string): Promise<ConcatModel> {
   if (unknown !== undefined) {
     throw new NaanError('BAD_MODEL', `${path}: tensor ${quoted(unknown)} is not part of a NAAN with head 'concat'`);
   }
+  checkShapes(config, stateDict, path);
   const tensors = new Map<string, Tensor>();
   for (const [name, tensor] of stateDict)
     tensors.set(name, { shape: tensor.shape, data: await checkpoint.read(tensor) });
   return { config, tensors: checkedTensors(config, tensors, path) };
 }
 
-/** Tensors of both state dicts under the names a model has; `module.` is what DataParallel puts before each name. */
+/** What DataParallel and torch.compile put before each name, once for each time that they wrap a module. */
+const wrappers = /^((module|_orig_mod)\.)+/;
+
+/** Tensors of both state dicts under the names a model has. */
 function namedTensors(root: unknown, path: string): Map<string, TorchTensor> {
   const model = root instanceof Map ? root.get('model') : undefined;
   if (!Array.isArray(model) || model.length !== 2 || !model.every((part) => part instanceof Map)) {
+    const keys = root instanceof Map ? [...root.keys()].slice(0, 10).map((key) => quoted(String(key))) : [];
+    const found = keys.length > 0 ? `, found: ${keys.join(', ')}` : '';
     throw new NaanError(
       'BAD_MODEL',
-      `${path}: has no 'model', expected a list of two state dicts, attention and classifier`,
+      `${path}: has no 'model' that is a list of two state dicts, attention and classifier${found}`,
     );
   }
   const tensors = new Map<string, TorchTensor>();
@@ -43,8 +49,9 @@ function namedTensors(root: unknown, path: string): Map<string, TorchTensor> {
       if (typeof key !== 'string' || !(tensor instanceof TorchTensor)) {
         throw new NaanError('BAD_MODEL', `${path}: state dict ${part} holds what is no tensor`);
       }
-      const name = key.replace(/^module\./, '');
-      tensors.set(part === 0 ? name : `classifier.${name}`, tensor);
+      const name = part === 0 ? key.replace(wrappers, '') : `classifier.${key.replace(wrappers, '')}`;
+      if (tensors.has(name)) throw new NaanError('BAD_MODEL', `${path}: has tensor ${quoted(name)} twice`);
+      tensors.set(name, tensor);
     }
   }
   return tensors;
@@ -57,7 +64,8 @@ function readConfig(
 ): ConcatConfig {
   const root = value as ReadonlyMap<unknown, unknown>;
   const args = root.get('args');
-  const option = (name: string): unknown => (args instanceof Namespace ? args.values.get(name) : undefined);
+  const options = args instanceof Namespace ? args.values : args;
+  const option = (name: string): unknown => (options instanceof Map ? options.get(name) : undefined);
   const number = (name: string, found: unknown, accepted: (value: number) => boolean): number => {
     if (typeof found === 'number' && accepted(found)) return found;
     throw new NaanError(

@@ -2,10 +2,11 @@
 import { type Partition, partitions } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { quoted } from '../io/messages.js';
-import { readMetadata, readSafetensors, writeSafetensors } from '../io/safetensors.js';
+import { openSafetensors, writeSafetensors } from '../io/safetensors.js';
 import {
   type ConcatConfig,
   checkModel,
+  checkShapes,
   expectedTensors,
   longestList,
   type ModelConfig,
@@ -51,8 +52,10 @@ function pairwiseMetadata({ k, rounds, hidden }: PairwiseConfig): [string, strin
  * when it is not a model of this kind.
  */
 export async function readModel(path: string): Promise<NaanModel> {
-  const { metadata, tensors } = readSafetensors(path);
-  const config = parseConfig(metadata, path);
+  const file = openSafetensors(path);
+  const config = parseConfig(file.metadata, path);
+  checkShapes(config, file.tensors, path);
+  const tensors = file.read(expectedTensors(config).map(([name]) => name));
   return { config, tensors: checkedTensors(config, tensors, path) };
 }
 
@@ -62,11 +65,6 @@ export function checkedTensors(
   tensors: ReadonlyMap<string, Tensor>,
   where: string,
 ): Map<string, Tensor> {
-  const repeats = config.head === 'concat' ? config.heads : config.rounds;
-  if (repeats > tensors.size) {
-    const what = config.head === 'concat' ? 'attention heads' : 'rounds';
-    throw new NaanError('BAD_MODEL', `${where}: ${tensors.size} tensors are too few for ${repeats} ${what}`);
-  }
   checkModel({ config, tensors }, where);
   const expected = new Map<string, Tensor>();
   for (const [name] of expectedTensors(config)) {
@@ -78,16 +76,6 @@ export function checkedTensors(
     expected.set(name, tensor);
   }
   return expected;
-}
-
-/** Whether a file is a model as this program writes them, of this version or another. */
-export function isModelFile(path: string): boolean {
-  try {
-    const metadata = readMetadata(path);
-    return metadata.has('head') && metadata.has('provenance');
-  } catch {
-    return false;
-  }
 }
 
 function parseConfig(metadata: ReadonlyMap<string, string>, path: string): ModelConfig {

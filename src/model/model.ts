@@ -11,6 +11,7 @@
  */
 import type { Partition } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
+import { oneLine } from '../io/messages.js';
 
 export interface Tensor {
   readonly shape: readonly number[];
@@ -118,18 +119,32 @@ function pairwiseTensors({ rounds, hidden }: PairwiseShape): [name: string, shap
 
 /** Checks that every expected tensor is there with its shape. `where` names the source. Throws BAD_MODEL. */
 export function checkModel(model: NaanModel, where: string): NaanModel {
-  for (const [name, shape] of expectedTensors(model.config)) {
-    const tensor = model.tensors.get(name);
+  checkShapes(model.config, model.tensors, where);
+  return model;
+}
+
+/** The same of tensors that have not been read. */
+export function checkShapes(
+  config: ModelConfig,
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+  where: string,
+): void {
+  const repeats = config.head === 'concat' ? config.heads : config.rounds;
+  if (repeats > tensors.size) {
+    const what = config.head === 'concat' ? 'attention heads' : 'rounds';
+    throw new NaanError('BAD_MODEL', `${where}: ${tensors.size} tensors are too few for ${repeats} ${what}`);
+  }
+  for (const [name, shape] of expectedTensors(config)) {
+    const tensor = tensors.get(name);
     if (!tensor)
       throw new NaanError('BAD_MODEL', `${where}: tensor '${name}' is missing, expected [${shape.join(' × ')}]`);
     if (tensor.shape.join() !== shape.join()) {
       throw new NaanError(
         'BAD_MODEL',
-        `${where}: tensor '${name}' has shape [${tensor.shape.join(' × ')}], expected [${shape.join(' × ')}]`,
+        `${where}: tensor '${name}' has shape [${oneLine(tensor.shape.join(' × '))}], expected [${shape.join(' × ')}]`,
       );
     }
   }
-  return model;
 }
 
 /** The data of a tensor that `checkModel` has seen. */

@@ -163,10 +163,44 @@ test('an archive that claims to inflate to far more than it can is refused befor
   await assert.rejects(locateFeatures(path), { code: 'BAD_INPUT', message: /cannot inflate to 4294967280/ });
 });
 
+const python2 = Buffer.from([0x80, 2]);
+
 test('a pickle of nothing but marks, or that never stops, ends soon', async (t) => {
   const path = join(temporaryFolder(t), 'x.ckpt');
   for (const filling of ['(', '}', 'N', ')', '\x85']) {
-    writeFileSync(path, Buffer.concat([Buffer.from('\x80\x02N', 'latin1'), Buffer.alloc(2 ** 22, filling, 'latin1')]));
-    await assert.rejects(importCheckpoint(path), { code: 'BAD_INPUT', message: /1000000 instructions and goes on/ });
+    writeFileSync(path, Buffer.concat([python2, Buffer.from('N'), Buffer.alloc(2 ** 23, filling, 'latin1')]));
+    await assert.rejects(importCheckpoint(path), { code: 'BAD_INPUT', message: /4000000 steps of work and goes on/ });
   }
 });
+
+/** BININT with this value. */
+function pickledInteger(value: number): Buffer {
+  const bytes = Buffer.from('J....');
+  bytes.writeInt32LE(value, 1);
+  return bytes;
+}
+
+test('a pickle that copies one container again and again is stopped before it has taken memory or minutes', async (t) => {
+  const path = join(temporaryFolder(t), 'x.ckpt');
+  const count = 10_000;
+  const numbers = Buffer.concat(Array.from({ length: count }, (_, i) => pickledInteger(i)));
+  const pairs = Buffer.concat(
+    Array.from({ length: count }, (_, i) => Buffer.concat([pickledInteger(i), code('\x85')])),
+  );
+  const items = Buffer.concat(Array.from({ length: count }, (_, i) => Buffer.concat([pickledInteger(i), code('N')])));
+  const copies: Record<string, Buffer> = {
+    dict: Buffer.concat([code('ccollections\nOrderedDict\nq\x01]('), pairs, code('e\x85q\x02')]),
+    set: Buffer.concat([code('c__builtin__\nset\nq\x01]('), numbers, code('e\x85q\x02')]),
+    attributes: Buffer.concat([code('cargparse\nNamespace\n)Rq\x01}('), items, code('uq\x02')]),
+  };
+  const again: Record<string, string> = { dict: 'h\x01h\x02R', set: 'h\x01h\x02R', attributes: 'h\x01h\x02b' };
+  for (const [name, start] of Object.entries(copies)) {
+    const repeated = Buffer.alloc(again[name].length * 100_000, again[name], 'latin1');
+    writeFileSync(path, Buffer.concat([python2, start, repeated, code('.')]));
+    await assert.rejects(importCheckpoint(path), { code: 'BAD_INPUT', message: /4000000 steps of work/ }, name);
+  }
+});
+
+function code(opcodes: string): Buffer {
+  return Buffer.from(opcodes, 'latin1');
+}

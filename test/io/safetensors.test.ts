@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readSafetensors, type TensorFile, writeSafetensors } from '../../src/io/safetensors.js';
+import { openSafetensors, readSafetensors, type TensorFile, writeSafetensors } from '../../src/io/safetensors.js';
 import { python, temporaryFolder, without } from './python.js';
 
 const file: TensorFile = {
@@ -100,12 +100,35 @@ test('what is no safetensors file, or contradicts itself, is refused', (t) => {
     );
   }
   const bytes: [content: Buffer, message: RegExp][] = [
-    [Buffer.alloc(0), /is not a safetensors file: it has 0 bytes/],
-    [Buffer.from('PK\x03\x04 some archive that is long'), /header would take/],
+    [Buffer.alloc(0), /is empty/],
+    [Buffer.from('PK\x03\x04 some archive that is long'), /is not a safetensors file/],
+    [Buffer.alloc(16, 'x'), /header would take/],
     [Buffer.from([200, 0, 0, 0, 0, 0, 0, 0, 123, 125]), /its header ends at byte 208, the file at 10/],
   ];
   for (const [content, message] of bytes) {
     writeFileSync(path, content);
     assert.throws(() => readSafetensors(path), { code: 'BAD_INPUT', message });
   }
+});
+
+test('tensors of other elements are only refused when they are read, and metadata that is no text is text', (t) => {
+  const path = join(temporaryFolder(t), 'x.safetensors');
+  const header = {
+    __metadata__: { dim: 3, note: null, thresholds: { linkage: 0.5 } },
+    steps: { dtype: 'I64', shape: [], data_offsets: [4, 12] },
+    x: { dtype: 'F32', shape: [1], data_offsets: [0, 4] },
+  };
+  const { metadata, tensors, read } = openSafetensors(handmade(path, header, 12));
+  assert.deepEqual(Object.fromEntries(metadata), { dim: '3', note: 'null', thresholds: '{"linkage":0.5}' });
+  assert.deepEqual([...tensors.keys()], ['x', 'steps']);
+  assert.deepEqual([...read(['x'])], [['x', { shape: [1], data: Float32Array.of(0) }]]);
+  assert.throws(() => read(['steps']), { code: 'BAD_INPUT', message: /tensor 'steps': dtype 'I64'/ });
+});
+
+test('a header that no model needs is refused before it is read', (t) => {
+  const path = join(temporaryFolder(t), 'x.safetensors');
+  handmade(path, ' '.repeat(2 ** 24 + 1), 0);
+  assert.throws(() => openSafetensors(path), {
+    message: /its header would take 16777217 bytes, expected at most 16777216/,
+  });
 });

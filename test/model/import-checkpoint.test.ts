@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { importCheckpoint } from '../../src/model/import-checkpoint.js';
 import { checkModel, tensorOf } from '../../src/model/model.js';
 import { readModel, writeModel } from '../../src/model/model-file.js';
@@ -91,6 +92,8 @@ test('views, other float types, parameters and newer pickles are read as PyTorch
     `${makeCheckpoint}
 shared = torch.randn(1000)
 def view(name, x):
+  if name == 'attention.attn_0.w.bias': return torch.randn(1).expand(len(x))
+  if name == 'attention.attn_0.w.weight': return torch.randn(4).expand(4, 4)
   if x.dim() == 2: return torch.randn(x.shape[1] + 3, x.shape[0] * 2)[3:, ::2].t()
   return shared[7:7 + 3 * len(x):3]
 for zip in (True, False):
@@ -111,6 +114,44 @@ for zip in (True, False):
       assert.equal(tensors.size, Object.keys(expected).length);
       for (const [tensor, { data }] of tensors) assert.deepEqual([...data], expected[tensor], `${name} ${tensor}`);
     }
+  }
+});
+
+test('what training scripts keep beside the tensors says nothing about them and is let be', {
+  skip: torch,
+}, async (t) => {
+  const folder = temporaryFolder(t);
+  python(
+    `${makeCheckpoint}
+import numpy as np, pathlib, datetime
+from collections import Counter, defaultdict, deque
+def args(**more):
+  c = checkpoint(); vars(c['args']).update(more); return c
+m = torch.nn.Linear(4, 4); o = torch.optim.Adam(m.parameters()); m(torch.randn(2, 4)).sum().backward(); o.step()
+cases = dict(
+  dict_args={**checkpoint(), 'args': vars(checkpoint()['args'])},
+  numpy_args=args(k_hops=[np.int64(5), np.int32(2)], sample_hops=np.uint8(4), alpha=np.float16(.25)),
+  big_endian=args(alpha=np.dtype('>f8').type(.25), best=np.array([.5], '>f8')[0], flag=np.bool_(True), z=np.complex64(1)),
+  objects=args(device=torch.device('cuda', 1), dtype=torch.bfloat16, root=pathlib.PosixPath('/data'), gpus={0, 1},
+    frozen=frozenset([1]), type=float, z=1j, span=range(3), when=datetime.datetime(2020, 1, 2), path=pathlib.PureWindowsPath('c:/x')),
+  history={**checkpoint(), 'best': np.float64(.9), 'losses': np.arange(4.), 'shape': torch.Size([2, 3]),
+    'hist': defaultdict(list, a=[1]), 'count': Counter(a=2), 'recent': deque([1, 2], 5), 'rng': torch.get_rng_state(),
+    'numpy_rng': np.random.get_state(), 'optimizer': o.state_dict(), 'bytes': b'abc', 'big': 2 ** 70,
+    'scheduler': torch.optim.lr_scheduler.StepLR(o, 3).state_dict()})
+for prefix in ('module.module.', '_orig_mod.', '_orig_mod.module.'):
+  c = checkpoint(); c['model'] = [{prefix + k: v for k, v in part.items()} for part in c['model']]; cases[prefix] = c
+plain = checkpoint()
+for protocol in (2, 4):
+  for zip in (True, False):
+    for name, c in cases.items():
+      torch.save(c, f'{sys.argv[1]}/{name}{protocol}{zip}', pickle_protocol=protocol, _use_new_zipfile_serialization=zip)
+`,
+    folder,
+  );
+  for (const name of readdirSync(folder)) {
+    const { config, tensors } = await importCheckpoint(join(folder, name));
+    assert.deepEqual([config.dim, config.alpha, config.k1, config.k2, config.sampleHops], [4, 0.25, 5, 2, 4], name);
+    assert.equal(tensors.size, 10, name);
   }
 });
 
@@ -181,7 +222,10 @@ c = checkpoint(); c['model'][1]['3.weight'] = torch.zeros(3); save('more', c)
 c = checkpoint(); c['model'][1]['0.bias'] = torch.zeros(5); save('shape', c)
 c = checkpoint(); c['model'][1]['0.bias'] = torch.zeros(4, dtype=torch.int64); save('ints', c)
 c = checkpoint(); c['model'][1]['0.bias'][2] = float('inf'); save('infinite', c)
-c = checkpoint(lambda n, x: torch.zeros(1).expand(x.shape)); save('expanded', c)
+c = checkpoint(); c['model'][0] = {'module.' + k: v for k, v in c['model'][0].items()} | {'attention.attn_0.bias': torch.zeros(4)}; save('twice', c)
+wide = lambda n, x: torch.zeros(1).expand([4096 * (s // 4) if s >= 4 else s for s in x.shape])
+torch.save(checkpoint(wide), sys.argv[1] + '/bomb')
+torch.jit.save(torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 2))), sys.argv[1] + '/script')
 torch.save({'state_dict': {}}, sys.argv[1] + '/other'); torch.save(torch.zeros(3), sys.argv[1] + '/tensor')`,
     folder,
   );
@@ -189,6 +233,10 @@ torch.save({'state_dict': {}}, sys.argv[1] + '/other'); torch.save(torch.zeros(3
   writeFileSync(join(folder, 'cut'), legacy.subarray(0, legacy.length - 8));
   writeFileSync(join(folder, 'empty'), '');
   writeFileSync(join(folder, 'text'), 'hello');
+  writeFileSync(join(folder, 'pointer'), 'version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12345\n');
+  writeFileSync(join(folder, 'page'), '<!DOCTYPE html><html>Virus scan warning</html>');
+  writeFileSync(join(folder, 'packed'), gzipSync(legacy));
+  await writeModel(join(folder, 'model'), await importCheckpoint(join(folder, 'good')));
   const refused: [name: string, code: string, message: RegExp][] = [
     ['no_args', 'BAD_MODEL', /training option 'alpha' is missing/],
     ['one_hop', 'BAD_MODEL', /training option 'k_hops' is missing/],
@@ -197,11 +245,17 @@ torch.save({'state_dict': {}}, sys.argv[1] + '/other'); torch.save(torch.zeros(3
     ['shape', 'BAD_MODEL', /tensor 'classifier\.0\.bias' has shape \[5\], expected \[4\]/],
     ['ints', 'BAD_INPUT', /a tensor has elements of i8, expected floats/],
     ['infinite', 'BAD_MODEL', /'classifier\.0\.bias': element 2 is Infinity/],
-    ['expanded', 'BAD_INPUT', /does not fit its storage of 1 elements/],
-    ['other', 'BAD_MODEL', /has no 'model'/],
+    ['twice', 'BAD_MODEL', /has tensor 'attention\.attn_0\.bias' twice/],
+    ['bomb', 'BAD_INPUT', /its tensors take more than \d+ bytes to read, far more than the \d+ of the file/],
+    ['script', 'BAD_MODEL', /holds a TorchScript program/],
+    ['other', 'BAD_MODEL', /has no 'model' that is a list of two state dicts.*, found: 'state_dict'/],
     ['tensor', 'BAD_MODEL', /has no 'model'/],
     ['cut', 'BAD_INPUT', /storage .* it is truncated/],
-    ['empty', 'BAD_INPUT', /not a checkpoint of torch\.save/],
+    ['empty', 'BAD_INPUT', /is empty/],
+    ['pointer', 'BAD_INPUT', /a Git LFS pointer.* expected a checkpoint of torch\.save: run git lfs pull/],
+    ['page', 'BAD_INPUT', /an HTML page.*the download/],
+    ['packed', 'BAD_INPUT', /a gzip file.*unpack it first/],
+    ['model', 'BAD_INPUT', /a safetensors file/],
     ['text', 'BAD_INPUT', /not a checkpoint of torch\.save/],
     ['absent', 'BAD_INPUT', /no such file/],
   ];

@@ -3,7 +3,15 @@ import type { Format } from './format.js';
 
 const saving = 'save its array with numpy.save';
 
+const tarMark = 'ustar';
+const tarMarkAt = 257;
+
 export const foreign: readonly Format[] = [
+  {
+    name: 'a tar archive',
+    advice: 'unpack it first',
+    claims: ({ start }) => Buffer.from(start.subarray(tarMarkAt, tarMarkAt + tarMark.length)).toString() === tarMark,
+  },
   starting('a gzip file', 'unpack it first', '\x1f\x8b'),
   starting('a bzip2 file', 'unpack it first', 'BZh'),
   starting('an xz file', 'unpack it first', '\xfd7zXZ\x00'),

@@ -28,6 +28,12 @@ export function formatOf<R extends Role>(path: string, role: R): Format & Requir
   throw new NaanError('BAD_INPUT', `${path}: is ${name}, expected ${nouns[role]}: ${expected}`);
 }
 
+/** Throws BAD_INPUT for an empty file, or one that is known to be of another kind than any that naan reads. */
+export function refuseForeign(path: string, expected: string): void {
+  const { name, advice } = sniff(path);
+  if (advice !== undefined) throw new NaanError('BAD_INPUT', `${path}: is ${name}, expected ${expected}: ${advice}`);
+}
+
 const nouns: Readonly<Record<Role, string>> = {
   features: 'features',
   graph: 'a kNN graph',
