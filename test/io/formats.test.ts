@@ -1,0 +1,214 @@
+/** What a file is follows from its bytes, and what is not asked for is not looked at. */
+import assert from 'node:assert/strict';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { digestFile } from '../../src/io/digest.js';
+import { locateFeatures } from '../../src/io/features.js';
+import { openKnnRows, readKnn } from '../../src/io/knn.js';
+import { nameOf } from '../../src/io/label-codes.js';
+import { readLabels, readLabelsBeside } from '../../src/io/labels.js';
+import { openRows } from '../../src/io/matrix.js';
+import { python, temporaryFolder, without } from './python.js';
+
+const skip = without('numpy');
+
+async function valuesIn(file: string, dim?: number): Promise<number[]> {
+  const reader = openRows(await locateFeatures(file, { dim }));
+  const out = new Float32Array(reader.rowCount * reader.dim);
+  // By pieces that no size below is a multiple of.
+  for (let start = 0; start < reader.rowCount; start += 3) {
+    reader.read(start, Math.min(3, reader.rowCount - start), out.subarray(start * reader.dim));
+  }
+  reader.close();
+  return [...out];
+}
+
+test('features are found whatever their file and their array are called', { skip }, async (t) => {
+  const folder = temporaryFolder(t);
+  const at = (name: string) => join(folder, name);
+  python(
+    `import numpy as np, sys, os
+os.chdir(sys.argv[1])
+x = np.arange(20, dtype='f4').reshape(10, 2)
+np.save('x.npy', x); os.rename('x.npy', 'x.bin'); np.savez('lone', whatever=x); os.rename('lone.npz', 'lone.npy')
+for name in ['embs', 'embeddings', 'features', 'feats', 'X', 'x', 'arr_0']: np.savez(name, other=x[:3], **{name: x})
+np.savez('first', feats=x[:4], embs=x); np.savez('two', a=x[:4], b=x); np.savez('colon:name', a=x[:4], b=x)
+x.tofile('raw.dat'); x.tofile('raw.npy')
+np.hstack([np.full((10, 1), 2, 'i4').view('f4'), x]).tofile('x.fvecs')`,
+    folder,
+  );
+  copyFileSync(at('x.fvecs'), at('vectors'));
+  const expected = Array.from({ length: 20 }, (_, i) => i);
+  const usual = ['embs', 'embeddings', 'features', 'feats', 'X', 'x', 'arr_0'].map((name) => `${name}.npz`);
+  const named = ['two.npz:b', 'first.npz', 'colon:name.npz:b', 'embs.npz:embs'];
+  for (const name of ['x.bin', 'lone.npy', 'x.fvecs', 'vectors', ...usual, ...named]) {
+    assert.deepEqual(await valuesIn(at(name)), expected, name);
+    assert.deepEqual(await valuesIn(at(name), 2), expected, `${name} with the dimension`);
+    await assert.rejects(locateFeatures(at(name), { dim: 4 }), { message: /dimension 2, expected 4/ }, name);
+  }
+  for (const name of ['raw.dat', 'raw.npy']) {
+    assert.deepEqual(await valuesIn(at(name), 2), expected, name);
+    await assert.rejects(locateFeatures(at(name)), { code: 'BAD_USAGE', message: /no known kind of file.*give --dim/ });
+  }
+  assert.deepEqual((await digestFile(at('two.npz:b'))).sampledSha256, (await digestFile(at('two.npz'))).sampledSha256);
+});
+
+test('a kNN graph is found under the names people give, also those of faiss', { skip }, async (t) => {
+  const folder = temporaryFolder(t);
+  python(
+    `import numpy as np, sys, os
+os.chdir(sys.argv[1])
+I = np.array([[0, 1, 2], [1, 2, -1], [2, 1, 3], [0, 3, 2]], 'i8'); D = np.ones((4, 3), 'f4')
+np.savez('faiss', I=I, D=D); np.savez('distances', D=D, I=I); np.savez('lone', I); np.savez('named', D, I)
+np.save('I', I); np.savez('nbrs', nbrs=I, dists=D); np.savez('cluster', data=np.stack([I, D], 1))
+np.hstack([np.full((4, 1), 3), I]).astype('i4').tofile('I.ivecs')
+x = np.hstack([np.full((4, 1), 3), I]).astype('i4'); x[2, 0] = 2; x.tofile('ragged.ivecs')`,
+    folder,
+  );
+  const expected = [0, 1, 2, 1, 2, -1, 2, 1, 3, 3, 0, 2];
+  const at = (name: string) => join(folder, name);
+  copyFileSync(at('I.ivecs'), at('lists'));
+  const files = [
+    'faiss.npz',
+    'distances.npz',
+    'lone.npz',
+    'named.npz:arr_1',
+    'I.npy',
+    'nbrs.npz',
+    'cluster.npz',
+    'I.ivecs',
+    'lists',
+  ];
+  for (const name of files) {
+    assert.deepEqual([...(await readKnn(at(name), { nodeCount: 4 })).ids], expected, name);
+    const rows = await openKnnRows(at(name), 4);
+    assert.deepEqual([...(rows?.row(3) ?? [])], [0, 3, 2], name);
+    rows?.close();
+  }
+  assert.equal((await readKnn(at('I.ivecs'), { columns: 2 })).width, 2);
+  const refused: [name: string, message: RegExp][] = [
+    ['named.npz', /has no array 'knn' or of another usual name, found: 'arr_0' \(4,3\) <f4, 'arr_1' \(4,3\) <i8/],
+    ['faiss.npz:D', /dtype f4, expected a kNN graph of integers/],
+    ['ragged.ivecs', /row 2 has 2 values, expected 3 as row 0 has/],
+  ];
+  for (const [name, message] of refused) await assert.rejects(readKnn(at(name)), { code: 'BAD_INPUT', message }, name);
+});
+
+test('members that are not asked for are not looked at', { skip }, async (t) => {
+  const folder = temporaryFolder(t);
+  const at = (name: string) => join(folder, name);
+  python(
+    `import numpy as np, sys, os, zipfile, io
+os.chdir(sys.argv[1])
+x = np.arange(6, dtype='f4').reshape(3, 2)
+def npy(a, **more): f = io.BytesIO(); np.lib.format.write_array(f, a, **more); return f.getvalue()
+def archive(name, *members):
+  with zipfile.ZipFile(name + '.npz', 'w') as z:
+    for member, data, method in members: z.writestr(member, data, method)
+stored = zipfile.ZIP_STORED; embs = ('embs.npy', npy(x), stored)
+archive('bzip2', ('labels.npy', npy(np.arange(3)), zipfile.ZIP_BZIP2), embs)
+archive('objects', ('labels.npy', npy(np.array(['a', 1, None], object), allow_pickle=True), stored), embs)
+archive('names', ('labels.npy', npy(np.array(['a', 'b', 'a'])), stored), embs)
+archive('large', ('labels.npy', npy(np.array([2**40, 1, 2**40])), stored), embs)
+archive('header', ('labels.npy', b'no array', stored), ('notes.txt', b'', stored), embs)
+archive('traversal', ('../../labels.npy', npy(np.arange(3)), stored), ('/etc/passwd', b'x', stored), embs)
+archive('encrypted', ('labels.npy', npy(np.arange(3)), stored), embs)
+archive('local', embs, ('labels.npy', npy(np.arange(3)), stored))
+archive('coded', ('label\\u00e9.npy', npy(np.arange(3)), stored), embs)
+archive('twice', ('embs.npy', npy(x + 1), stored), embs)`,
+    folder,
+  );
+  // Flags of the first member: encrypted, in its own header and in the directory.
+  const encrypted = readFileSync(at('encrypted.npz'));
+  encrypted[6] |= 1;
+  encrypted[encrypted.indexOf('PK\x01\x02', 0, 'latin1') + 8] |= 1;
+  writeFileSync(at('encrypted.npz'), encrypted);
+  const local = readFileSync(at('local.npz'));
+  const second = local.indexOf('PK\x03\x04', 4, 'latin1');
+  writeFileSync(at('local.npz'), local.fill(0, second, second + 4));
+  // A name that is no UTF-8 although its flag says so.
+  const coded = readFileSync(at('coded.npz'));
+  for (let place = coded.indexOf(0xc3); place >= 0; place = coded.indexOf(0xc3, place + 1)) coded[place] = 0xff;
+  writeFileSync(at('coded.npz'), coded);
+
+  const archives = [
+    'bzip2',
+    'objects',
+    'names',
+    'large',
+    'header',
+    'traversal',
+    'encrypted',
+    'local',
+    'coded',
+    'twice',
+  ];
+  for (const name of archives) assert.deepEqual(await valuesIn(at(`${name}.npz`)), [0, 1, 2, 3, 4, 5], name);
+
+  const refused: [name: string, message: RegExp][] = [
+    ['bzip2', /bzip2\.npz:labels\.npy: compression method 12, expected stored \(0\) or deflated \(8\)/],
+    ['objects', /objects\.npz:labels: dtype '\|O', a pickle/],
+    ['header', /header\.npz:labels: does not start like a \.npy file/],
+    ['encrypted', /labels\.npy: is encrypted, expected a plain member/],
+    ['local', /labels\.npy: does not start where the directory says: the archive is damaged/],
+    ['traversal', /could be meant|has no array 'labels'/],
+  ];
+  for (const [name, message] of refused) {
+    await assert.rejects(readLabels(at(`${name}.npz`)), { code: 'BAD_INPUT', message }, name);
+  }
+  const names = await readLabelsBeside(at('names.npz'));
+  assert.deepEqual(names && Array.from(names.codes, (code) => nameOf(names, code)), ['a', 'b', 'a']);
+  assert.deepEqual((await readLabels(at('large.npz'))).names, ['1099511627776', '1']);
+  assert.equal(await readLabelsBeside(at('traversal.npz')), undefined);
+});
+
+test('a file given by mistake is called what it is', async (t) => {
+  const path = join(temporaryFolder(t), 'x.npy');
+  const cases: [bytes: string, message: RegExp][] = [
+    ['version https://git-lfs.github.com/spec/v1\noid sha256:0\n', /is a Git LFS pointer.*git lfs pull/],
+    ['<!DOCTYPE html>\n<html></html>', /is an HTML page/],
+    ['\n<html>', /is an HTML page/],
+    ['\x1f\x8b\x08\x00', /is a gzip file.*unpack it first/],
+    ['BZh91AY&SY', /is a bzip2 file/],
+    ['\x89HDF\r\n\x1a\n', /is an HDF5 file.*numpy\.save/],
+    ['PAR1\x15\x04', /is a Parquet file/],
+    ['\x80\x04\x95\x00', /is a pickle, which could run any code/],
+  ];
+  for (const [bytes, message] of cases) {
+    writeFileSync(path, Buffer.from(bytes, 'latin1'));
+    for (const read of [(file: string) => locateFeatures(file, { dim: 1 }), readKnn, readLabels]) {
+      await assert.rejects(read(path), { code: 'BAD_INPUT', message }, bytes);
+    }
+  }
+  writeFileSync(path, 'anna\nbob\n');
+  await assert.rejects(locateFeatures(path, { dim: 1 }), { code: 'BAD_INPUT', message: /is text, expected features/ });
+  writeFileSync(path, Float32Array.of(0.1, 0.2, 0.3));
+  await assert.rejects(readLabels(path), {
+    code: 'BAD_INPUT',
+    message: /no known kind of file, nor UTF-8 text, expected/,
+  });
+  await assert.rejects(readKnn(path), { code: 'BAD_INPUT', message: /expected a kNN graph: an \.npy array/ });
+});
+
+test('.fvecs that are not whole, or whose rows differ, are refused', async (t) => {
+  const path = join(temporaryFolder(t), 'x.fvecs');
+  const rows = Buffer.alloc(40 * 12);
+  for (let row = 0; row < 40; row++) rows.writeInt32LE(2, row * 12);
+  writeFileSync(path, rows.subarray(0, 100));
+  await assert.rejects(locateFeatures(path), {
+    code: 'BAD_INPUT',
+    message: /100 bytes, the first dimension 2, expected/,
+  });
+  rows.writeInt32LE(3, 7 * 12);
+  writeFileSync(path, rows);
+  const reader = openRows(await locateFeatures(path));
+  const out = new Float32Array(80);
+  reader.read(0, 7, out);
+  assert.throws(() => reader.read(0, 40, out), {
+    code: 'BAD_INPUT',
+    message: /row 7 has 3 values, expected 2 as row 0/,
+  });
+  reader.close();
+  await assert.rejects(readKnn(path), { code: 'BAD_INPUT', message: /expected a kNN graph as \.ivecs/ });
+});
