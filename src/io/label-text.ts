@@ -35,7 +35,7 @@ async function readIntegers(path: string): Promise<Int32Array | undefined> {
   let blank = false;
   let sign = 1;
   let value = 0;
-  let part: 'before' | 'sign' | 'digits' | 'after' = 'before';
+  let part: 'before' | 'sign' | 'zero' | 'digits' | 'after' = 'before';
   /** Whether the line is as it should be. */
   const endLine = (): boolean => {
     if (part === 'before') {
@@ -51,30 +51,40 @@ async function readIntegers(path: string): Promise<Int32Array | undefined> {
     part = 'before';
     return exact;
   };
-  for await (const window of windows(wholeFile(path), 0, windowBytes)) {
+  /** Whether all of a window is as it should be. */
+  const take = (window: Uint8Array): boolean => {
     for (let i = 0; i < window.length; i++) {
       const byte = window[i];
       const digit = byte - zero;
-      if (digit >= 0 && digit <= 9 && part !== 'after') {
-        // Zeros in front of a number are a part of its name.
-        if (blank || (part === 'digits' && value === 0)) return undefined;
-        part = 'digits';
-        value = Math.min(value * 10 + digit, 2 ** 32);
+      if (digit >= 0 && digit <= 9) {
+        if (part !== 'digits') {
+          // Zeros in front of a number are a part of its name.
+          if (blank || part === 'zero' || part === 'after') return false;
+          part = digit === 0 ? 'zero' : 'digits';
+        }
+        let number = value * 10 + digit;
+        for (; part === 'digits' && i + 1 < window.length; i++) {
+          const next = window[i + 1] - zero;
+          if (!(next >= 0 && next <= 9)) break;
+          number = Math.min(number * 10 + next, 2 ** 32);
+        }
+        value = Math.min(number, 2 ** 32);
       } else if (byte === newline) {
-        if (!endLine()) return undefined;
+        if (!endLine()) return false;
       } else if (byte === minus && part === 'before') {
         part = 'sign';
         sign = -1;
       } else if (byte === space || byte === tab || byte === carriageReturn) {
-        if (part === 'sign') return undefined;
-        if (part === 'digits') part = 'after';
+        if (part === 'sign') return false;
+        if (part !== 'before') part = 'after';
       } else {
-        return undefined;
+        return false;
       }
     }
-  }
-  if (!endLine() || count === 0) return undefined;
-  return labels.slice(0, count);
+    return true;
+  };
+  for await (const window of windows(wholeFile(path), 0, windowBytes)) if (!take(window)) return undefined;
+  return endLine() && count > 0 ? labels.slice(0, count) : undefined;
 }
 
 function enlarged(labels: Int32Array): Int32Array<ArrayBuffer> {
