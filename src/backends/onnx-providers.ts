@@ -1,8 +1,8 @@
 /** The execution providers of ONNX Runtime: which could start on this machine. Loads nothing native. */
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { NaanError } from '../errors.js';
+import { howToInstall, missingLibrary } from '../kernels/onnx-location.js';
 
 export type OnnxProvider = 'cuda' | 'tensorrt' | 'webgpu' | 'cpu';
 
@@ -13,8 +13,10 @@ export type OnnxProvider = 'cuda' | 'tensorrt' | 'webgpu' | 'cpu';
 export function missingFor(provider: OnnxProvider): string | undefined {
   if (provider === 'cpu') return undefined;
   if (provider === 'webgpu') {
-    if (process.platform !== 'linux' || gpuFiles('/dev').length > 0) return undefined;
-    return 'no GPU device file (/dev/dri/renderD*, /dev/nvidia*, /dev/dxg) is here';
+    if (process.platform === 'linux' && gpuFiles('/dev').length === 0) {
+      return 'no GPU device file (/dev/dri/renderD*, /dev/nvidia*, /dev/dxg) is here';
+    }
+    return missing('webgpu');
   }
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     return `onnxruntime-node has it for Linux x64 alone, this is ${process.platform} ${process.arch}`;
@@ -22,12 +24,12 @@ export function missingFor(provider: OnnxProvider): string | undefined {
   if (gpuFiles('/dev').every((file) => file.includes('/dri/'))) {
     return 'no NVIDIA device file (/dev/nvidia*, /dev/dxg) is here';
   }
-  const library = providerLibrary(provider);
-  if (!existsSync(library)) {
-    const install = 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false';
-    return `${library} is missing; fetch it with '${install}'`;
-  }
-  return undefined;
+  return missing(provider, 'ONNXRUNTIME_NODE_INSTALL=cuda12 ');
+}
+
+function missing(provider: OnnxProvider, environment?: string): string | undefined {
+  const library = missingLibrary(provider);
+  return library && `${library} is missing; it comes with ${howToInstall(environment)}`;
 }
 
 /** GPU device files in a folder of devices. */
@@ -37,11 +39,6 @@ function gpuFiles(folder: string): string[] {
     ...entries(join(folder, 'dri')).filter((path) => path.includes('/renderD')),
     ...entries(folder).filter((path) => /\/(nvidia\d+|dxg)$/.test(path)),
   ];
-}
-
-function providerLibrary(provider: 'cuda' | 'tensorrt'): string {
-  const folder = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '../bin/napi-v6');
-  return join(folder, process.platform, process.arch, `libonnxruntime_providers_${provider}.so`);
 }
 
 /**

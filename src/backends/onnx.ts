@@ -4,7 +4,7 @@
  *
  * Inputs are padded to a few fixed sizes, so that a device compiles its shaders and plans for those and no more.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, type SessionOptions, Tensor } from '../kernels/onnx-runtime.js';
 import { oneThread, runInto } from '../kernels/onnx-session.js';
 import type { FactoredModel } from '../model/factored.js';
 import type { Backend, BackendOptions, TileCapacity, TileMemory } from './backend.js';
@@ -168,7 +168,7 @@ class OnnxBackend implements Backend {
 }
 
 /** Options of a session on one provider. Where it is a device, a node that the device cannot run is an error. */
-function sessionOptions(provider: OnnxProvider, device: number): InferenceSession.SessionOptions {
+function sessionOptions(provider: OnnxProvider, device: number): SessionOptions {
   if (provider === 'cpu') return oneThread;
   return {
     ...oneThread,

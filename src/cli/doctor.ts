@@ -24,15 +24,15 @@ function describe(diagnosis: Diagnosis): string {
 
 function machineFacts({ memory, onnxruntime, packages, gpu, ...machine }: Machine): string[][] {
   const limit = memory.limitBytes === undefined ? '' : `, at most ${bytes(memory.limitBytes)} for this process`;
-  const bundled = onnxruntime.providers.filter((provider) => provider.bundled).map(({ name }) => name);
   const tensorflow = Object.entries(packages).filter(([name]) => name.startsWith('@tensorflow/'));
+  const origin = onnxruntime.isOwn ? "naan's own copy" : `from ${onnxruntime.folder}`;
   const seen = [...gpu.nvidia, ...gpu.devices];
   return [
     ['naan', `${machine.naan} on Node ${machine.node}, ${machine.platform}`],
     ['processor', `${machine.cpu}, ${count(machine.cores)} cores, ${threadsOf(machine.threads)} for this process`],
     ['SIMD', machine.simd],
     ['memory', `${bytes(memory.totalBytes)}, ${bytes(memory.freeBytes)} of it free${limit}`],
-    ['ONNX Runtime', `${onnxruntime.version} with ${[...bundled, ...onnxruntime.fetched].join(', ')}`],
+    ['ONNX Runtime', `${onnxruntime.version} with ${onnxruntime.providers.join(', ')}, ${origin}`],
     ['TensorFlow.js', tensorflow.map(([name, version]) => `${name} ${version}`).join(', ') || 'not installed'],
     ['GPU', seen.join('; ') || 'none seen: no device file, nothing from nvidia-smi'],
     ['Vulkan drivers', gpu.vulkanDrivers.join(', ') || 'none installed'],

@@ -4,8 +4,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
-import { env, listSupportedBackends } from 'onnxruntime-node';
 import { bestSimdLevel, type SimdLevel } from '../kernels/kernels.js';
+import { locateOnnx, missingLibrary } from '../kernels/onnx-location.js';
+import { listSupportedBackends } from '../kernels/onnx-runtime.js';
 import { version } from '../version.js';
 
 export interface Machine {
@@ -26,9 +27,12 @@ export interface Machine {
   };
   readonly onnxruntime: {
     readonly version: string;
-    readonly providers: readonly { readonly name: string; readonly bundled: boolean }[];
-    /** Providers of which the library has been fetched by the install script. */
-    readonly fetched: readonly string[];
+    /** Folder of the package that is used. */
+    readonly folder: string;
+    /** Whether that is the copy that naan brings. */
+    readonly isOwn: boolean;
+    /** Providers of which every library is here. */
+    readonly providers: readonly string[];
   };
   /** Versions of the optional packages that are installed. */
   readonly packages: Readonly<Record<string, string>>;
@@ -54,6 +58,7 @@ const resolve = createRequire(import.meta.url).resolve;
 export function describeMachine(): Machine {
   const limit = process.constrainedMemory();
   const totalBytes = totalmem();
+  const onnx = locateOnnx();
   return {
     ...{ naan: version, node: process.versions.node, platform: `${process.platform} ${process.arch}` },
     ...{ cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: cpus().length, threads: availableParallelism() },
@@ -63,9 +68,10 @@ export function describeMachine(): Machine {
       ...(limit !== undefined && limit > 0 && limit < totalBytes && { limitBytes: limit }),
     },
     onnxruntime: {
-      version: env.versions.node ?? 'unknown',
-      providers: listSupportedBackends().map(({ name, bundled }) => ({ name, bundled })),
-      fetched: fetchedProviders(),
+      version: onnx.version,
+      folder: onnx.folder,
+      isOwn: onnx.isOwn,
+      providers: listSupportedBackends().flatMap(({ name }) => (missingLibrary(name) ? [] : [name])),
     },
     packages: Object.fromEntries(
       optionalPackages.flatMap((name) => {
@@ -89,11 +95,6 @@ function versionOf(name: string): string | undefined {
     // Not installed.
   }
   return undefined;
-}
-
-function fetchedProviders(): string[] {
-  const folder = join(dirname(resolve('onnxruntime-node')), '../bin/napi-v6', process.platform, process.arch);
-  return filesIn(folder).flatMap((file) => /onnxruntime_providers_(?!shared)(\w+)\.(?:so|dll)$/.exec(file)?.[1] ?? []);
 }
 
 function gpuDevices(): string[] {

@@ -1,14 +1,12 @@
 /**
  * A file of records that only grows and survives a crash: each is its length, its CRC-32 (two uint32, little-endian) and
- * a MessagePack value. The last record may be torn by a crash; it and what follows it do not count.
+ * a JSON value. The last record may be torn by a crash; it and what follows it do not count.
  */
 import { closeSync, fsyncSync, openSync, readFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Packr } from 'msgpackr';
 import { crc32 } from './crc32.js';
 
-const messages = new Packr({ useRecords: false });
 const headBytes = 8;
 
 export class Journal<Entry> {
@@ -57,14 +55,14 @@ export function readJournal<Entry>(path: string): { entries: Entry[]; end: numbe
     const start = end + headBytes;
     const body = bytes.subarray(start, start + bytes.readUInt32LE(end));
     if (start + bytes.readUInt32LE(end) > bytes.length || crc32(body) !== bytes.readUInt32LE(end + 4)) break;
-    entries.push(messages.unpack(body) as Entry);
+    entries.push(JSON.parse(body.toString()) as Entry);
     end = start + body.length;
   }
   return { entries, end };
 }
 
 function recordOf(entry: unknown): Buffer {
-  const body = messages.pack(entry);
+  const body = Buffer.from(JSON.stringify(entry));
   const head = Buffer.alloc(headBytes);
   head.writeUInt32LE(body.length, 0);
   head.writeUInt32LE(crc32(body), 4);

@@ -2,8 +2,8 @@
  * Dense products by ONNX Runtime on the calling thread. Operands are views on ordinary (not shared) memory, such as an
  * arena's, used in place. A row of the result does not depend on the rows beside it.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { constant, elementTypes, node, onnxModel } from './onnx-graph.js';
+import { InferenceSession, Tensor } from './onnx-runtime.js';
 import { oneThread, runInto } from './onnx-session.js';
 
 /** What stands for zero in the left operand of `WholeProducts`, and the largest magnitude in either. */

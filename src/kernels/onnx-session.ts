@@ -1,9 +1,9 @@
 /** How sessions of ONNX Runtime are run here. */
 import { MessageChannel } from 'node:worker_threads';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession, SessionOptions, Tensor } from './onnx-runtime.js';
 
 /** On the calling thread. */
-export const oneThread: InferenceSession.SessionOptions = {
+export const oneThread: SessionOptions = {
   executionProviders: ['cpu'],
   intraOpNumThreads: 1,
   interOpNumThreads: 1,

@@ -1,6 +1,6 @@
 /** Runs the network of one round by ONNX Runtime on the calling thread, in one graph from raw features to logits. */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { constant, node, onnxModel } from '../kernels/onnx-graph.js';
+import { InferenceSession, Tensor } from '../kernels/onnx-runtime.js';
 import { oneThread } from '../kernels/onnx-session.js';
 import { featureLimit, type MlpParameters } from './mlp.js';
 

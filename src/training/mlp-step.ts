@@ -7,8 +7,8 @@
  *
  * B pairs, F features. Parameters lie end to end in one array: W₀, b₀, W₁, b₁ …
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { constant, node, onnxModel, type Port } from '../kernels/onnx-graph.js';
+import { InferenceSession, Tensor } from '../kernels/onnx-runtime.js';
 import { oneThread } from '../kernels/onnx-session.js';
 import { featureLimit, type MlpLayer } from '../pairwise/mlp.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { withoutSwiftShader } from '../backends/setups.js';
 import { naan, start, temporaryFolder } from './naan.js';
-import { tensorflowAbove, withoutTensorflow } from './without-tensorflow.js';
+import { tensorflowAbove, withoutPackage } from './without-package.js';
 
 const folder = temporaryFolder(after);
 
@@ -33,7 +33,8 @@ test('doctor --json says what the machine has, measures what starts, and has aut
   assert.equal(machine.node, process.versions.node);
   assert.ok(machine.threads >= 1 && machine.memory.totalBytes > machine.memory.freeBytes);
   assert.match(machine.onnxruntime.version, /^\d+\.\d+\.\d+$/);
-  assert.ok(machine.onnxruntime.providers.some(({ name }: { name: string }) => name === 'cpu'));
+  assert.ok(machine.onnxruntime.providers.includes('cpu'));
+  assert.equal(machine.onnxruntime.isOwn, true);
   assert.equal(machine.packages['@tensorflow/tfjs-backend-wasm'], '4.22.0');
   assert.deepEqual(Object.keys(machine.gpu), ['devices', 'nvidia', 'vulkanDrivers']);
   assert.ok(limits.gemmGflops > 0 && limits.randomRowGBps > 0);
@@ -63,7 +64,7 @@ test('doctor --json says what the machine has, measures what starts, and has aut
 });
 
 test('doctor says why a back-end does not start and what it needs', { skip: tensorflowAbove }, async () => {
-  const { main } = withoutTensorflow(join(folder, 'missing'));
+  const { main } = withoutPackage('@tensorflow', join(folder, 'missing'));
   const { code, stdout } = await naan(['doctor', '--quiet'], { main });
   assert.equal(code, 0);
   assert.match(stdout, /^TensorFlow\.js +not installed$/m);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { generate } from '../../src/engine/generate.js';
 import { naan, temporaryFolder } from './naan.js';
+import { withoutPackage } from './without-package.js';
 
 const folder = temporaryFolder(after);
 const features = join(folder, 'faces/unlabeled/split1_feats.npz');
@@ -54,16 +55,9 @@ const notIsolated = (() => {
 })();
 
 test('where usearch is not installed, --method hnsw says what to install', { skip: notIsolated }, async () => {
-  const copy = join(folder, 'program');
-  for (const part of ['dist/src', 'dist/workers', 'package.json']) cpSync(part, join(copy, part), { recursive: true });
-  mkdirSync(join(copy, 'node_modules'));
-  for (const entry of readdirSync('node_modules')) {
-    if (entry !== 'usearch') symlinkSync(resolve('node_modules', entry), join(copy, 'node_modules', entry));
-  }
+  const { main } = withoutPackage('usearch', join(folder, 'program'));
   const out = join(folder, 'hnsw.npy');
-  const { code, stderr } = await naan([...search(out), '--method', 'hnsw'], {
-    main: join(copy, 'dist/src/cli/main.js'),
-  });
+  const { code, stderr } = await naan([...search(out), '--method', 'hnsw'], { main });
   assert.equal(code, 1);
   assert.match(
     stderr,

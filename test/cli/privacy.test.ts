@@ -5,8 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { main, temporaryFolder } from './naan.js';
@@ -112,7 +111,7 @@ test('the one socket is that of --metrics-port, on this machine alone', { skip: 
 });
 
 test('no build of the runtime, for any system, holds an address to report to', () => {
-  const root = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '../bin');
+  const root = 'dist/runtime/onnxruntime-node/bin';
   const files = (readdirSync(root, { recursive: true }) as string[]).filter((path) =>
     /\.(so|dylib|dll|node)\b/.test(path),
   );

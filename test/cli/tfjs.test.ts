@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
 import { naan, temporaryFolder } from './naan.js';
-import { tensorflowAbove, withoutTensorflow } from './without-tensorflow.js';
+import { tensorflowAbove, withoutPackage } from './without-package.js';
 
 const folder = temporaryFolder(after);
 const hops = ['--k-hops', '10', '4', '--sample-hops', '8'];
@@ -31,7 +31,7 @@ test('label --backend tfjs gives the labels of native', async () => {
 test('where TensorFlow.js is not installed, --backend tfjs says what to install and what that needs', {
   skip: tensorflowAbove,
 }, async () => {
-  const { main } = withoutTensorflow(join(folder, 'missing'));
+  const { main } = withoutPackage('@tensorflow', join(folder, 'missing'));
   const args = [...labelFlags(inputs, join(folder, 'unused')), ...hops, '--threads', '1'];
   const { code, stderr } = await naan([...args, '--backend', 'tfjs'], { main });
   assert.equal(code, 1);
@@ -43,7 +43,7 @@ test('where TensorFlow.js is not installed, --backend tfjs says what to install 
 });
 
 test('a TensorFlow.js that is installed but broken is an error, not a reason to take a slower one', async () => {
-  const { main, packages } = withoutTensorflow(join(folder, 'broken'));
+  const { main, packages } = withoutPackage('@tensorflow', join(folder, 'broken'));
   const gpu = join(packages, '@tensorflow/tfjs-node-gpu');
   mkdirSync(gpu, { recursive: true });
   writeFileSync(join(gpu, 'package.json'), '{"main":"index.js"}');

@@ -3,15 +3,16 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-/** Makes a copy of the program that finds all of its packages but those of TensorFlow.js. */
-export function withoutTensorflow(copy: string): { main: string; packages: string } {
+/** Makes a copy of the program that finds all of its packages but one, or but those of one scope. */
+export function withoutPackage(unwanted: string, copy: string): { main: string; packages: string } {
   const packages = join(copy, 'node_modules');
   for (const part of ['dist/src', 'dist/workers', 'package.json']) {
     cpSync(part, join(copy, part), { recursive: true });
   }
+  symlinkSync(resolve('dist/runtime'), join(copy, 'dist/runtime'));
   mkdirSync(packages);
   for (const entry of readdirSync('node_modules')) {
-    if (entry !== '@tensorflow') symlinkSync(resolve('node_modules', entry), join(packages, entry));
+    if (entry !== unwanted) symlinkSync(resolve('node_modules', entry), join(packages, entry));
   }
   return { main: join(copy, 'dist/src/cli/main.js'), packages };
 }

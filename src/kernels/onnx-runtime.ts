@@ -1,0 +1,47 @@
+/** ONNX Runtime, loaded where `onnx-location.ts` says, and what of it is used here. */
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { NaanError } from '../errors.js';
+import { howToInstall, locateOnnx } from './onnx-location.js';
+
+export interface SessionOptions {
+  readonly executionProviders: readonly (string | { readonly name: string; readonly deviceId: number })[];
+  readonly intraOpNumThreads: number;
+  readonly interOpNumThreads: number;
+  readonly enableMemPattern: boolean;
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+export interface Tensor {
+  readonly data: ArrayBufferView;
+}
+
+export interface InferenceSession {
+  /** Results go to the tensors given for them. */
+  run(
+    inputs: Readonly<Record<string, Tensor>>,
+    outputs: Readonly<Record<string, Tensor>>,
+  ): Promise<Readonly<Record<string, Tensor>>>;
+  release(): Promise<void>;
+}
+
+interface OnnxRuntime {
+  readonly InferenceSession: { create(model: Uint8Array, options: SessionOptions): Promise<InferenceSession> };
+  readonly Tensor: new (type: string, data: ArrayBufferView, shape: readonly number[]) => Tensor;
+  /** `bundled`: no library besides is loaded for it, as far as the build knows. */
+  readonly listSupportedBackends: () => readonly { readonly name: string; readonly bundled: boolean }[];
+}
+
+export const { InferenceSession, Tensor, listSupportedBackends } = load();
+
+function load(): OnnxRuntime {
+  const { folder, version } = locateOnnx();
+  try {
+    return createRequire(import.meta.url)(join(folder, 'dist/index.js'));
+  } catch (cause) {
+    const platform = `${process.platform} ${process.arch}`;
+    const [reason] = (cause instanceof Error ? cause.message : String(cause)).trim().split('\n');
+    const message = `ONNX Runtime ${version} does not load on ${platform} (${reason}); another build of it comes with ${howToInstall()}`;
+    throw new NaanError('BACKEND_UNAVAILABLE', message, { cause });
+  }
+}
