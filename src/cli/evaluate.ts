@@ -2,10 +2,15 @@ import { NaanError } from '../errors.js';
 import { cleanLabels } from '../evaluation/clean-labels.js';
 import { type Agreement, type Evaluation, evaluate } from '../evaluation/evaluate.js';
 import { readLabels, writeLabels } from '../io/labels.js';
+import { checkOutputs } from '../io/outputs.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
-export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unlabelled }) => {
+export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unlabelled, overwrite }) => {
+  if (cleanOut !== undefined) {
+    const file = { name: 'clean-out', path: cleanOut, isOurs: () => false, otherwise: 'may be labels by hand' };
+    await checkOutputs([file], { labels: path, truth }, overwrite);
+  }
   const labels = await readLabels(path);
   const { codes } = await readLabels(truth);
   if (labels.codes.length !== codes.length) {

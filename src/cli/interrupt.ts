@@ -1,9 +1,9 @@
 /**
- * Ctrl-C and SIGTERM. The first asks the command to stop through its AbortSignal and leaves it a moment to do so; the
- * process ends with 130 or 143, or of the signal, which a shell tells in the same way, and leaves no unfinished file
- * behind. A second Ctrl-C ends it at once.
+ * Ctrl-C, SIGTERM, and SIGHUP, which comes when a terminal or its connection is closed. The first asks the command to stop
+ * through its AbortSignal and leaves it a moment to do so; the process ends with 130, 143 or 129, or of the signal, which
+ * a shell tells in the same way, and leaves no unfinished file behind. A second signal ends it at once.
  */
-const signals = { SIGINT: 130, SIGTERM: 143 } as const;
+const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 export class Interrupt {
   private readonly controller = new AbortController();

@@ -1,18 +1,24 @@
 import { findKnn } from '../engine/knn.js';
 import { locateFeatures } from '../io/features.js';
 import { writeNpy } from '../io/npy-writer.js';
+import { checkOutputs, startsAs } from '../io/outputs.js';
 import type { Run } from './command.js';
 import { count, duration, table } from './format.js';
 
-export const run: Run<'knn'> = async ({ features, dim, out, ...options }, { signal, onProgress, log }) => {
+/** As this command writes it: a `.npy` of int32 with two axes. */
+const isGraph = startsAs(/^.NUMPY[^{]*\{'descr': '<i4', 'fortran_order': False, 'shape': \(\d+, \d+\), \}/);
+
+export const run: Run<'knn'> = async ({ features, dim, out, overwrite, ...options }, { signal, onProgress, log }) => {
   const began = performance.now();
+  const file = { name: 'out', path: out, isOurs: isGraph, otherwise: 'is no kNN graph' };
+  await checkOutputs([file], { features }, overwrite);
   const location = await locateFeatures(features, { dim });
   const onNotice = (message: string) => log.warn(message);
   const { graph, method, recall, attempts } = await findKnn(location, { ...options, signal, onProgress, onNotice });
   const { nodeCount, width, ids } = graph;
   await writeNpy(out, 'i4', [nodeCount, width], ids);
   const seconds = (performance.now() - began) / 1000;
-  const { k } = options;
+  const k = width - 1;
   const facts = table([
     ['nodes', count(nodeCount)],
     ['neighbours each', count(k)],

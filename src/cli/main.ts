@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /** Parse, run, print, exit code. The only place that reads argv and the environment, and that exits. */
-import { asNaanError } from '../errors.js';
+import { asNaanError, NaanError } from '../errors.js';
+import { systemReason } from '../io/system-error.js';
 import type { CommandName } from '../options/table.js';
 import type { Context, Run } from './command.js';
-import { parse } from './program.js';
+import { parse, type Usage } from './program.js';
 
 /** Loaded when asked for, so that help is quick. */
 const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number }> } = {
@@ -19,11 +20,21 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   doctor: () => import('./doctor.js'),
 };
 
-process.stdout.on('error', ignoreClosedPipe);
-process.stderr.on('error', ignoreClosedPipe);
+process.stdout.on('error', () => {}); // `write` tells
+process.stderr.on('error', () => {}); // there is nobody left to tell
 
 const asked = parse(process.argv.slice(2));
-process.exit('command' in asked ? await execute(asked.command, asked.flags) : asked.exitCode);
+process.exit('command' in asked ? await execute(asked.command, asked.flags) : await printUsage(asked));
+
+async function printUsage({ text, exitCode }: Usage): Promise<number> {
+  try {
+    await write(text);
+    return exitCode;
+  } catch (error) {
+    process.stderr.write(`naan: ${describe(error, false)}\n`);
+    return exitCodeOf(error);
+  }
+}
 
 async function execute<C extends CommandName>(command: C, flags: Record<string, unknown>): Promise<number> {
   const [{ resolve }, { Interrupt }, { Progress }, { createLog }, { removeUnfinished }] = await Promise.all([
@@ -31,7 +42,7 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     import('./interrupt.js'),
     import('./progress.js'),
     import('./log.js'),
-    import('../io/output-file.js'),
+    import('../io/temporaries.js'),
   ]);
   const progress = new Progress(process.stderr);
   const interrupt = new Interrupt(() => {
@@ -39,7 +50,16 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     removeUnfinished();
   });
   let showStack = false;
+  const fail = (error: unknown): number => {
+    progress.clear();
+    removeUnfinished();
+    if (interrupt.exitCode !== undefined) return interrupt.exitCode;
+    process.stderr.write(`naan ${command}: ${describe(error, showStack)}\n`);
+    return exitCodeOf(error);
+  };
+  process.on('uncaughtException', (error) => process.exit(fail(error)));
   try {
+    checkWorkingDirectory();
     const { values, origins } = await resolve(command, { flags, environment: process.env });
     showStack = values.logLevel === 'debug' || values.logLevel === 'trace';
     const log = createLog(values);
@@ -57,12 +77,21 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     await write(`${values.json ? JSON.stringify(printed.json) : printed.text}\n`);
     return interrupt.exitCode ?? 0;
   } catch (error) {
-    progress.clear();
-    removeUnfinished();
-    if (interrupt.exitCode !== undefined) return interrupt.exitCode;
-    process.stderr.write(`naan ${command}: ${describe(error, showStack)}\n`);
-    return asNaanError(error)?.exitCode ?? 1;
+    return fail(error);
   }
+}
+
+/** Threads cannot start where there is none. */
+function checkWorkingDirectory(): void {
+  try {
+    process.cwd();
+  } catch (cause) {
+    throw new NaanError('BAD_USAGE', 'the working directory was removed: change to one that is there', { cause });
+  }
+}
+
+function exitCodeOf(error: unknown): number {
+  return asNaanError(error)?.exitCode ?? 1;
 }
 
 /** One line, unless the stack is wanted. */
@@ -73,12 +102,16 @@ function describe(error: unknown, showStack: boolean): string {
   return message.replace(/\s*\n\s*/g, ' ');
 }
 
-/** Resolves when the text has left the process, so that exiting cannot cut it. */
+/**
+ * Resolves when the text has left the process, so that exiting cannot cut it, or when whoever read it has gone
+ * (`naan sweep … | head -1`). Throws NOT_WRITABLE.
+ */
 function write(text: string): Promise<void> {
-  return new Promise((done) => process.stdout.write(text, () => done()));
-}
-
-/** Whoever read our output has gone (`naan sweep … | head -1`): nothing to say about it. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
+  return new Promise((done, failed) => {
+    process.stdout.write(text, (error) => {
+      if (!error || (error as NodeJS.ErrnoException).code === 'EPIPE') return done();
+      const reason = systemReason(error) ?? error.message;
+      failed(new NaanError('NOT_WRITABLE', `stdout: cannot be written: ${reason}`, { cause: error }));
+    });
+  });
 }

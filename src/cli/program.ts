@@ -17,14 +17,19 @@ A complete run:
              --model model.safetensors --out labels
   naan evaluate --labels labels/split1_labels.txt --truth faces/unlabeled/split1_labels.txt`;
 
-/** What the user asked for: a command with the flags that were given, or nothing but this exit code. */
-export type Asked =
-  | { readonly command: CommandName; readonly flags: Record<string, unknown> }
-  | { readonly exitCode: 0 | 2 };
+/** What the user asked for: a command with the flags that were given, or a text such as help. */
+export type Asked = { readonly command: CommandName; readonly flags: Record<string, unknown> } | Usage;
 
-/** Parses arguments (without node and script). Help and version go to stdout, a usage error to stderr in one line. */
+export interface Usage {
+  /** For stdout. */
+  readonly text: string;
+  readonly exitCode: 0 | 2;
+}
+
+/** Parses arguments (without node and script). A usage error goes to stderr in one line. */
 export function parse(args: readonly string[]): Asked {
-  let asked: Asked = { exitCode: 2 };
+  let asked: Asked | undefined;
+  let text = '';
   const program = new Command('naan')
     .description('Pseudo-labels for very large unlabelled face sets.')
     .version(version, '--version', 'print the version')
@@ -32,7 +37,12 @@ export function parse(args: readonly string[]): Asked {
     .helpCommand('help [command]', 'print the help of a command')
     .addHelpText('after', overview)
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
-    .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
+    .configureOutput({
+      writeOut: (part) => {
+        text += part;
+      },
+      outputError: (message, write) => write(`${oneLine(message)}\n`),
+    })
     .exitOverride();
 
   for (const name of Object.keys(commands) as CommandName[]) {
@@ -45,9 +55,9 @@ export function parse(args: readonly string[]): Asked {
     else program.parse(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return { exitCode: error.exitCode === 0 ? 0 : 2 };
+    return { text, exitCode: error.exitCode === 0 ? 0 : 2 };
   }
-  return asked;
+  return asked ?? { text, exitCode: 2 };
 }
 
 function addCommand(program: Command, name: CommandName, onAsked: (flags: Record<string, unknown>) => void): void {

@@ -1,7 +1,8 @@
 import { cpus, totalmem } from 'node:os';
 import { basename, dirname, extname, join } from 'node:path';
 import { NaanError } from '../errors.js';
-import { prepareOutput, writeText, writeTogether } from '../io/output-file.js';
+import { writeText, writeTogether } from '../io/output-file.js';
+import { checkOutputs, isOurDrawing, startsAs } from '../io/outputs.js';
 import { keyName } from '../options/names.js';
 import { type Cause, type Causes, causes, greatestCause, secondsOf, sumOfCauses } from '../tuning/bottleneck.js';
 import { heatMap } from '../tuning/heat-map.js';
@@ -11,13 +12,18 @@ import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
 export const run: Run<'tune'> = async (values, { signal, onProgress, log }) => {
-  const { out, ...options } = values;
+  const { out, overwrite, ...options } = values;
   if (extname(out) === '.svg')
     throw new NaanError('BAD_USAGE', `--out: got '${out}', expected a .yaml file: the map is .svg`);
-  await prepareOutput(out);
+  const map = `${basename(out, extname(out))}.svg`;
+  const { features, knn, model, config } = options;
+  const files = [
+    { name: 'out', path: out, isOurs: isOurSetting, otherwise: 'is no setting that naan tune found' },
+    { name: 'out', path: join(dirname(out), map), isOurs: isOurDrawing, otherwise: 'is no map of naan tune' },
+  ];
+  await checkOutputs(files, { features, knn, model, config }, overwrite);
   const onNotice = (message: string) => log.warn(message);
   const result = await tune({ ...options, signal, onProgress, onNotice, diskFolder: dirname(out) });
-  const map = `${basename(out, extname(out))}.svg`;
   const { trials, best, nodes, dim } = result;
   await writeTogether(dirname(out), async (folder) => {
     await writeText(join(folder, basename(out)), settingsFile(result, out));
@@ -29,6 +35,8 @@ export const run: Run<'tune'> = async (values, { signal, onProgress, log }) => {
     text: `${describe(result)}\n\n${written}:\n  naan label --config ${out} --features F --knn K --model M --out DIR`,
   };
 };
+
+const isOurSetting = startsAs(/^# .* that naan tune timed on /);
 
 /** What `naan label --config` takes, and where it comes from. */
 function settingsFile({ trials, best, nodes, dim, predicted }: TuneResult, out: string): string {

@@ -9,6 +9,7 @@ import { locateFeatures } from '../io/features.js';
 import { writeLabelText } from '../io/labels.js';
 import { writeNpy, writeNpz } from '../io/npy-writer.js';
 import { writeTogether } from '../io/output-file.js';
+import { checkOutputs } from '../io/outputs.js';
 import type { ProgressListener } from '../progress.js';
 import { runTask } from './executor.js';
 import { buildKnn } from './knn-exact.js';
@@ -17,6 +18,8 @@ import { Pool } from './pool.js';
 export interface GenerateOptions {
   /** Folder to write to. */
   readonly out: string;
+  /** Replace files of the set that are there already. */
+  readonly overwrite?: boolean | undefined;
   /** Identities in each split. Default 1000. */
   readonly ids?: number | undefined;
   /** Nodes in each split, exactly: instead of `ids`. */
@@ -84,6 +87,16 @@ export async function generate(options: GenerateOptions): Promise<GenerateSummar
       `k is ${k}, but a split has ${set.nodeCount} nodes: expected k below that, or more ids`,
     );
   }
+
+  const names = ['unlabeled/split1_feats.npz', 'unlabeled/split1_knn.npy', 'unlabeled/split1_labels.txt'];
+  if (labeled) names.push('labeled/split0_feats.npz', 'labeled/split0_knn.npy');
+  const files = names.map((name) => ({
+    name: 'out',
+    path: join(out, name),
+    isOurs: () => false,
+    otherwise: 'may be a set of another kind',
+  }));
+  await checkOutputs(files, {}, options.overwrite);
 
   await writeTogether(out, async (folder) => {
     if (labeled) {

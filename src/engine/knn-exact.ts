@@ -19,7 +19,7 @@ import { Pool } from './pool.js';
 import { unitRows } from './unit-rows.js';
 
 export interface BuildKnnOptions {
-  /** Neighbours of each node, itself not counted: 1..n − 1. */
+  /** Neighbours of each node, itself not counted: 1..n − 1, 0 for a single row. */
   readonly k: number;
   /** Default: one a core. */
   readonly threads?: number | undefined;
@@ -57,15 +57,23 @@ export async function buildKnn(features: MatrixLocation, options: BuildKnnOption
 /** Throws BAD_USAGE for a k that the rows do not have. */
 export function checkK(k: number, features: MatrixLocation): void {
   const { rowCount } = shapeOf(features);
-  if (Number.isInteger(k) && k >= 1 && k <= rowCount - 1) return;
-  const limit = `expected 1..${rowCount - 1}: ${features.name} has ${rowCount} rows`;
-  throw new NaanError('BAD_USAGE', `k is ${k}, ${limit}`);
+  if (Number.isInteger(k) && k >= Math.min(1, rowCount - 1) && k <= rowCount - 1) return;
+  const limit = rowCount === 1 ? '0 for its only row' : `1..${rowCount - 1} for its ${rowCount} rows`;
+  throw new NaanError('BAD_USAGE', `${features.name}: k is ${k}, expected ${limit}`);
 }
 
 /** `buildKnn` of unit vectors that lie in shared memory. */
 export async function searchExactly(rows: SharedRows, options: BuildKnnOptions): Promise<KnnGraph> {
+  if (options.k === 0) return alone();
   const candidates = await candidatesFor(rows, options.k, options.signal);
   return candidates === undefined ? searchByCosines(rows, options) : searchByBounds(rows, options, candidates);
+}
+
+/** The graph of a single row. */
+function alone(): KnnGraph {
+  const graph = allocateKnnGraph(1, 1);
+  graph.ids[0] = 0;
+  return graph;
 }
 
 /** Candidates a row that will prove nearly all lists, as sampled rows say; undefined when they cost more than cosines. */

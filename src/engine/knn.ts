@@ -2,6 +2,7 @@
 import { NaanError } from '../errors.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import type { MatrixLocation } from '../io/matrix.js';
+import { shapeOf } from '../io/matrix.js';
 import { type BuildKnnOptions, checkK, searchExactly } from './knn-exact.js';
 import { searchHnsw } from './knn-hnsw.js';
 import { type ApproximateKnn, searchCells } from './knn-ivf.js';
@@ -9,7 +10,9 @@ import { unitRows } from './unit-rows.js';
 
 type KnnMethod = 'exact' | 'ivf' | 'hnsw';
 
-export interface FindKnnOptions extends BuildKnnOptions {
+export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'> {
+  /** Neighbours of each node, itself not counted; default 80, or all others where there are fewer. */
+  readonly k?: number | undefined;
   /** `auto`, the default: exact where that is as fast, else ivf. */
   readonly method?: KnnMethod | 'auto' | undefined;
   /** Share of the true neighbours that an approximate method must find; default 0.99. */
@@ -35,6 +38,7 @@ function exactBelow(k: number): number {
 }
 
 const defaultMinRecall = 0.99;
+const usualK = 80;
 
 type Approximate = (attempt: number) => Promise<ApproximateKnn>;
 
@@ -45,20 +49,23 @@ type Approximate = (attempt: number) => Promise<ApproximateKnn>;
  * Throws as `buildKnn`, and BACKEND_UNAVAILABLE for hnsw where usearch is not installed.
  */
 export async function findKnn(features: MatrixLocation, options: FindKnnOptions): Promise<FoundKnn> {
-  const { k, onNotice, minRecall = defaultMinRecall, method = 'auto' } = options;
+  const { onNotice, minRecall = defaultMinRecall, method = 'auto' } = options;
+  const k = options.k ?? defaultK(features, onNotice);
   checkK(k, features);
   if (!(minRecall > 0 && minRecall <= 1)) {
     throw new NaanError('BAD_USAGE', `minRecall is ${minRecall}, expected a number above 0 and up to 1`);
   }
   const rows = unitRows(features, onNotice);
-  const chosen = method !== 'auto' ? method : rows.rowCount < exactBelow(k) || minRecall === 1 ? 'exact' : 'ivf';
+  const search = { ...options, k };
+  const small = k === 0 || (method === 'auto' && (rows.rowCount < exactBelow(k) || minRecall === 1));
+  const chosen = small ? 'exact' : method === 'auto' ? 'ivf' : method;
   if (chosen !== 'exact') {
-    const search: Approximate = (attempt) => {
-      if (chosen === 'hnsw') return searchHnsw(rows, options, Math.max(128, 2 * k) * 4 ** attempt);
-      return searchCells(rows, options, effortOf(attempt, minRecall));
+    const attemptOf: Approximate = (attempt) => {
+      if (chosen === 'hnsw') return searchHnsw(rows, search, Math.max(128, 2 * k) * 4 ** attempt);
+      return searchCells(rows, search, effortOf(attempt, minRecall));
     };
     for (let attempt = 0; attempt < mostAttempts; attempt++) {
-      const { graph, recall } = await search(attempt);
+      const { graph, recall } = await attemptOf(attempt);
       if (recall >= minRecall) return { graph, method: chosen, recall, attempts: attempt + 1 };
       const next = attempt + 1 < mostAttempts ? 'trying again with more effort' : 'searching exactly';
       onNotice?.(
@@ -66,8 +73,15 @@ export async function findKnn(features: MatrixLocation, options: FindKnnOptions)
       );
     }
   }
-  const graph = await searchExactly(rows, options);
+  const graph = await searchExactly(rows, search);
   return { graph, method: 'exact', recall: 1, attempts: chosen === 'exact' ? 1 : mostAttempts + 1 };
+}
+
+function defaultK(features: MatrixLocation, onNotice?: (message: string) => void): number {
+  const { rowCount } = shapeOf(features);
+  if (rowCount > usualK) return usualK;
+  onNotice?.(`${features.name}: k is ${rowCount - 1}, all other rows, as there are only ${rowCount}`);
+  return rowCount - 1;
 }
 
 const mostAttempts = 3;

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Partition, type PartitionOptions, partitionDefaults } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
-import type { KnnGraph } from '../graph/knn-graph.js';
+import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { digestFile } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
@@ -11,7 +11,9 @@ import { writeLabelText } from '../io/labels.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { itemBytes } from '../io/numbers.js';
-import { checkWritableDirectory, writeJson, writeTogether } from '../io/output-file.js';
+import { writeJson, writeTogether } from '../io/output-file.js';
+import { isRecorded, readRecord, recordName, recordOutputs } from '../io/output-record.js';
+import { checkOutputs, isOurJson, type Output } from '../io/outputs.js';
 import { readAhead } from '../io/read-ahead.js';
 import type { Precision } from '../memory/row-store.js';
 import type { NaanModel } from '../model/model.js';
@@ -19,8 +21,9 @@ import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
 import { expectedEdges } from './expected-edges.js';
 import { type FeatureSource, locateSource } from './feature-source.js';
+import { checkGraph, type GraphCheck } from './graph-check.js';
 import { availableBytes, type MemoryPlan, planMemory } from './memory-plan.js';
-import { defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
+import { checkWidth, defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
 import type { WorkDir } from './work-dir.js';
 
 export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
@@ -33,10 +36,14 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
   readonly model: string | NaanModel;
   /** Directory to write labels and run.json to; without it nothing is written. */
   readonly out?: string | undefined;
+  /** Replace files in `out` that naan cannot tell it wrote, such as labels by hand. */
+  readonly overwrite?: boolean | undefined;
   /** Neighbours of hop one and hop two; default: 20 and 10, or the model's where they are fewer. Not for head `pairwise`. */
   readonly kHops?: readonly [number, number] | undefined;
   /** Candidate edges go to this many nearest neighbours; default: 20, or the model's where it is less. */
   readonly sampleHops?: number | undefined;
+  /** `refuse`, the default: a graph that is no graph of the features, as a sample of its lists says, is BAD_INPUT. */
+  readonly graphCheck?: GraphCheck | undefined;
   /** Default: the one calibrated with the model, else `propagation`. */
   readonly partition?: Partition | undefined;
   /** Default: the threshold calibrated with the model for this partition, else 0.8. */
@@ -102,8 +109,8 @@ const uncalibratedThreshold = 0.8;
  * the scored graph into clusters. Writes `<features>_labels.txt`, `_labels.npy`, run.json, and with `saveEdges`
  * `_edges.npy` and `_scores.npy` to `out`.
  *
- * Throws BAD_INPUT, BAD_SHAPE, BAD_MODEL or BAD_USAGE for what cannot be used, NOT_WRITABLE for `out`, SHARD_FAILED when a
- * shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
+ * Throws BAD_INPUT, BAD_SHAPE, BAD_MODEL or BAD_USAGE for what cannot be used or would be replaced, NOT_WRITABLE for
+ * `out`, SHARD_FAILED when a shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
  */
 export async function label(options: LabelOptions): Promise<LabelResult> {
   const began = performance.now();
@@ -116,7 +123,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     return result;
   };
 
-  if (options.out !== undefined) await checkWritableDirectory(options.out);
+  if (options.out !== undefined) await checkFiles(options.out, options);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
   const features = await findFeatures(options, model);
   const { k1, k2, sampleHops } = hopsOf(options, model);
@@ -144,10 +151,19 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const precision = work?.header.precision ?? plan.precision;
   const run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
   try {
-    const graph = await timed('read', () => findGraph(options, features, columns));
+    const graph = await timed('read', async () => {
+      const found = await findGraph(options, features, columns);
+      checkWidth(found, { model, k1, k2, sampleHops }, typeof options.knn === 'string' ? options.knn : undefined);
+      return found.width < columns ? withWidth(found, columns) : found;
+    });
     const inputs = describeInputs(options);
     inputs.catch(() => {}); // it is awaited when the results are written
-    const layout = await timed('order', () => whileReadingAhead(features, plan, () => run.layOut(graph)));
+    const layout = await timed('order', () =>
+      whileReadingAhead(features, plan, async () => {
+        const [laidOut] = await allDone([run.layOut(graph), checkedGraph(options, features, graph)]);
+        return laidOut;
+      }),
+    );
     run.load({ features, layout, uniteFrom });
     await run.buildEdges();
     await run.embedNodes();
@@ -168,35 +184,44 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     });
     if (options.out !== undefined) {
-      await writeTogether(options.out, async (folder) => {
-        await timed('write', () => writeResults(folder, options, labels, edges));
-        await writeJson(join(folder, 'run.json'), {
-          naan: version,
-          node: process.version,
-          options: {
-            ...describeOptions(options),
-            ...ladder,
-            partition,
-            k1,
-            k2,
-            sampleHops,
-          },
-          ...(options.optionSources && { optionSources: options.optionSources }),
-          engine: {
-            ...{ threads: run.threads, shards: run.shardCount, ...run.backend },
-            ...(run.devices && { devices: run.devices.summary() }),
-            // Rows that tiles copied from their halos, for each node: each stage that gathers costs at least 1.
-            rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
-            haloFactor: run.haloFactor,
-            busy: run.busy,
-            busyShare: busyShare(run),
-          },
-          plan,
-          inputs: await inputs,
-          model: { ...model.config },
-          ...summary(),
-        });
-      });
+      const before = readRecord(options.out);
+      await writeTogether(
+        options.out,
+        async (folder) => {
+          const record = await timed('write', async () => {
+            await writeResults(folder, options, labels, edges);
+            return recordOutputs(folder, outputNames(options), before);
+          });
+          await writeJson(join(folder, recordName), {
+            naan: version,
+            node: process.version,
+            options: {
+              ...describeOptions(options),
+              ...ladder,
+              partition,
+              k1,
+              k2,
+              sampleHops,
+            },
+            ...(options.optionSources && { optionSources: options.optionSources }),
+            engine: {
+              ...{ threads: run.threads, shards: run.shardCount, ...run.backend },
+              ...(run.devices && { devices: run.devices.summary() }),
+              // Rows that tiles copied from their halos, for each node: each stage that gathers costs at least 1.
+              rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
+              haloFactor: run.haloFactor,
+              busy: run.busy,
+              busyShare: busyShare(run),
+            },
+            plan,
+            inputs: await inputs,
+            ...record,
+            model: { ...model.config },
+            ...summary(),
+          });
+        },
+        recordName,
+      );
     }
     await work?.finish();
     return {
@@ -295,6 +320,18 @@ async function findGraph(options: LabelOptions, features: MatrixLocation, column
   return options.knn;
 }
 
+/** Resolves when all have ended, and so may be followed by an end of the threads that they use. */
+async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyof T]: Promise<T[I]> }): Promise<T> {
+  await Promise.allSettled(work);
+  return (await Promise.all(work)) as unknown as T;
+}
+
+async function checkedGraph(options: LabelOptions, features: MatrixLocation, graph: KnnGraph): Promise<void> {
+  const { knn, graphCheck = 'refuse', onNotice } = options;
+  if (graphCheck === 'skip') return;
+  checkGraph(features, { name: typeof knn === 'string' ? knn : 'the kNN graph', graph }, onNotice);
+}
+
 /**
  * Does what leaves threads and the disk idle, and meanwhile reads features that come next, as many as memory has room for
  * beside the plan.
@@ -331,18 +368,39 @@ function countClusters(labels: Int32Array) {
   return { clusters, singletons, unlabelled, largest };
 }
 
+/** Before anything is computed: labels replace neither inputs nor files that are not ours. */
+async function checkFiles(out: string, options: LabelOptions): Promise<void> {
+  const { features, knn, model, overwrite } = options;
+  const files: Output[] = outputNames(options).map((name) => ({
+    name: 'out',
+    path: join(out, name),
+    isOurs: isRecorded,
+    otherwise: 'naan did not write it, or it was changed since',
+  }));
+  files.push({ name: 'out', path: join(out, recordName), isOurs: isOurJson, otherwise: 'naan did not write it' });
+  await checkOutputs(files, { features, knn, model }, overwrite);
+}
+
+const edgeSuffixes = ['_edges.npy', '_scores.npy'];
+
+/** Files of the result, run.json aside. */
+function outputNames(options: LabelOptions): string[] {
+  const suffixes = ['_labels.txt', '_labels.npy', ...(options.saveEdges ? edgeSuffixes : [])];
+  return suffixes.map((suffix) => outputStem(options) + suffix);
+}
+
 async function writeResults(
   out: string,
   options: LabelOptions,
   labels: Int32Array,
   edges: LabelResult['edges'],
 ): Promise<void> {
-  const path = (suffix: string) => join(out, outputStem(options) + suffix);
-  await writeLabelText(path('_labels.txt'), labels);
-  await writeNpy(path('_labels.npy'), 'i8', [labels.length], labels);
+  const [text, binary, pairs, scores] = outputNames(options).map((name) => join(out, name));
+  await writeLabelText(text, labels);
+  await writeNpy(binary, 'i8', [labels.length], labels);
   if (!edges) return;
-  await writeNpy(path('_edges.npy'), 'i4', [edges.scores.length, 2], edges.pairs);
-  await writeNpy(path('_scores.npy'), 'f4', [edges.scores.length], edges.scores);
+  await writeNpy(pairs, 'i4', [edges.scores.length, 2], edges.pairs);
+  await writeNpy(scores, 'f4', [edges.scores.length], edges.scores);
 }
 
 /** `split1` for split1_feats.npz. */

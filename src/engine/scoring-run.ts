@@ -166,7 +166,7 @@ export class ScoringRun {
     const { graph, order, positions } = layout;
     const { model, sampleHops, shards, work } = this.options;
     const nodeCount = graph.nodeCount;
-    this.checkWidth(graph);
+    checkWidth(graph, this.options);
     const count = work?.header.shards ?? shardCount(nodeCount, { shards, threads: this.threads, batch: this.batch });
     this.shards = cutShards(nodeCount, count);
     this.current = {
@@ -293,18 +293,6 @@ export class ScoringRun {
     return this.current;
   }
 
-  private checkWidth({ width }: KnnGraph): void {
-    const { model, k1, k2, sampleHops } = this.options;
-    const { config } = model;
-    const longest = Math.max(sampleHops, ...(config.head === 'concat' ? [k1, k2] : [config.k]));
-    if (width > longest) return;
-    const hops = config.head === 'concat' ? `k-hops ${k1} ${k2}` : `a model that looks at ${config.k}`;
-    throw new NaanError(
-      'BAD_USAGE',
-      `the kNN graph has ${width - 1} neighbours a node, expected at least ${longest} for ${hops} and sample-hops ${sampleHops}`,
-    );
-  }
-
   private headMemory({ nodeCount }: KnnGraph, dim: number): LabelJob['head'] {
     const { model, k1, k2 } = this.options;
     const paddedDim = Math.ceil(dim / 4) * 4;
@@ -402,6 +390,25 @@ export class ScoringRun {
     this.busy[stage] = (this.counters.total('busySeconds') - busyBefore) / (this.seconds[stage] * this.threads);
     observer?.stageDone(stage, this.seconds[stage], this.busy[stage]);
   }
+}
+
+/**
+ * Throws BAD_USAGE when the lists of a graph are shorter than those that the model and the options look at, and a node has
+ * more neighbours than they name. `file`: where the graph comes from.
+ */
+export function checkWidth(
+  { width, nodeCount }: KnnGraph,
+  { model: { config }, k1, k2, sampleHops }: Pick<ScoringOptions, 'model' | 'k1' | 'k2' | 'sampleHops'>,
+  file?: string,
+): void {
+  const longest = Math.max(sampleHops, ...(config.head === 'concat' ? [k1, k2] : [config.k]));
+  if (width > Math.min(longest, nodeCount - 1)) return;
+  const hops = config.head === 'concat' ? `k-hops ${k1} ${k2}` : `a model that looks at ${config.k}`;
+  const where = file === undefined ? '' : `${file}: `;
+  throw new NaanError(
+    'BAD_USAGE',
+    `${where}the kNN graph has ${width - 1} neighbours a node, expected at least ${Math.min(longest, nodeCount - 1)} for ${hops} and sample-hops ${sampleHops}`,
+  );
 }
 
 /** The stages whose results a work directory keeps, in order, each with its round. */

@@ -41,3 +41,14 @@ export function setNeighbours(graph: KnnGraph, node: number, list: ArrayLike<num
   }
   while (filled < width) ids[start + filled++] = -1;
 }
+
+/** The same lists with `width` columns: cut, or with −1 behind. */
+export function withWidth(graph: KnnGraph, width: number): KnnGraph {
+  if (graph.width === width) return graph;
+  const out = allocateKnnGraph(graph.nodeCount, width);
+  const kept = Math.min(width, graph.width);
+  for (let node = 0; node < graph.nodeCount; node++) {
+    out.ids.set(graph.ids.subarray(node * graph.width, node * graph.width + kept), node * width);
+  }
+  return out;
+}

@@ -1,28 +1,15 @@
 /**
  * Output files appear whole or not at all: bytes go to a temporary name beside the target, reach the disk, and take the
- * target's name last. Whatever fails on the way, the temporary is removed.
+ * target's name last, which reaches the disk too. Whatever fails on the way, the temporary is removed.
  */
-import { randomBytes } from 'node:crypto';
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { mkdir, open, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
 import { asNaanError, NaanError } from '../errors.js';
+import { syncFolder } from './sync-folder.js';
 import { systemReason } from './system-error.js';
-
-const unfinished = new Set<string>();
-
-/** Removes the temporaries of every output still being written by this thread. Synchronous: for a signal handler. */
-export function removeUnfinished(): void {
-  for (const path of unfinished) {
-    try {
-      rmSync(path, { force: true, recursive: true });
-    } catch {
-      // The process is going down: the other temporaries matter more than this one.
-    }
-  }
-  unfinished.clear();
-}
+import { removeAbandoned, removeTemporary, temporaryIn } from './temporaries.js';
 
 /** A file being written, front to back. Errors of the disk are NOT_WRITABLE and name the target. */
 export class OutputFile {
@@ -58,47 +45,56 @@ export class OutputFile {
   }
 }
 
-/** Writes one file whole or not at all. `fill` appends its bytes. Throws NOT_WRITABLE with path and reason. */
+/**
+ * Writes one file whole or not at all, in a folder that is made if it is missing. `fill` appends its bytes. Throws
+ * NOT_WRITABLE with path and reason.
+ */
 export async function writeOutput(path: string, fill: (file: OutputFile) => Promise<void>): Promise<void> {
   const target = await resolveTarget(path);
-  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
-  unfinished.add(temporary);
+  const folder = dirname(target);
+  await refusedBy(path, makeFolder(folder));
+  removeAbandoned(folder);
+  const temporary = temporaryIn(folder);
   try {
     const handle = await refusedBy(path, open(temporary, 'wx'));
     try {
       await fill(new OutputFile(handle, path));
       await refusedBy(path, handle.sync());
     } finally {
-      await handle.close();
+      await refusedBy(path, handle.close());
     }
-    await refusedBy(path, rename(temporary, target));
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw error;
+    await refusedBy(path, moveAll([{ from: temporary, to: target }]));
   } finally {
-    unfinished.delete(temporary);
+    removeTemporary(temporary);
   }
 }
 
 /**
  * Makes the files of one result appear together: `fill` writes them below a hidden folder that it is given, and they move
- * to the same names below `directory` when all of them are whole. Returns what `fill` returns. Throws NOT_WRITABLE.
+ * to the same names below `directory` when all of them are whole, the one called `first` before the others. Returns what
+ * `fill` returns. Throws NOT_WRITABLE.
  */
-export async function writeTogether<T>(directory: string, fill: (staging: string) => Promise<T>): Promise<T> {
-  await refusedBy(directory, mkdir(directory, { recursive: true }));
-  const staging = join(directory, `.unfinished.${randomBytes(6).toString('hex')}.tmp`);
-  unfinished.add(staging);
+export async function writeTogether<T>(
+  directory: string,
+  fill: (staging: string) => Promise<T>,
+  first?: string,
+): Promise<T> {
+  await refusedBy(directory, makeFolder(directory));
+  removeAbandoned(directory);
+  const staging = temporaryIn(directory);
   try {
     await refusedBy(directory, mkdir(staging));
     const result = await fill(staging);
     const moves: { from: string; to: string }[] = [];
-    for (const entry of await readdir(staging, { recursive: true, withFileTypes: true })) {
+    const entries = await refusedBy(directory, readdir(staging, { recursive: true, withFileTypes: true }));
+    for (const entry of entries) {
       if (entry.isDirectory()) continue;
       const from = join(entry.parentPath, entry.name);
       const to = join(directory, relative(staging, from));
-      await refusedBy(to, mkdir(dirname(to), { recursive: true }));
+      await refusedBy(to, makeFolder(dirname(to)));
       moves.push({ from, to: await resolveTarget(to) });
     }
+    moves.sort((a, b) => Number(basename(b.to) === first) - Number(basename(a.to) === first));
     await refusedBy(directory, moveAll(moves));
     return result;
   } catch (error) {
@@ -106,34 +102,58 @@ export async function writeTogether<T>(directory: string, fill: (staging: string
     if (!known) throw error;
     throw new NaanError(known.code, known.message.replaceAll(staging, directory), { cause: error });
   } finally {
-    await rm(staging, { force: true, recursive: true }).catch(() => undefined);
-    unfinished.delete(staging);
+    removeTemporary(staging);
   }
 }
 
 /** In one go, so that no signal is handled between two of them. */
 async function moveAll(moves: readonly { from: string; to: string }[]): Promise<void> {
   for (const { from, to } of moves) renameSync(from, to);
+  for (const folder of new Set(moves.map(({ to }) => dirname(to)))) syncFolder(folder);
+}
+
+async function makeFolder(path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let folder = path; !existsSync(folder) && dirname(folder) !== folder; folder = dirname(folder)) {
+    missing.push(folder);
+  }
+  if (missing.length === 0) return;
+  mkdirSync(path, { recursive: true });
+  for (const folder of missing) syncFolder(dirname(folder));
 }
 
 /**
- * Proves, before a long run, that files can be made in a folder or, where it does not exist yet, that it can be made;
- * leaves nothing behind. Throws NOT_WRITABLE.
+ * Proves, before a long run, that a file can be written at `path`, in folders that may have to be made; leaves nothing
+ * behind. Throws NOT_WRITABLE.
  */
-export async function checkWritableDirectory(directory: string): Promise<void> {
-  let existing = resolve(directory);
-  while (!existsSync(existing)) existing = dirname(existing);
-  const probe = join(existing, `.probe.${randomBytes(6).toString('hex')}.tmp`);
-  const handle = await refusedBy(directory, open(probe, 'wx'));
-  await handle.close();
-  await rm(probe, { force: true });
+export async function checkWritable(path: string): Promise<void> {
+  if (path.includes('\0')) throw notWritable(path.replaceAll('\0', '\\0'), 'its name has a zero byte');
+  if (/(^|\/)\.{0,2}$/.test(path)) throw notWritable(path, 'it names a folder, expected a file name');
+  const names = [basename(path)];
+  let folder = dirname(await resolveTarget(path));
+  for (; !existsSync(folder) && dirname(folder) !== folder; folder = dirname(folder)) names.push(basename(folder));
+  // The file system looks at a name, such as a very long one, only in a folder that is there.
+  for (const name of names) await refusedBy(path, stat(join(folder, name)).catch(unlessMissing));
+  const probe = temporaryIn(folder);
+  try {
+    await refusedBy(
+      path,
+      open(probe, 'wx').then((handle) => handle.close()),
+    );
+  } finally {
+    removeTemporary(probe);
+  }
+  await checkReplaceable(path);
 }
 
-/** The same for a file; its folder is made. Throws NOT_WRITABLE. */
-export async function prepareOutput(path: string): Promise<void> {
-  await checkWritableDirectory(dirname(path));
-  await resolveTarget(path);
-  await refusedBy(path, mkdir(dirname(path), { recursive: true }));
+/** In a folder such as /tmp only the owner of a file may replace it. */
+async function checkReplaceable(path: string): Promise<void> {
+  const user = process.geteuid?.();
+  const file = await stat(path).catch(unlessMissing);
+  if (!file || user === undefined || user === 0) return;
+  const folder = await stat(dirname(await realpath(path)));
+  const sticky = (folder.mode & 0o1000) !== 0;
+  if (sticky && file.uid !== user && folder.uid !== user) throw notWritable(path, 'it is of another user');
 }
 
 export async function writeText(path: string, text: string): Promise<void> {
@@ -150,7 +170,7 @@ async function resolveTarget(path: string): Promise<string> {
   if (!stats) return path;
   if (!stats.isFile()) {
     const found = stats.isDirectory() ? 'a folder' : 'a device or pipe';
-    throw new NaanError('NOT_WRITABLE', `${path}: cannot be written: it is ${found}, expected a file name`);
+    throw notWritable(path, `it is ${found}, expected a file name`);
   }
   return await refusedBy(path, realpath(path));
 }
@@ -165,6 +185,10 @@ async function refusedBy<T>(path: string, operation: Promise<T>): Promise<T> {
   } catch (cause) {
     const reason = systemReason(cause);
     if (reason === undefined) throw cause;
-    throw new NaanError('NOT_WRITABLE', `${path}: cannot be written: ${reason}`, { cause });
+    throw notWritable(path, reason, cause);
   }
+}
+
+function notWritable(path: string, reason: string, cause?: unknown): NaanError {
+  return new NaanError('NOT_WRITABLE', `${path}: cannot be written: ${reason}`, { cause });
 }

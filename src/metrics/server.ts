@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 import { NaanError } from '../errors.js';
@@ -9,29 +9,38 @@ export interface MetricsServer {
   close(): void;
 }
 
+/** Whoever connects and says nothing gives way soon: a run needs its file descriptors itself. */
+const limits = {
+  headersTimeout: 5000,
+  requestTimeout: 5000,
+  keepAliveTimeout: 5000,
+  connectionsCheckingInterval: 1000,
+};
+const mostConnections = 64;
+
 /**
  * Serves the registry at http://127.0.0.1:PORT/metrics; port 0 takes any free one. The server alone does not keep the
- * process alive. Throws BAD_USAGE when the port is taken or not allowed.
+ * process alive, and nothing that happens to it ends the run. Throws BAD_USAGE when the port is taken or not allowed.
  */
 export async function serveMetrics(registry: Registry, port: number): Promise<MetricsServer> {
-  const server = createServer(async (request, response) => {
+  const server = createServer(limits, async (request, response) => {
     const path = request.url?.split('?')[0];
     if (path !== '/metrics') {
       response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found. Metrics are at /metrics.\n');
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { allow: 'GET, HEAD' }).end();
     } else {
-      const body = await registry.metrics();
-      response.writeHead(200, { 'content-type': registry.contentType, 'content-length': Buffer.byteLength(body) });
-      response.end(request.method === 'HEAD' ? undefined : body);
+      await answer(registry, request, response);
     }
   });
+  server.maxConnections = mostConnections;
   server.listen(port, '127.0.0.1').unref();
   try {
     await once(server, 'listening');
   } catch (cause) {
     throw new NaanError('BAD_USAGE', `metrics cannot be served on 127.0.0.1:${port}: ${reason(cause)}`, { cause });
   }
+  server.on('error', () => {}); // such as no file descriptor for one more connection
   const { port: taken } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${taken}/metrics`,
@@ -40,6 +49,16 @@ export async function serveMetrics(registry: Registry, port: number): Promise<Me
       server.closeAllConnections();
     },
   };
+}
+
+async function answer(registry: Registry, { method }: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const body = await registry.metrics();
+    response.writeHead(200, { 'content-type': registry.contentType, 'content-length': Buffer.byteLength(body) });
+    response.end(method === 'HEAD' ? undefined : body);
+  } catch (error) {
+    response.writeHead(500, { 'content-type': 'text/plain' }).end(`Metrics cannot be read: ${error}\n`);
+  }
 }
 
 function reason(error: unknown): string {

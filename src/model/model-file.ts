@@ -78,6 +78,16 @@ export function checkedTensors(
   return expected;
 }
 
+/** Whether a file is a model as this program writes them, of this version or another. */
+export function isModelFile(path: string): boolean {
+  try {
+    const { metadata } = openSafetensors(path);
+    return metadata.has('head') && metadata.has('provenance');
+  } catch {
+    return false;
+  }
+}
+
 function parseConfig(metadata: ReadonlyMap<string, string>, path: string): ModelConfig {
   const text = (key: string): string => {
     const value = metadata.get(key);

@@ -54,6 +54,11 @@ const knn = path({
   help: "kNN graph [n × (k+1)] of integers: .npy, .npz (knn, learn-to-cluster's data, faiss's I, or FILE:NAME), .ivecs",
 });
 
+const graphCheck = choice(['refuse', 'skip'], {
+  default: 'refuse',
+  help: 'a kNN graph whose lists, in a sample, are no nearer than other rows is refused as one of other features, or not looked at',
+});
+
 const metricsPort = integer({
   unit: 'port',
   min: 0,
@@ -75,6 +80,8 @@ const model = path({
   required: true,
   help: 'model, as written by naan train or naan import-model (.safetensors)',
 });
+
+const overwrite = flag({ help: 'replace files that are there already and that naan cannot tell it wrote' });
 
 /** How far labelling looks. */
 const hops = {
@@ -139,6 +146,7 @@ export const commands = {
     examples: [['naan generate --out faces --ids 1000 --dim 512 --k 80 --seed 1', 'a set to try things on']],
     options: {
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
+      overwrite,
       ids: integer({ unit: 'identities', min: 1, otherwise: '1000', help: 'identities in each split' }),
       nodes: integer({
         unit: 'rows',
@@ -179,7 +187,13 @@ export const commands = {
     options: {
       features,
       out: path({ unit: 'file', required: true, help: 'kNN file to write (.npy)' }),
-      k: integer({ unit: 'neighbours', min: 1, default: 80, help: 'neighbours per row, the row itself not counted' }),
+      overwrite,
+      k: integer({
+        unit: 'neighbours',
+        min: 1,
+        otherwise: '80, or all others of a smaller set',
+        help: 'neighbours per row, the row itself not counted',
+      }),
       method: choice(['auto', 'exact', 'ivf', 'hnsw'], {
         default: 'auto',
         help:
@@ -217,7 +231,9 @@ export const commands = {
         help: 'identity of each row, any name, -1 where not known: one a line, a column of a table (FILE:COLUMN), .npy, or .npz (labels, or FILE:NAME)',
       }),
       knn,
+      graphCheck,
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
+      overwrite,
       head: choice(['pairwise', 'concat'], {
         default: trainingDefaults.head,
         help: 'what scores a pair: how the neighbourhoods of its ends overlap, or its two embeddings, as published',
@@ -330,8 +346,10 @@ export const commands = {
       features,
       dim,
       knn,
+      graphCheck,
       model,
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
+      overwrite,
       ...hops,
       partition: choice(['propagation', 'threshold', 'whispers', 'linkage'], {
         otherwise: 'the one calibrated with the model, or propagation',
@@ -409,6 +427,7 @@ export const commands = {
         default: 'config/tuned.yaml',
         help: 'settings to write (.yaml); a map (.svg) gets the same name',
       }),
+      overwrite,
       budget: seconds({
         min: 1,
         default: 60,
@@ -452,6 +471,7 @@ export const commands = {
         otherwise: 'not written',
         help: 'also write labels to train on: singletons become -1, numbers are renumbered, names kept',
       }),
+      overwrite,
     },
   },
   sweep: {
@@ -481,6 +501,7 @@ export const commands = {
     options: {
       checkpoint: path({ unit: 'file', required: true, positional: true, help: 'checkpoint to read (.ckpt)' }),
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
+      overwrite,
     },
   },
   doctor: {

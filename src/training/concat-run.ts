@@ -15,9 +15,10 @@ export function concatSettings(options: Partial<TrainOptions>, listed: number, s
   const sampleHops = options.sampleHops ?? Math.min(defaults.sampleHops, listed);
   const longest = Math.max(k1, k2, sampleHops);
   if (longest > listed) {
+    const where = typeof options.knn === 'string' ? `${options.knn}: ` : '';
     throw new NaanError(
       'BAD_USAGE',
-      `the kNN graph has ${listed} neighbours a node, expected at least ${longest} for k-hops ${k1} ${k2} and sample-hops ${sampleHops}`,
+      `${where}the kNN graph has ${listed} neighbours a node, expected at least ${longest} for k-hops ${k1} ${k2} and sample-hops ${sampleHops}`,
     );
   }
   if (options.kHops === undefined && k1 < defaults.kHops[0]) {
@@ -60,7 +61,7 @@ export async function runConcat(
   if (normalisedRows > 0) {
     onNotice?.(`${location.name}: ${normalisedRows} rows were not unit vectors and were normalised`);
   }
-  checkPairs(training, hops.sampleHops, 'the rows to train on', 'more --sample-hops or other labels');
+  checkPairs(training, hops.sampleHops, `the rows of ${location.name}`, 'more --sample-hops or other labels');
 
   const onEpoch = (epoch: TrainedEpoch) => {
     const { learningRate, loss, accuracy, heldOut: judgement } = epoch;

@@ -54,7 +54,12 @@ export async function runPairwise(
   options: TrainingHooks & { readonly provenance: PairwiseConfig['provenance'] },
 ): Promise<Trained> {
   const { checkpoint, signal, observer, onProgress, onNotice, onReport, provenance } = options;
-  checkPairs({ graph, labels }, settings.sampleHops, 'the rows to train on', 'more --sample-hops or other labels');
+  checkPairs(
+    { graph, labels },
+    settings.sampleHops,
+    `the rows of ${location.name}`,
+    'more --sample-hops or other labels',
+  );
   const { rows, normalisedRows } = loadTrainingFeatures(location);
   if (normalisedRows > 0) {
     onNotice?.(`${location.name}: ${normalisedRows} rows were not unit vectors and were normalised`);

@@ -155,6 +155,7 @@ export async function trainPairwise(
   features.summariseLists(0, nodeCount);
   const pairs = trainingPairs(edges, labels, folds, seed);
   const sample = sampleEdges(pairs, settings.maxEdges, seed);
+  checkFolds(pairs, sample, folds);
   const progress = new Progress(targets.length, options.state);
   // Later rounds read what round 0 writes down of the graph.
   if (progress.round > 0) eachTile(features, targets.length, 0, progress.previous, () => {});
@@ -178,6 +179,26 @@ export async function trainPairwise(
   };
   const { previous: scores, epochs, rounds: judged } = progress;
   return { model: { config, tensors: progress.modelTensors() }, scores, epochs, rounds: judged };
+}
+
+/** Throws BAD_INPUT unless every network has pairs of one identity and of two to learn from. */
+function checkFolds({ foldOfKey, foldOfTarget, same }: TrainingPairs, sample: Uint32Array, folds: number): void {
+  const pairCount = new Float64Array(folds);
+  const positives = new Float64Array(folds);
+  for (const e of sample) {
+    for (let fold = 0; fold < folds; fold++) {
+      if (foldOfKey[e] === fold || foldOfTarget[e] === fold) continue;
+      pairCount[fold]++;
+      positives[fold] += same[e];
+    }
+  }
+  const short = positives.findIndex((count, fold) => count === 0 || count === pairCount[fold]);
+  if (short < 0) return;
+  throw new NaanError(
+    'BAD_INPUT',
+    `labels: with one of ${folds} folds of identities held out, ${pairCount[short]} pairs of neighbours are left, ${positives[short]} of them of one identity: ` +
+      'expected pairs of both kinds, from more identities or more rows of each',
+  );
 }
 
 /** The moving parts, and how they become a state that can be written down. */
@@ -303,13 +324,6 @@ async function trainNetwork(network: number, round: Round): Promise<void> {
   const rows = Uint32Array.from(sample.keys()).filter(
     (row) => foldOfKey[sample[row]] !== network && foldOfTarget[sample[row]] !== network,
   );
-  const positives = rows.reduce((count, row) => count + same[sample[row]], 0);
-  if (positives === 0 || positives === rows.length) {
-    throw new NaanError(
-      'BAD_INPUT',
-      `of the ${rows.length} pairs that are left for a network when a fold of identities is held out, ${positives} are of one identity: expected pairs of both kinds, from more identities`,
-    );
-  }
   const step = await MlpStep.create(units, Math.min(settings.batch, rows.length));
   const stream = progress.round * 256 + network;
   if (progress.epoch === 0) {

@@ -46,6 +46,7 @@ export function plotCourse({ unit, until, trainingLoss, heldOut }: Course, title
   const lower = margin.top + panelHeight + margin.between;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
+    '<!-- drawn by naan -->',
     `<title>${title.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     panel('cross-entropy, nats', loss, margin.top, until),

@@ -60,14 +60,3 @@ export function restrictGraph(graph: KnnGraph, nodes: Int32Array): KnnGraph {
   }
   return restricted;
 }
-
-/** The same lists with `width` columns: cut, or with −1 behind. */
-export function withWidth(graph: KnnGraph, width: number): KnnGraph {
-  if (graph.width === width) return graph;
-  const out = allocateKnnGraph(graph.nodeCount, width);
-  const kept = Math.min(width, graph.width);
-  for (let node = 0; node < graph.nodeCount; node++) {
-    out.ids.set(graph.ids.subarray(node * graph.width, node * graph.width + kept), node * width);
-  }
-  return out;
-}

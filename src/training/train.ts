@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Partition } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
 import { type FeatureSource, locateSource } from '../engine/feature-source.js';
+import { checkGraph, type GraphCheck } from '../engine/graph-check.js';
 import { NaanError } from '../errors.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
@@ -10,11 +11,12 @@ import { digestFile } from '../io/digest.js';
 import { readKnn } from '../io/knn.js';
 import { type Labels, nameOf } from '../io/label-codes.js';
 import { readLabels, readLabelsBeside } from '../io/labels.js';
-import { type MatrixLocation, shapeOf } from '../io/matrix.js';
+import { shapeOf } from '../io/matrix.js';
 import { quoted } from '../io/messages.js';
-import { checkWritableDirectory, prepareOutput, writeJson, writeText } from '../io/output-file.js';
+import { writeJson, writeText } from '../io/output-file.js';
+import { checkOutputs, isOurDrawing, isOurJson } from '../io/outputs.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
-import { writeModel } from '../model/model-file.js';
+import { isModelFile, writeModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
 import { version } from '../version.js';
 import { checkpointPath, removeCheckpoint } from './checkpoint.js';
@@ -34,8 +36,12 @@ export interface TrainOptions {
   readonly labels?: string | Int32Array | undefined;
   /** kNN file, or a graph such as `buildKnn` returns. */
   readonly knn: string | KnnGraph;
+  /** `refuse`, the default: a graph that is no graph of the features, as a sample of its lists says, is BAD_INPUT. */
+  readonly graphCheck?: GraphCheck | undefined;
   /** Model file to write; beside it a history, a plot and, while training lasts, a checkpoint. Without it nothing is written. */
   readonly out?: string | undefined;
+  /** Replace a file under the name of one of these that naan cannot tell it wrote. */
+  readonly overwrite?: boolean | undefined;
   /** `pairwise` (default) or, as published, `concat`. */
   readonly head?: ModelConfig['head'] | undefined;
   /** `concat`: neighbours of hop one and hop two in training; default: 100 and 10, or as many as the lists hold. */
@@ -129,42 +135,43 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { out, onNotice } = options;
   const head = options.head ?? trainingDefaults.head;
   const seed = options.seed ?? trainingDefaults.seed;
-  if (out !== undefined) await checkWritableDirectory(dirname(out));
+  const files = out === undefined ? undefined : filesOf(out, options.history);
+  if (files) await checkFiles(files, options);
 
-  const { location, labels } = await findLabelled(options);
+  const { location, labels, labelsName } = await findLabelled(options);
   const identities = labels.codes.slice();
   const identityCount = relabel(identities);
-  if (identityCount < 2) {
-    const only = labels.codes.find((code) => code !== -1);
-    const found =
-      only === undefined ? 'every row is -1' : `all rows are of one identity (${quoted(nameOf(labels, only))})`;
-    throw new NaanError('BAD_INPUT', `labels: ${found}, expected two identities or more`);
-  }
+  const validation = options.validation ?? defaultsOf(head).validation;
+  checkIdentities(labels, identityCount, { head, validation, name: labelsName });
   const { rowCount, dim } = shapeOf(location);
   const graph = await findGraph(options, head, rowCount);
+  if (options.graphCheck !== 'skip') {
+    const name = typeof options.knn === 'string' ? options.knn : 'the kNN graph';
+    checkGraph(location, { name, graph }, onNotice);
+  }
   const listed = graph.width - 1;
-  const validation = options.validation ?? defaultsOf(head).validation;
-  const path = out === undefined ? undefined : checkpointPath(out);
   const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
   const inputs = await describeInputs(options);
   const hooksFor = (settings: object) => {
     const identity = { head, dim, validation, ...settings, ...inputs };
     const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
-    return { ...options, provenance, checkpoint: { path, identity, every, resume: options.resume === true } };
+    return {
+      ...options,
+      provenance,
+      checkpoint: { path: files?.checkpoint, identity, every, resume: options.resume === true },
+    };
   };
   let settings: object;
   let trained: Trained;
   if (head === 'concat') {
     const own = concatSettings(options, listed, seed);
     settings = own;
-    if (out !== undefined) await prepareOutput(out);
     trained = await runConcat(location, dim, graph, identities, own, { ...hooksFor(own), validation });
   } else {
     const meaningless = concatOnly.filter((name) => options[name] !== undefined);
     if (meaningless.length > 0) onNotice?.(`${meaningless.join(', ')}: of head concat, not used`);
     const own = pairwiseSettings(options, listed, seed);
     settings = own;
-    if (out !== undefined) await prepareOutput(out);
     trained = await runPairwise(location, graph, identities, own, hooksFor(own));
   }
 
@@ -175,9 +182,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     seconds: (performance.now() - began) / 1000,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
   };
-  if (out !== undefined && path !== undefined) {
-    const history = options.history ?? join(dirname(out), 'train.json');
-    await writeJson(history, {
+  if (files) {
+    await writeJson(files.history, {
       ...{ naan: version, node: process.version },
       options: { ...describeOptions(options), head, validation, ...settings },
       ...(options.optionSources && { optionSources: options.optionSources }),
@@ -187,20 +193,61 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       ...(judgement && { calibration: judgement.partitions }),
       ...trained.history,
     });
-    await writeText(`${history.replace(/\.json$/, '')}.svg`, plotCourse(trained.course, `training of ${out}`));
+    await writeText(files.plot, plotCourse(trained.course, `training of ${files.model}`));
     // The model comes last: when it is there, so is the rest, and the checkpoint has done its work.
-    await writeModel(out, model);
-    await removeCheckpoint(path);
+    await writeModel(files.model, model);
+    await removeCheckpoint(files.checkpoint);
   }
   return { model, summary };
+}
+
+interface TrainingFiles {
+  readonly model: string;
+  readonly checkpoint: string;
+  readonly history: string;
+  readonly plot: string;
+}
+
+function filesOf(model: string, history = join(dirname(model), 'train.json')): TrainingFiles {
+  const plot = `${history.replace(/\.json$/, '')}.svg`;
+  return { model, checkpoint: checkpointPath(model), history, plot };
+}
+
+/** Before anything is computed. A checkpoint has a name that nothing else has, and may be damaged: it may be replaced. */
+async function checkFiles({ model, checkpoint, history, plot }: TrainingFiles, options: TrainOptions): Promise<void> {
+  const { features, labels, knn, overwrite } = options;
+  const historyOption = options.history === undefined ? 'out' : 'history';
+  const files = [
+    { name: 'out', path: model, isOurs: isModelFile, otherwise: 'is no model of naan' },
+    { name: 'out', path: checkpoint, isOurs: () => true, otherwise: '' },
+    { name: historyOption, path: history, isOurs: isOurJson, otherwise: 'is no history of naan' },
+    { name: historyOption, path: plot, isOurs: isOurDrawing, otherwise: 'is no plot of naan' },
+  ];
+  await checkOutputs(files, { features, labels, knn }, overwrite);
 }
 
 function defaultsOf(head: ModelConfig['head']) {
   return head === 'concat' ? concatTrainingDefaults : pairwiseTrainingDefaults;
 }
 
+/** Throws BAD_INPUT for fewer identities than it takes to learn from some and to hold out others. */
+function checkIdentities(
+  labels: Labels,
+  count: number,
+  { head, validation, name }: { head: ModelConfig['head']; validation: number; name: string },
+): void {
+  const fewest = head === 'pairwise' ? 3 : validation > 0 ? 4 : 2;
+  if (count >= fewest) return;
+  const only = labels.codes.find((code) => code !== -1);
+  const one = only === undefined ? 'every row is -1' : `all rows are of one identity (${quoted(nameOf(labels, only))})`;
+  const found = count < 2 ? one : `${count} identities`;
+  const use = validation > 0 ? ', some to learn from and some to hold out' : '';
+  const advice = head === 'concat' && count >= 2 ? ': give more, or --validation 0 to hold none out' : '';
+  throw new NaanError('BAD_INPUT', `${name}: ${found}, expected ${fewest} identities or more${use}${advice}`);
+}
+
 /** The features, and the identity of each row. Throws BAD_INPUT without labels, BAD_SHAPE when they are not one a row. */
-async function findLabelled(options: TrainOptions): Promise<{ location: MatrixLocation; labels: Labels }> {
+async function findLabelled(options: TrainOptions) {
   const { features, labels: source, dim } = options;
   const location = await locateSource(features, dim);
   const labels = await findLabels(features, source);
@@ -208,14 +255,14 @@ async function findLabelled(options: TrainOptions): Promise<{ location: MatrixLo
     throw new NaanError('BAD_INPUT', `${location.name}: no labels are with the features: give --labels`);
   }
   const { rowCount } = shapeOf(location);
+  const labelsName = typeof source === 'string' ? source : `labels of ${location.name}`;
   if (labels.codes.length !== rowCount) {
-    const name = typeof source === 'string' ? source : 'labels';
     throw new NaanError(
       'BAD_SHAPE',
-      `${name}: ${labels.codes.length} labels, expected one for each of the ${rowCount} rows of ${location.name}`,
+      `${labelsName}: ${labels.codes.length} labels, expected one for each of the ${rowCount} rows of ${location.name}`,
     );
   }
-  return { location, labels };
+  return { location, labels, labelsName };
 }
 
 async function findLabels(features: FeatureSource, source: TrainOptions['labels']): Promise<Labels | undefined> {

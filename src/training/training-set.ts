@@ -2,12 +2,12 @@
 import { buildKnn } from '../engine/knn-exact.js';
 import { normaliseRows } from '../engine/normalise.js';
 import { NaanError } from '../errors.js';
-import type { KnnGraph } from '../graph/knn-graph.js';
+import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { type MatrixLocation, openRows } from '../io/matrix.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
 import type { HeldOut } from './held-out.js';
-import { holdOut, nodesOf, restrictGraph, withWidth } from './split.js';
+import { holdOut, nodesOf, restrictGraph } from './split.js';
 
 /** Unit vectors, padded with zeros to a multiple of 4 columns, with kNN lists and identities. */
 export interface TrainingPart {

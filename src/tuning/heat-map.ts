@@ -25,6 +25,7 @@ export function heatMap(trials: readonly MappedTrial[], best: Setting, nodeCount
 
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" font-family="sans-serif" font-size="12">`,
+    '<!-- drawn by naan -->',
     `<title>${escaped(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="16" y="24" font-weight="bold">${escaped(title)}</text>`,

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { locateSource } from '../engine/feature-source.js';
 import { hopsOf, type LabelOptions, label } from '../engine/label.js';
 import { type Limits, measureLimits } from '../engine/limits.js';
+import { checkWidth } from '../engine/scoring-run.js';
 import { asNaanError } from '../errors.js';
 import { readKnn } from '../io/knn.js';
 import { shapeOf } from '../io/matrix.js';
@@ -89,8 +90,18 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const reading = elapsed();
   const columns = Math.max(k1, k2, sampleHops) + 1;
   const graph = await readKnn(options.knn, { nodeCount: nodes, columns, onProgress });
+  checkWidth(graph, { model, k1, k2, sampleHops }, options.knn);
   const readSeconds = elapsed() - reading;
-  const labelOptions = { model, kHops, sampleHops: options.sampleHops, backend, provider, signal };
+  // Lists of a sample name rows that stand in for those outside of it.
+  const labelOptions = {
+    model,
+    kHops,
+    sampleHops: options.sampleHops,
+    backend,
+    provider,
+    signal,
+    graphCheck: 'skip',
+  } as const;
 
   const samples = new Map<number, Sample>();
   const timeRun = async (setting: Setting, size: number): Promise<Run> => {

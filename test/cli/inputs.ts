@@ -33,11 +33,14 @@ export async function fixtureInputs(folder: string, fixture = 'one_head'): Promi
   return inputs;
 }
 
-/** Random features and a random graph: big enough that a signal or a scrape meets a run at work. */
+/**
+ * Random features, all nearly of one direction so that any row may be near any other, and a random graph: big enough that a
+ * signal or a scrape meets a run at work.
+ */
 export async function randomInputs(folder: string, model: string, nodeCount: number, dim: number): Promise<Inputs> {
   const k = 20;
   const random = lcg(1);
-  const features = Float32Array.from({ length: nodeCount * dim }, () => random() - 0.5);
+  const features = Float32Array.from({ length: nodeCount * dim }, () => 1 + 0.01 * random());
   const ids = Int32Array.from({ length: nodeCount * (k + 1) }, () => Math.floor(random() * nodeCount));
   const inputs = { features: join(folder, 'random_feats.npy'), knn: join(folder, 'random_knn.npy'), model, truth: '' };
   await writeNpy(inputs.features, 'f4', [nodeCount, dim], features);

@@ -26,6 +26,7 @@ function longRun(out: string) {
 for (const [signal, exitCode] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
+  ['SIGHUP', 129],
 ] as const) {
   test(`${signal} stops a labelling run with ${exitCode} and leaves no file`, async () => {
     const out = join(folder, signal);

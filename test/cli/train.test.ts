@@ -172,12 +172,16 @@ test('sets that nothing can be learnt from', async () => {
     'one.txt',
     truth.map(() => 7),
   );
-  await refuses('one', ['--labels', one], /all rows are of one identity \('7'\), expected two/);
+  await refuses(
+    'one',
+    ['--labels', one],
+    /one\.txt: all rows are of one identity \('7'\), expected 3 identities or more/,
+  );
   const none = await labelsFile(
     'none.txt',
     truth.map(() => -1),
   );
-  await refuses('none', ['--labels', none], /every row is -1, expected two/);
+  await refuses('none', ['--labels', none], /none\.txt: every row is -1, expected 3 identities or more/);
   const all = await labelsFile(
     'different.txt',
     truth.map((_, row) => row),
@@ -190,14 +194,18 @@ test('sets that nothing can be learnt from', async () => {
   await refuses(
     'few',
     ['--head', 'concat', '--labels', apart],
-    /2 identities are too few to hold some out, .*--validation 0/,
+    /apart\.txt: 2 identities, expected 4 identities or more, some .* to hold out: .*--validation 0/,
   );
   const shorter = await labelsFile('shorter.txt', truth.slice(0, 100));
   await refuses('shorter', ['--labels', shorter], /shorter\.txt: 100 labels, expected one for each of the \d+ rows/);
   const { data, shape } = await readFloat32Array(features, 'embs');
   await writeNpy(at('bare.npy'), 'f4', shape, data);
   await refuses('bare', ['--features', at('bare.npy')], /bare\.npy: no labels are with the features: give --labels/);
-  await refuses('hops', ['--head', 'concat', '--k-hops', '30', '4'], /has 20 neighbours a node, expected at least 30/);
+  await refuses(
+    'hops',
+    ['--head', 'concat', '--k-hops', '30', '4'],
+    /_knn\.npy: the kNN graph has 20 neighbours a node, expected at least 30/,
+  );
 });
 
 test('identities that never meet: no pair of two identities', async () => {

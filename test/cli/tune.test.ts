@@ -83,7 +83,7 @@ for (const [what, flags, message] of [
   [
     'a graph with too few neighbours',
     ['--sample-hops', '30'],
-    /^naan tune: the kNN graph has 20 neighbours a node, expected at least 30/,
+    /^naan tune: \S+random_knn\.npy: the kNN graph has 20 neighbours a node, expected at least 30/,
   ],
   ['an output that cannot be written', ['--out', '/dev/null'], /^naan tune: \/dev\/null: cannot be written: /],
 ] as const) {

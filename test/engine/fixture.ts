@@ -10,7 +10,7 @@ import { locateFeatures } from '../../src/io/features.js';
 import { readKnn } from '../../src/io/knn.js';
 import type { MatrixLocation } from '../../src/io/matrix.js';
 import { importCheckpoint } from '../../src/model/import-checkpoint.js';
-import type { ConcatModel } from '../../src/model/model.js';
+import { type ConcatModel, expectedTensors, type PairwiseConfig, type PairwiseModel } from '../../src/model/model.js';
 
 /** Real embeddings and the published code's results on them stand beside a checkout, not in it. */
 export const realData = '../shared/data/omniglot_longtail';
@@ -72,4 +72,20 @@ export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike
   let largest = actual.length === expected.length ? 0 : Infinity;
   for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(actual[i] - expected[i]));
   return largest;
+}
+
+/** Seeded weights: what they say does not matter here, only that every back-end and layout says the same. */
+export function randomPairwise(k: number, rounds: number): PairwiseModel {
+  const config: PairwiseConfig = { head: 'pairwise', k, rounds, hidden: [16, 8], sampleHops: k, provenance: {} };
+  let state = 11;
+  const uniform = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+  const tensors = expectedTensors(config).map(([name, shape]) => {
+    const length = shape.reduce((product, size) => product * size, 1);
+    const data = Float32Array.from({ length }, () => (name.endsWith('scale') ? 1 : 0.4 * uniform()));
+    return [name, { shape, data }] as const;
+  });
+  return { config, tensors: new Map(tensors) };
 }

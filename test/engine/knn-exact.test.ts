@@ -206,7 +206,7 @@ describe('buildKnn', () => {
   it('refuses a k that the rows do not have', async () => {
     const features = inMemory(randomUnitRows(5, 4, 1));
     for (const k of [0, 5, 2.5]) {
-      const expected = { code: 'BAD_USAGE', message: `k is ${k}, expected 1..4: test rows has 5 rows` };
+      const expected = { code: 'BAD_USAGE', message: `test rows: k is ${k}, expected 1..4 for its 5 rows` };
       await assert.rejects(buildKnn(features, { k }), expected);
     }
   });

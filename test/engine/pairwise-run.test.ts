@@ -3,31 +3,14 @@ import { describe, it } from 'node:test';
 import { label } from '../../src/engine/label.js';
 import { candidateEdges } from '../../src/graph/candidate-edges.js';
 import { openRows } from '../../src/io/matrix.js';
-import { expectedTensors, type PairwiseConfig, type PairwiseModel } from '../../src/model/model.js';
 import { scorePairwise } from '../../src/pairwise/pairwise-scorer.js';
-import { largestDifference, loadCase } from './fixture.js';
-
-/** Seeded weights: what they say does not matter here, only that every back-end and layout says the same. */
-function randomModel(k: number, rounds: number): PairwiseModel {
-  const config: PairwiseConfig = { head: 'pairwise', k, rounds, hidden: [16, 8], sampleHops: k, provenance: {} };
-  let state = 11;
-  const uniform = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  };
-  const tensors = expectedTensors(config).map(([name, shape]) => {
-    const length = shape.reduce((product, size) => product * size, 1);
-    const data = Float32Array.from({ length }, () => (name.endsWith('scale') ? 1 : 0.4 * uniform()));
-    return [name, { shape, data }] as const;
-  });
-  return { config, tensors: new Map(tensors) };
-}
+import { largestDifference, loadCase, randomPairwise } from './fixture.js';
 
 describe('a run of the pairwise head', () => {
   for (const rounds of [1, 2, 3]) {
     it(`agrees with the scorer on one thread, and with itself for any threads, shards and batch: ${rounds} rounds`, async () => {
       const { features, graph } = await loadCase('four_heads');
-      const model = randomModel(10, rounds);
+      const model = randomPairwise(10, rounds);
       const { nodeCount: n, width } = graph;
       const reader = openRows(features);
       const rows = new Float32Array(n * reader.dim);
@@ -59,7 +42,7 @@ describe('a run of the pairwise head', () => {
   it('asks for as many neighbours as the model looks at', async () => {
     const { graph } = await loadCase('wide');
     const features = { rows: new Float32Array(graph.nodeCount * 8).fill(0.5), dim: 8 };
-    await assert.rejects(label({ features, knn: graph, model: randomModel(18, 1) }), {
+    await assert.rejects(label({ features, knn: graph, model: randomPairwise(18, 1) }), {
       code: 'BAD_USAGE',
       message: /has 16 neighbours a node, expected at least 18 for a model that looks at 18/,
     });

@@ -12,14 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import {
-  checkWritableDirectory,
-  removeUnfinished,
-  writeJson,
-  writeOutput,
-  writeText,
-  writeTogether,
-} from '../../src/io/output-file.js';
+import { checkWritable, writeJson, writeOutput, writeText, writeTogether } from '../../src/io/output-file.js';
+import { removeUnfinished } from '../../src/io/temporaries.js';
 import { temporaryFolder } from './python.js';
 
 const module = new URL('../../src/io/output-file.js', import.meta.url).href;
@@ -53,12 +47,11 @@ test('what fails on the way leaves the file as it was and no temporary', async (
   assert.deepEqual(readdirSync(folder), ['out.txt']);
 });
 
-test('a folder that is missing, a file in its place, a folder as target and a device are refused by name', async (t) => {
+test('a file in place of a folder, a folder as target and a device are refused by name', async (t) => {
   const folder = temporaryFolder(t);
   writeFileSync(join(folder, 'file'), '');
   mkdirSync(join(folder, 'folder'));
   const refused: [path: string, reason: RegExp][] = [
-    [join(folder, 'missing', 'out.txt'), /missing\/out\.txt: cannot be written: no such file or directory/],
     [join(folder, 'file', 'out.txt'), /file\/out\.txt: cannot be written: not a directory/],
     [join(folder, 'folder'), /folder: cannot be written: it is a folder/],
     ['/dev/null', /\/dev\/null: cannot be written: it is a device or pipe/],
@@ -77,13 +70,42 @@ test('a linked output is written where the link points', async (t) => {
   assert.equal(readFileSync(join(folder, 'real'), 'utf8'), 'text');
 });
 
-test('a folder is proved writable before a long run, and not made yet', async (t) => {
+test('a missing folder is made when the file is written', async (t) => {
+  const path = join(temporaryFolder(t), 'a', 'b', 'out.txt');
+  await writeText(path, 'text');
+  assert.equal(readFileSync(path, 'utf8'), 'text');
+});
+
+test('a file is proved writable before a long run, and nothing is made yet', async (t) => {
   const folder = temporaryFolder(t);
-  await checkWritableDirectory(join(folder, 'a', 'b'));
+  await checkWritable(join(folder, 'a', 'b', 'out.txt'));
+  await checkWritable(join(folder, 'x'.repeat(255)));
   assert.deepEqual(readdirSync(folder), []);
+});
+
+test('whatever cannot be written is refused before a long run', async (t) => {
+  const folder = temporaryFolder(t);
   writeFileSync(join(folder, 'file'), '');
-  const expected = { code: 'NOT_WRITABLE', message: /file\/b: cannot be written: not a directory/ };
-  await assert.rejects(checkWritableDirectory(join(folder, 'file', 'b')), expected);
+  symlinkSync('loop', join(folder, 'loop'));
+  const long = 'x'.repeat(256);
+  const refused: [path: string, reason: RegExp][] = [
+    [join(folder, 'file', 'b'), /not a directory/],
+    [folder, /it is a folder/],
+    [`${join(folder, 'new')}/`, /names a folder/],
+    [join(folder, '..'), /a folder/],
+    ['', /names a folder/],
+    ['/dev/null', /it is a device or pipe/],
+    [join(folder, long), /name too long/],
+    [join(folder, 'new', 'newer', long), /name too long/],
+    [join(folder, 'new', long, 'out.txt'), /name too long/],
+    [join(folder, 'a\0b'), /zero byte/],
+    [join(folder, 'loop'), /symbolic links/],
+    ['/proc/nowhere/out', /cannot be written/],
+  ];
+  for (const [path, message] of refused) {
+    await assert.rejects(checkWritable(path), { name: 'NaanError', code: 'NOT_WRITABLE', message }, path);
+  }
+  assert.deepEqual(readdirSync(folder).sort(), ['file', 'loop']);
 });
 
 const root = process.getuid?.() === 0 && 'root may write everywhere';
@@ -92,7 +114,7 @@ test('a read-only folder is refused', { skip: root }, async (t) => {
   chmodSync(folder, 0o555);
   t.after(() => chmodSync(folder, 0o755));
   const expected = { code: 'NOT_WRITABLE', message: /permission denied/ };
-  await assert.rejects(checkWritableDirectory(folder), expected);
+  await assert.rejects(checkWritable(join(folder, 'out.txt')), expected);
   await assert.rejects(writeText(join(folder, 'out.txt'), 'x'), expected);
 });
 
@@ -143,14 +165,15 @@ test('none of them appears when one fails, and the message names where it would 
   const failing = [
     writeTogether(folder, async (staging) => {
       await writeText(join(staging, 'a.txt'), 'a');
-      await writeText(join(staging, 'missing', 'b.txt'), 'b');
+      writeFileSync(join(staging, 'file'), '');
+      await writeText(join(staging, 'file', 'b.txt'), 'b');
     }),
     writeTogether(folder, async (staging) => {
       await writeText(join(staging, 'a.txt'), 'a');
       await writeText(join(staging, 'taken'), 'b');
     }),
   ];
-  await assert.rejects(failing[0], (error: Error) => error.message.startsWith(`${join(folder, 'missing', 'b.txt')}: `));
+  await assert.rejects(failing[0], (error: Error) => error.message.startsWith(`${join(folder, 'file', 'b.txt')}: `));
   await assert.rejects(failing[1], { code: 'NOT_WRITABLE', message: /taken: cannot be written: it is a folder/ });
   assert.deepEqual(readdirSync(folder), ['taken']);
 });

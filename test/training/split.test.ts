@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { allocateKnnGraph, type KnnGraph } from '../../src/graph/knn-graph.js';
+import { allocateKnnGraph, type KnnGraph, withWidth } from '../../src/graph/knn-graph.js';
 import { RandomStream } from '../../src/graph/random.js';
-import { holdOut, nodesOf, restrictGraph, withWidth } from '../../src/training/split.js';
+import { holdOut, nodesOf, restrictGraph } from '../../src/training/split.js';
 
 test('identities are held out whole, as many as asked for, with the same share of unlabelled rows', () => {
   const labels = Int32Array.from({ length: 20_000 }, (_, i) => (i % 4 === 0 ? -1 : i % 500));
