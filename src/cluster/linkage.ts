@@ -2,19 +2,37 @@
  * Agglomerative clustering of a sparse graph of scored edges. Two clusters A, B with c edges between them, of summed score
  * w, are alike by
  *
- *     w / √(c · |A| · |B|)
+ *     w / √(c · (c + R_A · R_B))
  *
- * the geometric mean of w / |A||B|, average linkage with absent pairs counted as 0 (UPGMA, Sneath & Sokal 1973), and of
- * w / c, the mean over edges that are there. The most alike pair is joined again and again, while it reaches a threshold.
+ * the mean score of the edges that are there, w / c, times the root of the share that they are of all pairs that count: an
+ * edge counts once, and each pair of nodes i in A, j in B counts r_i r_j besides. The *room* r_i is the share of node i's
+ * candidate edges that lead to other identities, by their scores s: (Σ (1 − s) + 1) / (d + 2) of d edges, Laplace's rule of
+ * succession, as scores that are all 1 do not make it certain that the next one would be; R is the sum over a cluster. Average linkage (UPGMA, Sneath & Sokal 1973) holds every
+ * absent pair against A and B alike. But a candidate edge is a place in a list of few neighbours: where an identity has more
+ * images than lists have places, most of its pairs are absent whatever they are. Lists that are full of their own identity
+ * have no room, and the pairs that they lack count nearly nothing; a list that goes on to other people had room for j, and
+ * does not hold it. So large identities become whole and small ones stay apart, with nothing to be set.
+ *
  * A mean over pairs is not moved by one wrong edge, as components are, and it knows nothing of the rest of the graph, so
  * there is no resolution limit either.
  *
- * Joining never makes a cluster more alike to a third than its parts were (by Hölder's inequality), so that joining any
- * two clusters that are each other's most alike gives what joining the most alike pair of all would give, and one run
- * serves all thresholds above its own (Bruynooghe 1977, Murtagh 1983: nearest-neighbour chains). No heap is needed and
- * edges are added up when a cluster is looked at, not when its neighbours join. Ties go to the pair of the smaller
- * smallest node, then of the smaller other one; means are compared in float32, so that two which are equal but for the
- * rounding of a root are equal, in whatever order joins were made.
+ * **Joining never makes a cluster more alike to a third than one of its parts was.** Take A and B apart from C. The sums w, c
+ * and R_A R_C over pairs of A and C, and of B and C, add up when A and B are joined, as each is a sum over pairs of nodes of
+ * numbers that no join changes. With g = √(c · (c + R R)) for each of the two pairs of clusters, the root of the product of
+ * two sums is at least the sum of the roots of the products (Cauchy–Schwarz), so g of A ∪ B and C is at least g_A + g_B, and
+ *
+ *     (w_A + w_B) / g  ≤  (w_A + w_B) / (g_A + g_B)  ≤  max(w_A / g_A, w_B / g_B)
+ *
+ * A normaliser of sizes alone that says how many edges lists can hold, such as min(|A||B|, q · min(|A|, |B|)), has no such
+ * bound: the sum of it over two parts can be more than it is of the whole.
+ *
+ * Therefore joining any two clusters that are each other's most alike gives what joining the most alike pair of all would
+ * give: no later join elsewhere makes a third one more alike to either, so the two would stay each other's most alike until
+ * their turn comes. One run serves all thresholds above its own (Bruynooghe 1977, Murtagh 1983: nearest-neighbour chains). No
+ * heap is needed and edges are added up when a cluster is looked at, not when its neighbours join. Ties go to the pair of the
+ * smaller smallest node, then of the smaller other one. Scores and rooms are whole multiples of 2^-20, so that sums are exact
+ * in any order, and clusters are compared by the float32 next to what float64 makes of the sums, so that two which are equal
+ * but for the rounding of a root are equal, in whatever order joins were made.
  *
  * For the same reason clusters of a block of nodes can be joined before, or while, others are, as long as neither of the two
  * is more alike to a node outside; a cluster that nothing reaches is done with. What is left then is little.
@@ -28,13 +46,30 @@ import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { type Links, linksOf } from './links.js';
 import { alone, type Plan, runPlan, together } from './plan.js';
 import { relabel } from './relabel.js';
-import { lowestScore, type NodeRange, type ScoredEdges, sharedInts, touchedNodes, withScores } from './scored-edges.js';
+import {
+  lowestScore,
+  type NodeRange,
+  rangesOfEdges,
+  type ScoredEdges,
+  sharedInts,
+  touchedNodes,
+  withScores,
+} from './scored-edges.js';
 import { SharedDisjointSet } from './shared-disjoint-set.js';
 import { componentsAt } from './unite.js';
+
+/**
+ * How much a pair of nodes without an edge counts: by the room in the lists of both, or 1, as in average linkage. `all` is
+ * what models were calibrated with before there were rooms: w / √(c · |A| · |B|).
+ */
+export const absentPairs = ['room', 'all'] as const;
+export type AbsentPairs = (typeof absentPairs)[number];
 
 export interface LinkageOptions {
   /** Clusters less alike are not joined, > 0. */
   readonly threshold: number;
+  /** Default `room`. */
+  readonly absentPairs?: AbsentPairs | undefined;
   /** Input number of each node where nodes were renumbered: decides ties, so that they do not depend on it. */
   readonly order?: Int32Array | undefined;
 }
@@ -46,7 +81,7 @@ export interface LinkageMerges {
   readonly alike: Float64Array;
 }
 
-/** Scores are whole multiples of this, so that sums over up to 2^33 edges are exact in any order. */
+/** Scores and rooms are whole multiples of this, so that sums over up to 2^33 of them are exact in any order. */
 const scoreUnit = 2 ** -20;
 /** A few blocks a thread, of so many nodes that most have their neighbours with them, and not more than memory likes. */
 function nodesOfBlock(nodeCount: number, threads: number): number {
@@ -86,7 +121,7 @@ export function* linkagePlan(
 ): Plan<Int32Array> {
   const { nodeCount } = edges;
   const links = yield* linksWithin(edges, options, threads, components);
-  const state = singles(nodeCount);
+  const state = yield* singles(edges, options, threads);
   const blocks = [];
   for (let from = 0; from < nodeCount; from += blockNodes) {
     blocks.push({ links, state, ...options, from, to: Math.min(nodeCount, from + blockNodes) });
@@ -98,10 +133,12 @@ export function* linkagePlan(
 /** All joins down to the threshold, for cutting at any higher one. Throws as `linkage` does. */
 export function linkageMerges(edges: CandidateEdges, scores: Float32Array, options: LinkageOptions): LinkageMerges {
   const { nodeCount } = edges;
-  const links = runPlan(linksWithin(withScores(edges, scores), options, 1));
+  const scored = withScores(edges, scores);
+  const links = runPlan(linksWithin(scored, options, 1));
+  const state = runPlan(singles(scored, options, 1));
   const found = { firsts: [] as number[], seconds: [] as number[], alike: [] as number[] };
   const lists = listsOf(links, 0, nodeCount);
-  new Agglomeration(lists, singles(nodeCount), { ...options, from: 0, to: nodeCount }).run((first, second, alike) => {
+  new Agglomeration(lists, state, { ...options, from: 0, to: nodeCount }).run((first, second, alike) => {
     found.firsts.push(first);
     found.seconds.push(second);
     found.alike.push(alike);
@@ -137,17 +174,70 @@ function* linksWithin(
 interface Clusters {
   /** Above a node in its cluster; a root is its own [n]. */
   readonly parents: Int32Array;
-  /** At roots: nodes of the cluster [n]. */
-  readonly sizes: Int32Array;
+  /** Room of each node; 1 when all absent pairs count [n]. */
+  readonly rooms: Float32Array;
+  /** At roots: the rooms of the cluster's nodes, added up [n]. */
+  readonly roomSums: Float64Array;
   /** At roots: 1 once no other cluster reaches the threshold, and none ever will [n]. */
   readonly settled: Uint8Array;
 }
 
-function singles(nodeCount: number): Clusters {
+/** Every node a cluster of its own. */
+function* singles(edges: ScoredEdges, { absentPairs }: LinkageOptions, threads: number): Plan<Clusters> {
+  const { nodeCount } = edges;
   const parents = sharedInts(nodeCount);
   for (let node = 0; node < nodeCount; node++) parents[node] = node;
-  const settled = new Uint8Array(new SharedArrayBuffer(nodeCount));
-  return { parents, sizes: sharedInts(nodeCount).fill(1), settled };
+  const rooms = new Float32Array(new SharedArrayBuffer(4 * nodeCount)).fill(1);
+  if (absentPairs !== 'all') {
+    yield* together(
+      findRooms,
+      rangesOfEdges(edges, threads).map((range) => ({ edges, rooms, ...range })),
+    );
+  }
+  const roomSums = new Float64Array(new SharedArrayBuffer(8 * nodeCount));
+  roomSums.set(rooms);
+  return { parents, rooms, roomSums, settled: new Uint8Array(new SharedArrayBuffer(nodeCount)) };
+}
+
+interface RoomsInput extends NodeRange {
+  readonly edges: ScoredEdges;
+  /** [nodeCount] */
+  readonly rooms: Float32Array;
+}
+
+/** Rooms of the nodes [from, to), by all edges of a node, at either end. */
+export function findRooms({ edges, rooms, from, to }: RoomsInput): void {
+  const { nodeCount, offsets, targets, scores } = edges;
+  const sums = new Float64Array(to - from);
+  const counts = new Int32Array(to - from);
+  const one = 1 / scoreUnit;
+  for (let node = 0; node < nodeCount; node++) {
+    const own = node >= from && node < to;
+    let sum = 0;
+    let count = 0;
+    for (let e = offsets[node]; e < offsets[node + 1]; e++) {
+      const target = targets[e];
+      const ownTarget = target >= from && target < to;
+      if (!(own || ownTarget)) continue;
+      const score = (scores[e] * one + 0.5) | 0;
+      if (own) {
+        sum += score;
+        count++;
+      }
+      if (ownTarget) {
+        sums[target - from] += score;
+        counts[target - from]++;
+      }
+    }
+    if (own) {
+      sums[node - from] += sum;
+      counts[node - from] += count;
+    }
+  }
+  for (let i = 0; i < counts.length; i++) {
+    const others = Math.max(0, counts[i] * one - sums[i]);
+    rooms[from + i] = Math.round((others + one) / (counts[i] + 2)) * scoreUnit;
+  }
 }
 
 /**
@@ -254,6 +344,8 @@ export function joinBetween({ edges, state, rests, ...options }: BetweenInput): 
  */
 class Agglomeration {
   private readonly threshold: number;
+  /** What an edge counts beside what its pair of nodes does. */
+  private readonly edgeShare: number;
   private readonly order: Int32Array | undefined;
   private readonly from: number;
   private readonly to: number;
@@ -266,7 +358,7 @@ class Agglomeration {
   private readonly countTo: Int32Array;
   private readonly weightTo: Float64Array;
   private readonly met: Int32Array;
-  /** What is most alike to each node as long as neither is joined: nobody else grows more alike. −1 when not known. */
+  /** What is most alike to each node as long as neither is joined: nobody else grows more alike. −1 when not known, or joined. */
   private readonly nearestSingles: Int32Array;
   /** How alike the last cluster looked at and its nearest are. */
   private nearestAlike = 0;
@@ -274,10 +366,11 @@ class Agglomeration {
   constructor(
     private readonly lists: EdgeLists,
     private readonly state: Clusters,
-    { threshold, order, from, to }: LinkageOptions & NodeRange,
+    { threshold, absentPairs, order, from, to }: LinkageOptions & NodeRange,
   ) {
     const nodeCount = state.parents.length;
     this.threshold = threshold;
+    this.edgeShare = absentPairs === 'all' ? 0 : 1;
     this.order = order;
     this.from = from;
     this.to = to;
@@ -293,13 +386,17 @@ class Agglomeration {
 
   /** Looks at each node while none is joined, when edges need not be added up. */
   lookAtSingles(): void {
-    const { from, nearestSingles } = this;
+    const { from, nearestSingles, edgeShare } = this;
     const { starts, ends, targets, weights } = this.lists;
+    const { rooms } = this.state;
     for (let i = 0; i < nearestSingles.length; i++) {
       let best = -1;
       let bestAlike = this.threshold;
+      const room = rooms[from + i];
       for (let e = starts[i]; e < ends[i]; e++) {
-        const alike = Math.fround(weights[e]);
+        // A root would only make it less.
+        if (weights[e] < bestAlike * almostOne) continue;
+        const alike = Math.fround(weights[e] / Math.sqrt(edgeShare + room * rooms[targets[e]]));
         if (alike < bestAlike) continue;
         if (alike === bestAlike && best >= 0 && !this.comesFirst(from + i, targets[e], best)) continue;
         best = targets[e];
@@ -384,9 +481,10 @@ class Agglomeration {
   private nearest(cluster: number): number {
     const { from, to, next, countTo, weightTo, met } = this;
     const { starts, ends, targets, counts, weights } = this.lists;
-    const { parents, sizes } = this.state;
-    const known = sizes[cluster] === 1 ? this.nearestSingles[cluster - from] : -1;
-    if (known >= 0 && (known < from || known >= to || (parents[known] === known && sizes[known] === 1))) return known;
+    const { edgeShare, nearestSingles } = this;
+    const { parents, rooms, roomSums } = this.state;
+    const known = nearestSingles[cluster - from];
+    if (known >= 0 && (known < from || known >= to || nearestSingles[known - from] >= 0)) return known;
     let metCount = 0;
     let entries = 0;
     for (let node = cluster - from; node >= 0; node = next[node]) {
@@ -403,14 +501,16 @@ class Agglomeration {
     }
     if (entries - metCount > entries * compactedFrom) this.compact(cluster, metCount);
 
-    const size = sizes[cluster];
+    const room = roomSums[cluster];
     let best = -1;
     let bestAlike = this.threshold;
     let least = bestAlike * bestAlike * almostOne;
     for (let m = 0; m < metCount; m++) {
       const root = met[m];
       const weight = weightTo[root];
-      const product = countTo[root] * (size * (root >= from && root < to ? sizes[root] : 1));
+      const count = countTo[root];
+      const roomOfRoot = root >= from && root < to ? roomSums[root] : rooms[root];
+      const product = count * (edgeShare * count + room * roomOfRoot);
       countTo[root] = 0;
       weightTo[root] = 0;
       // Most are far less alike, which takes no root to see.
@@ -446,10 +546,12 @@ class Agglomeration {
   }
 
   private join(root: number, other: number): void {
-    const { from, next, tails } = this;
-    const { parents, sizes } = this.state;
+    const { from, next, tails, nearestSingles } = this;
+    const { parents, roomSums } = this.state;
     parents[other] = root;
-    sizes[root] += sizes[other];
+    roomSums[root] += roomSums[other];
+    nearestSingles[root - from] = -1;
+    nearestSingles[other - from] = -1;
     next[tails[root - from]] = other - from;
     tails[root - from] = tails[other - from];
   }

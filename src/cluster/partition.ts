@@ -1,6 +1,6 @@
 /** The ways in which scored edges become clusters. */
 import type { CandidateEdges } from '../graph/candidate-edges.js';
-import { linkageBytes, linkagePlan } from './linkage.js';
+import { type AbsentPairs, linkageBytes, linkagePlan } from './linkage.js';
 import { alone, type Plan, runPlan } from './plan.js';
 import { type PropagationOptions, propagationPlan } from './propagation.js';
 import { relabel } from './relabel.js';
@@ -14,6 +14,8 @@ export type Partition = (typeof partitions)[number];
 
 /** All that any of them wants to know; `threshold` means something to each. */
 export interface PartitionOptions extends PropagationOptions {
+  /** `linkage`: how much a pair without an edge counts; default `room`. */
+  readonly absentPairs?: AbsentPairs | undefined;
   /** Input number of each node where nodes were renumbered: decides ties. */
   readonly order?: Int32Array | undefined;
 }

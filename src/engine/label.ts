@@ -131,6 +131,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const calibrated = model.config.thresholds?.[partition] ?? model.config.threshold;
   const ladder: PartitionOptions = {
     threshold: options.threshold ?? calibrated ?? uncalibratedThreshold,
+    ...(partition === 'linkage' && { absentPairs: model.config.absentPairs ?? 'room' }),
     step: options.step ?? partitionDefaults.step,
     maxSize: options.maxSize ?? partitionDefaults.maxSize,
     maxIterations: options.maxIterations ?? partitionDefaults.maxIterations,

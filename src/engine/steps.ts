@@ -1,6 +1,6 @@
 /** The functions that plans call, by name, for threads that are sent one. */
 import { spanningEdges } from '../cluster/edges-by-threshold.js';
-import { joinBetween, joinWithin } from '../cluster/linkage.js';
+import { findRooms, joinBetween, joinWithin } from '../cluster/linkage.js';
 import { countLinks, fillLinks } from '../cluster/links.js';
 import { inInputOrder } from '../cluster/partition.js';
 import type { Step } from '../cluster/plan.js';
@@ -15,7 +15,7 @@ const functions = [
   ...[unite, flatten, countLinks, fillLinks],
   ...[lowestOf, oversize, spanningEdges, climb],
   ...[weigh, whisper, whisperRest, whisperAgain, labelTouched],
-  ...[joinWithin, joinBetween, inInputOrder, placesOfPairs, writePairs],
+  ...[findRooms, joinWithin, joinBetween, inInputOrder, placesOfPairs, writePairs],
   ...[localityOrder, positionsOf, moveLists],
 ];
 const byName = new Map<string, Step['work']>(functions.map((work) => [work.name, work]));

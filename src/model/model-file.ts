@@ -1,4 +1,5 @@
 /** A model as one `.safetensors` file: its tensors, and its configuration as metadata. */
+import { type AbsentPairs, absentPairs } from '../cluster/linkage.js';
 import { type Partition, partitions } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { quoted } from '../io/messages.js';
@@ -31,6 +32,7 @@ export async function writeModel(path: string, model: NaanModel): Promise<void> 
   if (config.partition !== undefined) metadata.set('partition', config.partition);
   if (config.threshold !== undefined) metadata.set('threshold', String(config.threshold));
   if (config.thresholds !== undefined) metadata.set('thresholds', JSON.stringify(config.thresholds));
+  if (config.absentPairs !== undefined) metadata.set('absent_pairs', config.absentPairs);
   await writeSafetensors(path, { metadata, tensors });
 }
 
@@ -108,6 +110,7 @@ function parseConfig(metadata: ReadonlyMap<string, string>, path: string): Model
     ...(metadata.has('partition') ? { partition: parsePartition(text('partition'), path) } : {}),
     ...(metadata.has('threshold') ? { threshold: number('threshold', probability, 'a probability') } : {}),
     ...(metadata.has('thresholds') ? { thresholds: parseThresholds(text('thresholds'), path) } : {}),
+    ...parseAbsentPairs(metadata, path),
     provenance: parseProvenance(text('provenance'), path),
   };
   const head = text('head');
@@ -139,6 +142,19 @@ function parsePartition(text: string, path: string): Partition {
   if (found) return found;
   const expected = `expected ${partitions.join(', ')}`;
   throw new NaanError('BAD_MODEL', `${path}: metadata 'partition' is ${quoted(text)}, ${expected}`);
+}
+
+/** A threshold of `linkage` from before there was a choice was calibrated with all absent pairs. */
+function parseAbsentPairs(metadata: ReadonlyMap<string, string>, path: string): { absentPairs?: AbsentPairs } {
+  const text = metadata.get('absent_pairs');
+  if (text === undefined) {
+    const calibrated = metadata.get('partition') === 'linkage' || metadata.get('thresholds')?.includes('"linkage"');
+    return calibrated ? { absentPairs: 'all' } : {};
+  }
+  const found = absentPairs.find((name) => name === text);
+  if (found) return { absentPairs: found };
+  const expected = `expected ${absentPairs.join(' or ')}`;
+  throw new NaanError('BAD_MODEL', `${path}: metadata 'absent_pairs' is ${quoted(text)}, ${expected}`);
 }
 
 /** Thresholds of partitions that this version does not have are left out. */

@@ -9,6 +9,7 @@
  * head `pairwise` has no attention; of each round r, F features wide, with its layers l of u units (the last has one):
  *   rounds.r.mean [F]   rounds.r.scale [F]   rounds.r.l.weight [u × inputs]   rounds.r.l.bias [u]
  */
+import type { AbsentPairs } from '../cluster/linkage.js';
 import type { Partition } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { oneLine } from '../io/messages.js';
@@ -26,6 +27,8 @@ interface CommonConfig {
   readonly threshold?: number;
   /** and the best threshold of every partition that was tried. */
   readonly thresholds?: Readonly<Partial<Record<Partition, number>>>;
+  /** How much absent pairs count at the threshold of `linkage`; in files from before there was a choice, `all`. */
+  readonly absentPairs?: AbsentPairs;
   /** Where the model came from, free text by key. */
   readonly provenance: Readonly<Record<string, string>>;
 }

@@ -60,7 +60,8 @@ export interface Trained {
 export function calibrated(model: NaanModel, { partition, partitions }: Judgement): NaanModel {
   const thresholds = Object.fromEntries(Object.entries(partitions).map(([name, { threshold }]) => [name, threshold]));
   const { threshold } = partitions[partition];
-  return { ...model, config: { ...model.config, partition, threshold, thresholds } } as NaanModel;
+  const config = { ...model.config, partition, threshold, thresholds, absentPairs: 'room' };
+  return { ...model, config } as NaanModel;
 }
 
 /** A judgement in short: the partition that is best, and what it gives. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { linkage, linkageMerges } from '../../src/cluster/linkage.js';
+import { type AbsentPairs, linkage, linkageMerges } from '../../src/cluster/linkage.js';
 import { relabel } from '../../src/cluster/relabel.js';
 import { NaanError } from '../../src/errors.js';
 import { scoredEdges } from './stored-cases.js';
@@ -19,13 +19,27 @@ function graphOf(nodeCount: number, links: readonly Link[]) {
   );
 }
 
-function label(nodeCount: number, links: readonly Link[], threshold: number, order?: Int32Array): number[] {
+function label(
+  nodeCount: number,
+  links: readonly Link[],
+  threshold: number,
+  { order, absentPairs }: { order?: Int32Array; absentPairs?: AbsentPairs } = {},
+): number[] {
   const { edges, scores } = graphOf(nodeCount, links);
-  return [...linkage(edges, scores, { threshold, order })];
+  return [...linkage(edges, scores, { threshold, order, absentPairs })];
+}
+
+/** Share of a node's links that lead to others, to the 2^-20 that scores are rounded to as well. */
+function roomOf(node: number, links: readonly Link[]): number {
+  const own = links.filter(([a, b]) => a === node || b === node);
+  const others = own.reduce((sum, [, , score]) => sum + 1 - score, 0);
+  return Math.round(((others + 1) / (own.length + 2)) * 2 ** 20) / 2 ** 20;
 }
 
 /** Joins the most alike pair of clusters, sets of nodes, while there is one; all pairs are looked at every time. */
-function naive(nodeCount: number, links: readonly Link[], threshold: number): number[] {
+function naive(nodeCount: number, links: readonly Link[], threshold: number, absentPairs: AbsentPairs): number[] {
+  const rooms = Array.from({ length: nodeCount }, (_, node) => (absentPairs === 'all' ? 1 : roomOf(node, links)));
+  const room = (cluster: ReadonlySet<number>) => [...cluster].reduce((sum, node) => sum + rooms[node], 0);
   const clusters = Array.from({ length: nodeCount }, (_, node) => new Set([node]));
   for (;;) {
     let best: { a: number; b: number; alike: number } | undefined;
@@ -35,7 +49,8 @@ function naive(nodeCount: number, links: readonly Link[], threshold: number): nu
         const between = links.filter(([i, j]) => (x.has(i) && y.has(j)) || (x.has(j) && y.has(i)));
         if (between.length === 0) continue;
         const sum = between.reduce((sum, [, , score]) => sum + score, 0);
-        const alike = Math.fround(sum / Math.sqrt(between.length * (x.size * y.size)));
+        const present = absentPairs === 'all' ? 0 : between.length;
+        const alike = Math.fround(sum / Math.sqrt(between.length * (present + room(x) * room(y))));
         if (alike >= threshold && (best === undefined || alike > best.alike)) best = { a, b, alike };
       }
     }
@@ -69,23 +84,38 @@ const graphs = fc.tuple(fc.integer({ min: 2, max: 14 }), fc.constantFrom(4, 2 **
 
 test('two groups with a bridge stay two, and nodes alone are −1 or a cluster of one', () => {
   const groups = [...clique([0, 1, 2, 3], 0.8), ...clique([4, 5, 6, 7], 0.8), [3, 4, 0.7] as const];
-  assert.deepEqual(label(8, groups, 0.3), [0, 0, 0, 0, 1, 1, 1, 1]);
+  assert.deepEqual(label(8, groups, 0.3, { absentPairs: 'all' }), [0, 0, 0, 0, 1, 1, 1, 1]);
+  // Lists of more places than a group has images go on to other people.
+  const strangers = Array.from({ length: 32 }, (_, e): Link => [e % 8, 8 + e, 0.05]);
+  assert.deepEqual(label(40, [...groups, ...strangers], 0.3).slice(0, 8), [0, 0, 0, 0, 1, 1, 1, 1]);
   assert.deepEqual(label(3, [[0, 1, 0.4]], 0.5), [0, 1, -1]);
   assert.deepEqual(label(0, [], 0.5), []);
 });
 
-test('nearest-neighbour chains join what joining the most alike pair joins', () => {
-  let joined = 0;
-  fc.assert(
-    fc.property(graphs, ({ nodeCount, links, threshold }) => {
-      const expected = naive(nodeCount, links, threshold);
-      assert.deepEqual(label(nodeCount, links, threshold), expected);
-      joined += expected.length - new Set(expected).size;
-    }),
-    { numRuns: 1000 },
-  );
-  assert.ok(joined > 1000, `${joined}`);
+test('an identity larger than lists are long becomes whole, and what lists had room for and lack stays out', () => {
+  // Forty nodes in a ring, each with an edge to the three on either side: most pairs of the two halves are absent.
+  const ring = Array.from({ length: 120 }, (_, e): Link => [e % 40, ((e % 40) + 1 + Math.floor(e / 40)) % 40, 0.95]);
+  assert.equal(new Set(label(40, ring, 0.5)).size, 1);
+  assert.ok(new Set(label(40, ring, 0.5, { absentPairs: 'all' })).size > 3);
+  // The same ring, whose lists go on to other people.
+  const strangers = Array.from({ length: 240 }, (_, e): Link => [e % 40, 40 + e, 0.02]);
+  assert.ok(new Set(label(280, [...ring, ...strangers], 0.5).slice(0, 40)).size > 3);
 });
+
+for (const absentPairs of ['room', 'all'] as const) {
+  test(`absent pairs by ${absentPairs}: nearest-neighbour chains join what joining the most alike pair joins`, () => {
+    let joined = 0;
+    fc.assert(
+      fc.property(graphs, ({ nodeCount, links, threshold }) => {
+        const expected = naive(nodeCount, links, threshold, absentPairs);
+        assert.deepEqual(label(nodeCount, links, threshold, { absentPairs }), expected);
+        joined += expected.length - new Set(expected).size;
+      }),
+      { numRuns: absentPairs === 'room' ? 2000 : 300 },
+    );
+    assert.ok(joined > 300, `${joined}`);
+  });
+}
 
 test('the order of edges and a renumbering of nodes change nothing, even among equals', () => {
   fc.assert(
@@ -96,7 +126,7 @@ test('the order of edges and a renumbering of nodes change nothing, even among e
         const [a, b, score] = links[e];
         return [order.indexOf(b), order.indexOf(a), score];
       });
-      const labels = label(nodeCount, turned, threshold, order);
+      const labels = label(nodeCount, turned, threshold, { order });
       const back = new Int32Array(nodeCount);
       order.forEach((node, position) => {
         back[node] = labels[position];

@@ -49,6 +49,16 @@ test('a model survives, calibrated or not', async (t) => {
   }
 });
 
+test('a threshold of linkage from before absent pairs were a choice goes with all of them', async (t) => {
+  const path = join(temporaryFolder(t), 'm.safetensors');
+  const linkage: ModelConfig = { ...config, partition: 'linkage', thresholds: { threshold: 0.9, linkage: 0.8125 } };
+  await writeModel(path, modelOf(linkage));
+  assert.equal((await readModel(path)).config.absentPairs, 'all');
+  await writeModel(path, modelOf({ ...linkage, absentPairs: 'room' }));
+  assert.equal((await readModel(path)).config.absentPairs, 'room');
+  assert.equal((await readModel(path)).config.partition, 'linkage');
+});
+
 test('the configuration is metadata that other programs can read', async (t) => {
   const path = join(temporaryFolder(t), 'm.safetensors');
   await writeModel(path, modelOf(config));
