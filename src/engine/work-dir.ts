@@ -46,7 +46,7 @@ export interface WorkStatus {
 const journalName = 'journal';
 const lockName = 'lock';
 /** Rows put at random places reach the disk in order, and pages once, when they are not synced too often. */
-const syncIntervalMs = 5000;
+export const syncIntervalMs = 5000;
 
 export class WorkDir {
   private readonly shardsDone = new Map<string, Set<number>>();
