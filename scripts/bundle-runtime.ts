@@ -7,9 +7,13 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
+/** Linux takes libraries of one name for one, so that an application that uses another version would get the wrong one. */
+const soname = 'libonnxruntime.so.1';
+const ownName = 'libonnxruntime.naan';
+
 const libraries = [
-  ['linux/x64', 'libonnxruntime.so.1'],
-  ['linux/arm64', 'libonnxruntime.so.1'],
+  ['linux/x64', soname],
+  ['linux/arm64', soname],
   ['darwin/arm64', 'libonnxruntime.1.dylib'],
   ['win32/x64', 'onnxruntime.dll'],
 ] as const;
@@ -40,9 +44,9 @@ function bundle(): void {
     }
     keep(join(common, 'package.json')); // says that the files are CommonJS
     for (const [platform, library] of libraries) {
-      for (const name of [library, 'onnxruntime_binding.node']) {
-        keep(join('onnxruntime-node/bin/napi-v6', platform, name));
-      }
+      const folder = join('onnxruntime-node/bin/napi-v6', platform);
+      for (const name of [library, 'onnxruntime_binding.node']) keep(join(folder, name));
+      if (library === soname) giveOwnName(join(out, folder));
     }
     for (const name of readdirSync(join(out, node))) {
       const path = join(out, node, name);
@@ -57,4 +61,16 @@ function bundle(): void {
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** Names of one length: the bytes stay where they are. */
+function giveOwnName(folder: string): void {
+  for (const name of [soname, 'onnxruntime_binding.node']) {
+    const path = join(folder, name);
+    const bytes = readFileSync(path);
+    for (let at = bytes.indexOf(`${soname}\0`); at >= 0; at = bytes.indexOf(`${soname}\0`, at))
+      bytes.write(ownName, at);
+    writeFileSync(path, bytes);
+  }
+  renameSync(join(folder, soname), join(folder, ownName));
 }

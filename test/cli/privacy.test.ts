@@ -113,7 +113,7 @@ test('the one socket is that of --metrics-port, on this machine alone', { skip: 
 test('no build of the runtime, for any system, holds an address to report to', () => {
   const root = 'dist/runtime/onnxruntime-node/bin';
   const files = (readdirSync(root, { recursive: true }) as string[]).filter((path) =>
-    /\.(so|dylib|dll|node)\b/.test(path),
+    /\.(so|naan|dylib|dll|node)\b/.test(path),
   );
   assert.ok(files.length > 3);
   for (const path of files) {
