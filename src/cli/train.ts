@@ -46,7 +46,8 @@ function describe(summary: TrainSummary, out: string): string {
     ['  loss', heldOut.loss.toFixed(4)],
     ['  AUC', heldOut.auc.toFixed(4)],
     ['  accuracy', heldOut.accuracy.toFixed(4)],
-    ['  BCubed F', heldOut.bcubed.f.toFixed(4)],
+    ['  BCubed F', `${heldOut.bcubed.f.toFixed(4)} ± ${heldOut.deviation.bcubed.toFixed(4)}`],
+    ['  pairwise F', `${heldOut.pairwise.f.toFixed(4)} ± ${heldOut.deviation.pairwise.toFixed(4)}`],
     ['  partition', heldOut.partition],
     ['  threshold', heldOut.threshold.toFixed(3)],
   ];

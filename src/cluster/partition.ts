@@ -7,9 +7,8 @@ import { relabel } from './relabel.js';
 import { type ScoredEdges, sharedInts, withScores } from './scored-edges.js';
 import type { SharedDisjointSetHandle } from './shared-disjoint-set.js';
 import { flatten } from './unite.js';
-import { whispersBytes, whispersPlan } from './whispers.js';
 
-export const partitions = ['propagation', 'threshold', 'whispers', 'linkage'] as const;
+export const partitions = ['propagation', 'threshold', 'linkage'] as const;
 export type Partition = (typeof partitions)[number];
 
 /** All that any of them wants to know; `threshold` means something to each. */
@@ -54,7 +53,6 @@ function* partitionPlan(
   threads: number,
   roundZero?: Int32Array,
 ): Plan<Int32Array> {
-  if (partition === 'whispers') return yield* whispersPlan(edges, options, threads);
   if (partition === 'linkage') return yield* linkagePlan(edges, options, threads, { components: roundZero });
   const ladder: PropagationOptions =
     partition === 'threshold' ? { ...options, start: 'threshold', maxSize: Number.POSITIVE_INFINITY } : options;
@@ -63,7 +61,6 @@ function* partitionPlan(
 
 /** Most bytes that `labelPlan` takes beside edges, scores and the disjoint set. */
 export function partitionBytes(partition: Partition, nodes: number, edges: number, threads: number): number {
-  if (partition === 'whispers') return whispersBytes(nodes, edges);
   if (partition === 'linkage') return linkageBytes(nodes, edges, threads);
   // Labels, sizes, marks and two disjoint sets; a forest of less than two edges a node.
   return 48 * nodes;

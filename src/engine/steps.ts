@@ -7,14 +7,12 @@ import type { Step } from '../cluster/plan.js';
 import { climb, lowestOf, oversize } from '../cluster/propagation.js';
 import { placesOfPairs, writePairs } from '../cluster/sorted-pairs.js';
 import { flatten, unite } from '../cluster/unite.js';
-import { labelTouched, weigh, whisper, whisperAgain, whisperRest } from '../cluster/whispers.js';
 import { localityOrder } from '../graph/locality-order.js';
 import { moveLists, positionsOf } from './layout.js';
 
 const functions = [
   ...[unite, flatten, countLinks, fillLinks],
   ...[lowestOf, oversize, spanningEdges, climb],
-  ...[weigh, whisper, whisperRest, whisperAgain, labelTouched],
   ...[findRooms, joinWithin, joinBetween, inInputOrder, placesOfPairs, writePairs],
   ...[localityOrder, positionsOf, moveLists],
 ];

@@ -5,6 +5,7 @@ import { NaanError } from '../errors.js';
 import { quoted } from '../io/messages.js';
 import { openSafetensors, writeSafetensors } from '../io/safetensors.js';
 import {
+  type CalibrationRecord,
   type ConcatConfig,
   checkModel,
   checkShapes,
@@ -32,6 +33,7 @@ export async function writeModel(path: string, model: NaanModel): Promise<void> 
   if (config.partition !== undefined) metadata.set('partition', config.partition);
   if (config.threshold !== undefined) metadata.set('threshold', String(config.threshold));
   if (config.thresholds !== undefined) metadata.set('thresholds', JSON.stringify(config.thresholds));
+  if (config.calibration !== undefined) metadata.set('calibration', JSON.stringify(config.calibration));
   if (config.absentPairs !== undefined) metadata.set('absent_pairs', config.absentPairs);
   await writeSafetensors(path, { metadata, tensors });
 }
@@ -111,6 +113,7 @@ function parseConfig(metadata: ReadonlyMap<string, string>, path: string): Model
     ...(metadata.has('threshold') ? { threshold: number('threshold', probability, 'a probability') } : {}),
     ...(metadata.has('thresholds') ? { thresholds: parseThresholds(text('thresholds'), path) } : {}),
     ...parseAbsentPairs(metadata, path),
+    ...(metadata.has('calibration') ? { calibration: parseCalibration(text('calibration'), path) } : {}),
     provenance: parseProvenance(text('provenance'), path),
   };
   const head = text('head');
@@ -140,8 +143,20 @@ function parseHidden(text: string, path: string): number[] {
 function parsePartition(text: string, path: string): Partition {
   const found = partitions.find((name) => name === text);
   if (found) return found;
-  const expected = `expected ${partitions.join(', ')}`;
-  throw new NaanError('BAD_MODEL', `${path}: metadata 'partition' is ${quoted(text)}, ${expected}`);
+  const gone = text === 'whispers' ? ', which was calibrated for an earlier naan and is no more: train again' : '';
+  const expected = gone === '' ? `, expected ${partitions.join(', ')}` : gone;
+  throw new NaanError('BAD_MODEL', `${path}: metadata 'partition' is ${quoted(text)}${expected}`);
+}
+
+function parseCalibration(text: string, path: string): CalibrationRecord {
+  const value = parseObject(text);
+  const measure = (name: string) => {
+    const { f, deviation } = (value?.[name] ?? {}) as Record<string, unknown>;
+    if (typeof f === 'number' && typeof deviation === 'number') return { f, deviation };
+    const expected = 'expected a JSON object of bcubed and pairwise, each with f and deviation';
+    throw new NaanError('BAD_MODEL', `${path}: metadata 'calibration' is ${quoted(text)}, ${expected}`);
+  };
+  return { bcubed: measure('bcubed'), pairwise: measure('pairwise') };
 }
 
 /** A threshold of `linkage` from before there was a choice was calibrated with all absent pairs. */

@@ -19,6 +19,12 @@ export interface Tensor {
   readonly data: Float32Array;
 }
 
+/** F of both measures, and its standard deviation over resamples of the identities. */
+export interface CalibrationRecord {
+  readonly bcubed: { readonly f: number; readonly deviation: number };
+  readonly pairwise: { readonly f: number; readonly deviation: number };
+}
+
 interface CommonConfig {
   /** Candidate edges go to the first sampleHops neighbours. */
   readonly sampleHops: number;
@@ -29,6 +35,8 @@ interface CommonConfig {
   readonly thresholds?: Readonly<Partial<Record<Partition, number>>>;
   /** How much absent pairs count at the threshold of `linkage`; in files from before there was a choice, `all`. */
   readonly absentPairs?: AbsentPairs;
+  /** How good `partition` was at `threshold` on identities held out. */
+  readonly calibration?: CalibrationRecord;
   /** Where the model came from, free text by key. */
   readonly provenance: Readonly<Record<string, string>>;
 }

@@ -351,9 +351,9 @@ export const commands = {
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
       overwrite,
       ...hops,
-      partition: choice(['propagation', 'threshold', 'whispers', 'linkage'], {
+      partition: choice(['propagation', 'threshold', 'linkage'], {
         otherwise: 'the one calibrated with the model, or propagation',
-        help: 'how scores become clusters: a ladder of thresholds, components at one threshold, Chinese Whispers, or agglomeration by mean score',
+        help: 'how scores become clusters: a ladder of thresholds, components at one threshold, or agglomeration by mean score',
       }),
       threshold,
       step: decimal({
@@ -368,7 +368,7 @@ export const commands = {
         unit: 'rounds',
         min: 1,
         default: 1000,
-        help: 'propagation and whispers: rounds before what is left is final',
+        help: 'propagation: rounds before what is left is final',
       }),
       start: choice(['threshold', 'all'], {
         default: 'threshold',

@@ -6,9 +6,10 @@ import type { KnnGraph } from '../graph/knn-graph.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { PairwiseConfig } from '../model/model.js';
 import { withSimilarities } from '../pairwise/similarities.js';
+import { calibrate } from './calibration.js';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { pairwiseTrainingDefaults as defaults } from './defaults.js';
-import { calibrate, type Judgement, steadiest } from './held-out.js';
+import type { Judgement } from './held-out.js';
 import {
   type PairwiseEpoch,
   type PairwiseRound,
@@ -99,7 +100,9 @@ export async function runPairwise(
   const onRound = (round: PairwiseRound, scores: Float32Array, epochs: readonly PairwiseEpoch[]) => {
     const { learningRate, loss, accuracy } = epochs[epochs.length - 1];
     const points = sweep(edges, scores, { truth: labels });
-    const best = steadiest(points.map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! })));
+    const best = points
+      .map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! }))
+      .reduce((a, b) => (b.bcubed.f > a.bcubed.f ? b : a));
     fOfRound.set(round.round, best.bcubed.f);
     onReport?.({
       ...{ unit: 'round', index: round.round + 1, count: settings.rounds, learningRate, loss, accuracy },

@@ -110,6 +110,9 @@ export interface TrainSummary {
     readonly partition: Partition;
     readonly threshold: number;
     readonly bcubed: PrecisionRecall;
+    readonly pairwise: PrecisionRecall;
+    /** Standard deviation of both F over resamples of the identities. */
+    readonly deviation: { readonly bcubed: number; readonly pairwise: number };
   };
   readonly seconds: number;
   readonly peakRssBytes: number;

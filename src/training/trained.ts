@@ -22,6 +22,7 @@ export interface TrainingReport {
     readonly partition: Partition;
     readonly threshold: number;
     readonly bcubed: PrecisionRecall;
+    readonly pairwise?: PrecisionRecall;
   };
 }
 
@@ -56,11 +57,15 @@ export interface Trained {
   readonly course: Course;
 }
 
-/** The model with the partition and thresholds that did best on the held-out identities. */
-export function calibrated(model: NaanModel, { partition, partitions }: Judgement): NaanModel {
+/** The model with what calibration chose, and how good that was. */
+export function calibrated(model: NaanModel, { partition, partitions, absentPairs }: Judgement): NaanModel {
   const thresholds = Object.fromEntries(Object.entries(partitions).map(([name, { threshold }]) => [name, threshold]));
-  const { threshold } = partitions[partition];
-  const config = { ...model.config, partition, threshold, thresholds, absentPairs: 'room' };
+  const { threshold, bcubed, pairwise, deviation } = partitions[partition];
+  const calibration = {
+    bcubed: { f: bcubed.f, deviation: deviation.bcubed },
+    pairwise: { f: pairwise.f, deviation: deviation.pairwise },
+  };
+  const config = { ...model.config, partition, threshold, thresholds, absentPairs, calibration };
   return { ...model, config } as NaanModel;
 }
 

@@ -89,8 +89,8 @@ test('options reach the engine: other settings, other labels; the machine change
 test('what was calibrated with the model holds unless told otherwise, and label says so', async () => {
   const { tensors, config } = await readModel(inputs.model);
   const model = join(folder, 'calibrated.safetensors');
-  const thresholds = { whispers: 0.45, threshold: 0.55 };
-  await writeModel(model, { tensors, config: { ...config, partition: 'whispers', threshold: 0.45, thresholds } });
+  const thresholds = { linkage: 0.45, threshold: 0.55 };
+  await writeModel(model, { tensors, config: { ...config, partition: 'linkage', threshold: 0.45, thresholds } });
   const run = async (name: string, args: string[]) => {
     const { stdout, stderr, code } = await naan([
       ...labelFlags({ ...inputs, model }, join(folder, name)),
@@ -102,12 +102,12 @@ test('what was calibrated with the model holds unless told otherwise, and label 
     return { stdout, chosen: [options.partition, options.threshold] };
   };
   const calibrated = await run('calibrated', []);
-  assert.deepEqual(calibrated.chosen, ['whispers', 0.45]);
-  assert.match(calibrated.stdout, /^partition +whispers$/m);
+  assert.deepEqual(calibrated.chosen, ['linkage', 0.45]);
+  assert.match(calibrated.stdout, /^partition +linkage$/m);
   assert.match(calibrated.stdout, /^threshold +0\.450$[\s\S]*^the threshold is the one calibrated with the model$/m);
   assert.deepEqual((await run('other', ['--partition', 'threshold'])).chosen, ['threshold', 0.55]);
   const told = await run('told', ['--threshold', '0.5']);
-  assert.deepEqual(told.chosen, ['whispers', 0.5]);
+  assert.deepEqual(told.chosen, ['linkage', 0.5]);
   assert.match(told.stdout, /^threshold +0\.500$/m);
   assert.doesNotMatch(told.stdout, /calibrated/);
 });

@@ -22,9 +22,10 @@ const config: ModelConfig = {
   k1: 20,
   k2: 10,
   sampleHops: 15,
-  partition: 'whispers',
+  partition: 'propagation',
   threshold: 0.8125,
-  thresholds: { threshold: 0.9, whispers: 0.8125 },
+  thresholds: { threshold: 0.9, propagation: 0.8125 },
+  calibration: { bcubed: { f: 0.75, deviation: 0.01 }, pairwise: { f: 0.5, deviation: 0.125 } },
   provenance: { trainedOn: 'split0 “a”', seed: '7' },
 };
 
@@ -39,7 +40,7 @@ function modelOf(config: ModelConfig): NaanModel {
 
 test('a model survives, calibrated or not', async (t) => {
   const path = join(temporaryFolder(t), 'm.safetensors');
-  const { partition: _, threshold: __, thresholds: ___, ...imported } = config;
+  const { partition: _, threshold: __, thresholds: ___, calibration: ____, ...imported } = config;
   for (const each of [config, imported]) {
     const model = modelOf(each);
     await writeModel(path, model);
@@ -72,9 +73,10 @@ test('the configuration is metadata that other programs can read', async (t) => 
     k1: '20',
     k2: '10',
     sample_hops: '15',
-    partition: 'whispers',
+    partition: 'propagation',
     threshold: '0.8125',
     thresholds: JSON.stringify(config.thresholds),
+    calibration: JSON.stringify(config.calibration),
     provenance: JSON.stringify(config.provenance),
   });
 });
@@ -140,8 +142,8 @@ const pairwise: PairwiseConfig = {
   hidden: [8, 4],
   sampleHops: 15,
   threshold: 0.3125,
-  partition: 'whispers',
-  thresholds: { whispers: 0.3125, threshold: 0.75 },
+  partition: 'propagation',
+  thresholds: { propagation: 0.3125, threshold: 0.75 },
   provenance: {},
 };
 
@@ -163,7 +165,9 @@ test('a pairwise model survives, and is refused when its shape or its features a
     ['hidden', '8 5', /has shape \[4 × 8\], expected \[5 × 8\]/],
     ['hidden', '8,4', /metadata 'hidden' is '8,4', expected units of each layer/],
     ['k', '255', /metadata 'k' is '255', expected 1\.\.254/],
-    ['partition', 'louvain', /metadata 'partition' is 'louvain', expected propagation, threshold, whispers, linkage/],
+    ['partition', 'louvain', /metadata 'partition' is 'louvain', expected propagation, threshold, linkage/],
+    ['partition', 'whispers', /metadata 'partition' is 'whispers', which .* is no more: train again/],
+    ['calibration', '{"bcubed":1}', /metadata 'calibration' is .*, expected a JSON object of bcubed and pairwise/],
     ['features', 'structure-9', /expected 'structure-16 scores-15': train again/],
   ];
   for (const [key, value, message] of wrong) {

@@ -1,0 +1,186 @@
+/**
+ * What to label with, from edges that were scored by networks that saw neither end's identity: every partition is made at
+ * every threshold and compared with the truth, and one partition and a threshold are chosen.
+ *
+ * The two measures are BCubed F and pairwise F; of the second a large identity decides alone. What another set would say is
+ * seen from resamples of the identities (bootstrap, Efron 1979), in some of which the largest is not, or twice. Both are
+ * counted in units of what they vary by between resamples, and added up. The threshold is the median of the best ones of the
+ * resamples (bagging, Breiman 1996), and a partition is preferred to one before it in the list if it is better in most
+ * of the resamples.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { type AbsentPairs, linkageMerges } from '../cluster/linkage.js';
+import { type Partition, partitionDefaults, partitionEdges, partitions } from '../cluster/partition.js';
+import { NaanError } from '../errors.js';
+import { IdentityAgreement, type IdentitySums } from '../evaluation/identity-sums.js';
+import type { PrecisionRecall } from '../evaluation/precision-recall.js';
+import type { CandidateEdges } from '../graph/candidate-edges.js';
+import { RandomStream } from '../graph/random.js';
+
+/** How good a partition is at the threshold chosen for it. */
+interface Calibrated {
+  readonly threshold: number;
+  readonly bcubed: PrecisionRecall;
+  readonly pairwise: PrecisionRecall;
+  /** Standard deviation of both F over resamples of the identities. */
+  readonly deviation: { readonly bcubed: number; readonly pairwise: number };
+}
+
+export interface Calibration {
+  /** The partition to label with. */
+  readonly partition: Partition;
+  /** Every partition that was tried. */
+  readonly partitions: Readonly<Record<Partition, Calibrated>>;
+  /** How much absent pairs count in `linkage`. */
+  readonly absentPairs: AbsentPairs;
+}
+
+type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
+
+interface Method {
+  readonly partition: Partition;
+  readonly absentPairs?: AbsentPairs;
+}
+
+/** From the one to take when nothing tells them apart: what joins by means before what a single edge decides. */
+const methods: readonly Method[] = [
+  { partition: 'linkage', absentPairs: 'room' },
+  { partition: 'linkage', absentPairs: 'all' },
+  { partition: 'threshold' },
+  { partition: 'propagation' },
+];
+
+const thresholds = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
+const resampleCount = 100;
+/** Purpose of a random stream. */
+const resamplePurpose = 86;
+/** Less is no variation. */
+const leastDeviation = 1e-4;
+
+/** What identities add to agreement, of each method at each threshold. */
+export interface Cuts {
+  readonly agreement: IdentityAgreement;
+  /** [methods × thresholds] */
+  readonly sums: readonly (readonly IdentitySums[])[];
+}
+
+/** The choice for edges and the identities of their nodes, −1 where not known. Throws CANCELLED after an abort. */
+export async function calibrate(edges: ScoredEdges, truth: Int32Array, signal?: AbortSignal): Promise<Calibration> {
+  return choose(await cutEverywhere(edges, truth, signal));
+}
+
+/** All partitions at all thresholds. It looks up between them, for signals. Throws CANCELLED after an abort. */
+export async function cutEverywhere(edges: ScoredEdges, truth: Int32Array, signal?: AbortSignal): Promise<Cuts> {
+  const agreement = new IdentityAgreement(truth);
+  const sums: IdentitySums[][] = [];
+  for (const method of methods) {
+    const ofMethod: IdentitySums[] = [];
+    for (const labels of labelsOf(edges, method)) {
+      ofMethod.push(agreement.sums(labels));
+      await setImmediate();
+      if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
+    }
+    sums.push(ofMethod);
+  }
+  return { agreement, sums };
+}
+
+/** Labels at each threshold. One run of linkage down to the lowest serves all. */
+function* labelsOf(edges: ScoredEdges, { partition, absentPairs }: Method): Generator<Int32Array> {
+  const { nodeCount, scores } = edges;
+  if (partition !== 'linkage') {
+    for (const threshold of thresholds) {
+      yield partitionEdges(edges, scores, partition, { ...partitionDefaults, threshold });
+    }
+    return;
+  }
+  const { firsts, seconds, alike } = linkageMerges(edges, scores, { threshold: thresholds[0], absentPairs });
+  for (const threshold of thresholds) {
+    const parents = Int32Array.from({ length: nodeCount }, (_, node) => node);
+    const find = (node: number): number => {
+      let root = node;
+      while (parents[root] !== root) {
+        parents[root] = parents[parents[root]];
+        root = parents[root];
+      }
+      return root;
+    };
+    for (let m = 0; m < alike.length && alike[m] >= threshold; m++) parents[find(seconds[m])] = find(firsts[m]);
+    yield parents.map((_, node) => find(node));
+  }
+}
+
+/** The choice by these identities, given by their numbers, some perhaps more than once; by default each once. */
+export function choose({ agreement, sums }: Cuts, identities?: Int32Array): Calibration {
+  const { identityCount } = agreement;
+  const all = identities ?? Int32Array.from({ length: identityCount }, (_, y) => y);
+  const resamples = Array.from({ length: resampleCount }, (_, r) => {
+    const random = new RandomStream(1, resamplePurpose, r);
+    return timesOf(
+      all.map(() => all[random.below(all.length)]),
+      identityCount,
+    );
+  });
+  const once = timesOf(all, identityCount);
+  const judged = sums.map((ofMethod) =>
+    ofMethod.map((cut) => {
+      const { bcubed, pairwise } = agreement.agreement(cut, once);
+      const resampled = resamples.map((times) => agreement.agreement(cut, times));
+      const [b, p] = [resampled.map((r) => r.bcubed.f), resampled.map((r) => r.pairwise.f)];
+      return { bcubed, pairwise, b, p };
+    }),
+  );
+  const best = judged.flat().reduce((a, b) => (mean(b.b) > mean(a.b) ? b : a));
+  const [unitB, unitP] = [best.b, best.p].map((values) => Math.max(leastDeviation, deviation(values)));
+  /** [methods × thresholds × resamples] */
+  const gains = judged.map((curve) => curve.map(({ b, p }) => b.map((f, r) => f / unitB + p[r] / unitP)));
+
+  const places = gains.map((curve) => {
+    const bests = resamples.map((_, r) => middleOfBest(curve.map((gain) => gain[r])));
+    return bests.sort((a, b) => a - b)[resampleCount >> 1];
+  });
+  const gainOf = (method: number) => gains[method][places[method]];
+  const chosen = methods.reduce((a, _, b) => {
+    const better = gainOf(b).filter((gain, r) => gain > gainOf(a)[r]).length;
+    return better > resampleCount / 2 ? b : a;
+  }, 0);
+
+  const calibratedAt = (method: number): Calibrated => {
+    const { bcubed, pairwise, b, p } = judged[method][places[method]];
+    const threshold = thresholds[places[method]];
+    return { threshold, bcubed, pairwise, deviation: { bcubed: deviation(b), pairwise: deviation(p) } };
+  };
+  const linkage = methods[chosen].partition === 'linkage' ? chosen : 0;
+  const methodOf = (name: Partition) =>
+    name === 'linkage' ? linkage : methods.findIndex(({ partition }) => partition === name);
+  return {
+    partition: methods[chosen].partition,
+    partitions: Object.fromEntries(partitions.map((name) => [name, calibratedAt(methodOf(name))])) as Record<
+      Partition,
+      Calibrated
+    >,
+    absentPairs: methods[linkage].absentPairs ?? 'room',
+  };
+}
+
+function timesOf(identities: Int32Array, identityCount: number): Uint16Array {
+  const times = new Uint16Array(identityCount);
+  for (const identity of identities) times[identity]++;
+  return times;
+}
+
+/** The place of the highest value; of several as high, the one in their middle. */
+function middleOfBest(values: readonly number[]): number {
+  const most = Math.max(...values);
+  const places = values.flatMap((value, place) => (value === most ? [place] : []));
+  return places[places.length >> 1];
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function deviation(values: readonly number[]): number {
+  const centre = mean(values);
+  return Math.sqrt(mean(values.map((value) => (value - centre) ** 2)));
+}
