@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'NOT_WRITABLE'
   | 'BACKEND_UNAVAILABLE'
   | 'SHARD_FAILED'
+  | 'LOCK_LOST'
   | 'CANCELLED';
 
 const usageCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -35,7 +35,8 @@ async function startHead(data: ShardWorkerData, worker: number): Promise<HeadSta
 
 export default async function run(task: ShardTask | StepTask): Promise<unknown> {
   try {
-    return 'step' in task ? runStep(task.step, task.input) : await started().run(task);
+    if ('step' in task) return runStep(task.step, task.input);
+    return task.verify ? started().verify(task) : await started().run(task);
   } catch (error) {
     rethrowPortable(error);
   }

@@ -1,3 +1,4 @@
+import { readOwner } from '../engine/folder-lock.js';
 import { readWork } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import type { Run } from './command.js';
@@ -8,19 +9,16 @@ export const run: Run<'status'> = async ({ workDir }) => {
   if (!status) {
     throw new NaanError('BAD_INPUT', `${workDir}: holds no run, expected a folder that naan label had as --work-dir`);
   }
-  const { header, done, finished, process } = status;
+  const { header, done, finished } = status;
+  const owned = await readOwner(workDir);
   const total = done.length * header.shards;
   const whole = done.reduce((sum, { shards }) => sum + shards, 0);
   const share = (shards: number, of: number) => `${count(shards)} of ${count(of)} shards`;
-  const state = finished
-    ? `finished ${finished}`
-    : process === undefined
-      ? 'stopped'
-      : `process ${process} works on it`;
+  const working = owned?.state === 'working';
   const rounds = new Set(done.map(({ round }) => round)).size > 1;
   const facts = table([
     ['started', header.started],
-    ['state', state],
+    ['state', finished ? `finished ${finished}` : describe(owned)],
     ['nodes', count(header.nodes)],
     ['rows', header.precision],
     ['done', share(whole, total)],
@@ -29,6 +27,16 @@ export const run: Run<'status'> = async ({ workDir }) => {
       share(shards, header.shards),
     ]),
   ]);
-  const next = finished || process !== undefined ? '' : '\n\nthe same naan label command goes on from here';
-  return { json: { ...status, shardsDone: whole, shards: total }, text: facts + next };
+  const next = finished || working ? '' : '\n\nthe same naan label command goes on from here';
+  const owner = owned && { host: owned.owner.host, process: owned.owner.process, state: owned.state };
+  const json = { ...status, ...(working && { process: owned.owner.process }), owner, shardsDone: whole, shards: total };
+  return { json, text: facts + next };
 };
+
+function describe(owned: Awaited<ReturnType<typeof readOwner>>): string {
+  if (!owned) return 'stopped';
+  const { host, process, since } = owned.owner;
+  const who = `process ${process} on ${host}`;
+  if (owned.state === 'gone') return `stopped: ${who} has ended`;
+  return owned.state === 'working' ? `${who} works on it since ${since}` : `${who} had it, and gives no sign of life`;
+}

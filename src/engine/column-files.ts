@@ -4,17 +4,22 @@ import { join } from 'node:path';
 import { NaanError } from '../errors.js';
 import { readFully } from '../io/input-file.js';
 import { systemReason } from '../io/system-error.js';
+import type { FileWrites } from '../memory/file-writes.js';
 
 export class ColumnFiles {
   private readonly files = new Map<string, number>();
 
-  /** Without a folder nothing is kept. */
-  constructor(private readonly folder: string | undefined) {}
+  /** Without a folder nothing is kept. `writes` hears what is. */
+  constructor(
+    private readonly folder: string | undefined,
+    private readonly writes: FileWrites | undefined,
+  ) {}
 
   /** Keeps values [start, start + values.length) of a column. Throws NOT_WRITABLE. */
   keep(name: string, start: number, values: Float32Array): void {
     if (this.folder === undefined) return;
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    this.writes?.permit();
     try {
       for (let done = 0; done < bytes.length; ) {
         done += writeSync(this.open(name), bytes, done, bytes.length - done, start * 4 + done);
@@ -24,6 +29,7 @@ export class ColumnFiles {
       if (reason === undefined) throw cause;
       throw new NaanError('NOT_WRITABLE', `${this.pathOf(name)}: cannot be written: ${reason}`, { cause });
     }
+    this.writes?.range(columnFile(name), start * 4, bytes);
   }
 
   /** Values kept earlier → `values`. Throws BAD_INPUT. */
@@ -48,6 +54,11 @@ export class ColumnFiles {
   }
 
   private pathOf(name: string): string {
-    return join(this.folder!, `${name}.column`);
+    return join(this.folder!, columnFile(name));
   }
+}
+
+/** The file of a column. */
+export function columnFile(name: string): string {
+  return `${name}.column`;
 }

@@ -68,6 +68,7 @@ export class ConcatStages implements HeadStages {
     const count = end - start;
     const heads = this.model.heads.length;
     reader.read(start, count, tile.x);
+    open.readFeatures(start, tile.x.subarray(0, count * reader.dim));
     open.counters.add(
       this.worker,
       'rowsNormalised',
@@ -208,7 +209,8 @@ export class ConcatStages implements HeadStages {
       const { head } = open.job;
       if (head.kind !== 'concat') throw new Error(`the job is for head '${head.kind}'`);
       this.close();
-      this.opened = { open, memory: head, a: openStore(head.a), b: openStore(head.b), c: openStore(head.c) };
+      const [a, b, c] = [head.a, head.b, head.c].map((rows) => openStore(rows, open.writes));
+      this.opened = { open, memory: head, a, b, c };
     }
     return this.opened;
   }

@@ -5,10 +5,14 @@
  * keeps for each node is its own; see `ConcatMemory` and `PairwiseMemory`.
  */
 import type { SharedDisjointSetHandle } from '../cluster/shared-disjoint-set.js';
+import { NaanError } from '../errors.js';
 import type { MatrixLocation } from '../io/matrix.js';
+import type { RangeCheck } from '../memory/file-writes.js';
 import type { RowStoreHandle } from '../memory/row-store.js';
 import type { PairwiseJob } from '../pairwise/pairwise-job.js';
 import type { CountersHandle } from './counters.js';
+import type { RowSums } from './kept-shards.js';
+import type { Lease } from './lease.js';
 
 export interface LabelJob {
   /** Raised when the main thread adds to the job: copies of one version are the same. */
@@ -38,8 +42,8 @@ export interface LabelJob {
   readonly counters: CountersHandle;
   /** Nodes finished by shard in the stage that runs, so that a task that is run again goes on where it stopped. */
   readonly finished: Int32Array;
-  /** Where rows and columns are kept in files, so that they survive a crash. */
-  readonly workDir?: string | undefined;
+  /** Where rows and columns are kept in files, so that they survive a crash, and leave to write there. */
+  readonly work?: { readonly path: string; readonly lease: Lease } | undefined;
   /** [1]: not zero asks every worker to stop. */
   readonly cancel: Int32Array;
 }
@@ -104,6 +108,32 @@ export interface ShardTask {
   readonly job: LabelJob;
   /** Brings back to memory what an earlier process left in files, instead of computing it. */
   readonly restore?: boolean;
+  /** Reads what an earlier process left in files, instead of computing it, and says whether it is as it was left. */
+  readonly verify?: Verification;
+}
+
+interface Verification {
+  /** What the shard left in files. */
+  readonly ranges: readonly RangeCheck[];
+  /** Sums for which the rows at the shard's positions are read: each counts for the shard that wrote it. */
+  readonly rows: readonly RowSums[];
+  /** The features that the shard read, by their checksum. */
+  readonly features?: RangeCheck | undefined;
+}
+
+/** Stages whose shards are rows of the feature file: what they write stands at the rows' positions. */
+export function readsFeatures(stage: ShardStage): boolean {
+  return stage === 'project' || stage === 'load';
+}
+
+/** Throws CANCELLED when the run is to stop. */
+export function checkCancelled({ cancel }: LabelJob): void {
+  if (Atomics.load(cancel, 0) !== 0) throw new NaanError('CANCELLED', 'cancelled');
+}
+
+/** The shard of `cutShards` that a node is in. */
+export function shardOf(node: number, nodeCount: number, count: number): number {
+  return Math.ceil(((node + 1) * count) / nodeCount) - 1;
 }
 
 /** n nodes in `count` contiguous shards whose sizes differ by at most one. */

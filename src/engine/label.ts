@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { type Partition, type PartitionOptions, partitionDefaults } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
-import { digestFile } from '../io/digest.js';
+import { digestFile, fileState } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
 import { writeLabelText } from '../io/labels.js';
@@ -22,8 +22,9 @@ import { version } from '../version.js';
 import { expectedEdges } from './expected-edges.js';
 import { type FeatureSource, locateSource } from './feature-source.js';
 import { checkGraph, type GraphCheck } from './graph-check.js';
+import { keptStages } from './kept-stages.js';
 import { availableBytes, type MemoryPlan, planMemory } from './memory-plan.js';
-import { checkWidth, defaultBatch, type EngineOptions, keptStages, ScoringRun, shardCount } from './scoring-run.js';
+import { checkWidth, defaultBatch, type EngineOptions, ScoringRun, shardCount } from './scoring-run.js';
 import type { WorkDir } from './work-dir.js';
 
 export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
@@ -147,16 +148,23 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const edges = await expectedEdges(options.knn, nodes, sampleHops);
   const plan = planMemory({ model, nodes, dim, columns, edges, partition, threads, batch, saveEdges }, options);
   options.onPlan?.(plan);
-  const stored = { k1, k2, sampleHops, precision: plan.precision, model, nodes, threads, batch };
+  const stored = { k1, k2, sampleHops, plan, model, nodes, threads, batch };
   const work = workDir === undefined ? undefined : await openWork(workDir, options, stored);
   const precision = work?.header.precision ?? plan.precision;
-  const run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
+  let run: ScoringRun;
+  try {
+    run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
+  } catch (error) {
+    await work?.close();
+    throw error;
+  }
   try {
     const graph = await timed('read', async () => {
       const found = await findGraph(options, features, columns);
       checkWidth(found, { model, k1, k2, sampleHops }, typeof options.knn === 'string' ? options.knn : undefined);
       return found.width < columns ? withWidth(found, columns) : found;
     });
+    work?.checkGraph(graph.ids);
     const inputs = describeInputs(options);
     inputs.catch(() => {}); // it is awaited when the results are written
     const layout = await timed('order', () =>
@@ -166,6 +174,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       }),
     );
     run.load({ features, layout, uniteFrom });
+    if (work?.resumed) await timed('verify', () => run.verifyKept());
     await run.buildEdges();
     await run.embedNodes();
     await run.scoreEdges();
@@ -184,6 +193,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       seconds: { total: (performance.now() - began) / 1000, stages },
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     });
+    await work?.checkOwned();
     if (options.out !== undefined) {
       const before = readRecord(options.out);
       await writeTogether(
@@ -231,6 +241,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       ...{ labels, ...(edges ? { edges } : {}) },
     };
   } catch (error) {
+    if (work?.lost) throw work.lost;
     if (options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
     throw error;
   } finally {
@@ -252,7 +263,7 @@ interface StoredRun {
   readonly k1: number;
   readonly k2: number;
   readonly sampleHops: number;
-  readonly precision: Precision;
+  readonly plan: MemoryPlan;
   readonly model: NaanModel;
   readonly nodes: number;
   readonly threads: number;
@@ -262,22 +273,28 @@ interface StoredRun {
 /** The work directory, with what its values depend on. */
 async function openWork(path: string, options: LabelOptions, run: StoredRun): Promise<WorkDir> {
   const { WorkDir, workHeader } = await import('./work-dir.js');
-  const { k1, k2, sampleHops, precision, model, nodes } = run;
+  const { k1, k2, sampleHops, model, nodes } = run;
+  const { precision, diskBytes } = run.plan;
+  const { restart = false, signal, onNotice } = options;
   const identity: Record<string, unknown> = { k1, k2, sampleHops, backend: options.backend ?? 'auto' };
   if (options.provider !== undefined && options.provider !== 'auto') identity.provider = options.provider;
   if (options.precision !== undefined && options.precision !== 'auto') identity.precision = precision;
   for (const [name, input] of Object.entries({ features: options.features, knn: options.knn, model: options.model })) {
     if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} in memory, expected a file`);
-    identity[name] = (await digestFile(input)).sampledSha256;
+    const { sampledSha256 } = await digestFile(input, { whole: name === 'model' });
+    const { member } = parseInput(input);
+    identity[name] = member === undefined ? sampledSha256 : `${sampledSha256} ${member}`;
   }
   const shards = shardCount(nodes, { ...run, shards: options.shards });
-  const header = workHeader({ identity, nodes, precision, shards, stages: keptStages(model) });
-  const work = await WorkDir.open(path, header, options.restart ?? false);
+  const kept = keptStages(model);
+  const stages = kept.map(({ stage, round }) => [stage, round] as const);
+  const files = [...new Set(kept.flatMap((stage) => stage.files))];
+  const header = workHeader({ identity, nodes, precision, shards, stages, files });
+  const state = await fileState(options.features as string);
+  const work = await WorkDir.open(path, header, { restart, diskBytes, features: state, signal, onNotice });
   if (work.resumed) {
     const all = work.header.stages.length * work.header.shards;
-    options.onNotice?.(
-      `${path}: goes on with the run of ${work.header.started}: ${work.doneCount} of ${all} shards are done`,
-    );
+    onNotice?.(`${path}: goes on with the run of ${work.header.started}: ${work.doneCount} of ${all} shards are done`);
   }
   return work;
 }
@@ -430,5 +447,5 @@ function describeOptions({ features, knn, model, out, backend, provider, batch, 
 async function describeInputs({ features, knn, model, out }: LabelOptions) {
   if (out === undefined) return [];
   const paths = [features, knn, model].filter((input) => typeof input === 'string');
-  return Promise.all(paths.map(digestFile));
+  return Promise.all(paths.map((path) => digestFile(path)));
 }

@@ -2,7 +2,6 @@
  * What a labelling run will keep in memory and on disk, known before it starts, and the choice that follows from it:
  * rows as float32 where they fit, else as bfloat16, else not at all.
  */
-import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { type Partition, partitionBytes } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
@@ -50,7 +49,7 @@ export interface MemoryPlan {
 const processBytes = 130 * 2 ** 20;
 const threadBytes = 30 * 2 ** 20;
 
-/** Throws BAD_USAGE, with the sizes that would do, when the run cannot fit. */
+/** Throws BAD_USAGE, with the sizes that would do, when the run cannot fit into memory. */
 export function planMemory(shape: PlanShape, { memory, precision = 'auto', workDir }: PlanRequest): MemoryPlan {
   const limitBytes = Math.floor(memory ?? 0.9 * availableBytes());
   const tried = (precision === 'auto' ? (['f32', 'bf16'] as const) : [precision]).map((p) =>
@@ -59,7 +58,6 @@ export function planMemory(shape: PlanShape, { memory, precision = 'auto', workD
   // In files rows take no memory: nothing is won there by less precision.
   const plan = tried.find(({ memoryBytes }) => memoryBytes <= limitBytes);
   if (!plan) throw tooLarge(shape, tried[tried.length - 1], workDir);
-  if (workDir !== undefined) checkDisk(plan, workDir);
   return plan;
 }
 
@@ -111,17 +109,6 @@ function tooLarge({ nodes, dim }: PlanShape, least: MemoryPlan, workDir: string 
     'BAD_USAGE',
     `${nodes} nodes × ${dim} need ${gib(least.memoryBytes)} GiB of memory with rows as ${least.precision}, ` +
       `but ${gib(least.limitBytes)} GiB may be taken: ${advice}`,
-  );
-}
-
-function checkDisk({ diskBytes, precision }: MemoryPlan, workDir: string): void {
-  if (!existsSync(workDir)) mkdirSync(workDir, { recursive: true });
-  const { bavail, bsize } = statfsSync(workDir);
-  if (bavail * bsize >= diskBytes) return;
-  const advice = precision === 'f32' ? ', or --precision bf16 for half of it' : '';
-  throw new NaanError(
-    'BAD_USAGE',
-    `${workDir}: ${gib(bavail * bsize)} GiB are free on its disk, the run needs ${gib(diskBytes)}: give a folder on another${advice}`,
   );
 }
 

@@ -2,10 +2,15 @@
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { type CandidateEdges, EdgeBuilder } from '../graph/candidate-edges.js';
 import { openRows, type RowReader } from '../io/matrix.js';
+import { FileWrites } from '../memory/file-writes.js';
 import { ColumnFiles } from './column-files.js';
 import { Counters } from './counters.js';
 import { Halo } from './halo.js';
-import type { LabelJob } from './job.js';
+import { checkCancelled, type LabelJob } from './job.js';
+import { awaitLease } from './lease.js';
+
+/** Stands for the features among files that a shard's checksums are of. */
+export const featureRows = 'features';
 
 export class OpenJob {
   readonly counters: Counters;
@@ -13,6 +18,8 @@ export class OpenJob {
   readonly halo: Halo;
   readonly reader: RowReader;
   readonly columns: ColumnFiles;
+  /** What is written to the files of a work directory. */
+  readonly writes: FileWrites | undefined;
   private readonly ids: Int32Array;
   private builder: EdgeBuilder | undefined;
 
@@ -25,13 +32,21 @@ export class OpenJob {
     this.components = SharedDisjointSet.from(job.components);
     this.halo = new Halo(job.nodeCount, localRows);
     this.reader = openRows(job.features);
-    this.columns = new ColumnFiles(job.workDir);
+    const { work } = job;
+    this.writes = work && new FileWrites(() => awaitLease(work.lease, () => checkCancelled(job)));
+    this.columns = new ColumnFiles(work?.path, this.writes);
     this.ids = new Int32Array(job.batch);
   }
 
   close(): void {
     this.reader.close();
     this.columns.close();
+  }
+
+  /** Rows from `start` on were read, to be used as they are: a later run knows them again. */
+  readFeatures(start: number, rows: Float32Array): void {
+    const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
+    this.writes?.range(featureRows, start * this.reader.dim * 4, bytes);
   }
 
   edgeBuilder(): EdgeBuilder {

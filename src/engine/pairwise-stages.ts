@@ -78,6 +78,7 @@ export class PairwiseStages implements HeadStages {
     const count = end - start;
     const x = new Float32Array(count * dim);
     reader.read(start, count, x);
+    open.readFeatures(start, x);
     counters.add(this.worker, 'rowsNormalised', normaliseRows(x, start, count, dim, job.features.name));
     rows.scatter(x, open.own(start, end, job.positions), count, dim);
   }
@@ -160,13 +161,13 @@ class OpenedJob {
     const { head } = open.job;
     if (head.kind !== 'pairwise') throw new Error(`the job is for head '${head.kind}'`);
     this.memory = head;
-    this.rows = openStore(head.rows);
+    this.rows = openStore(head.rows, open.writes);
   }
 
   scoring(): PairwiseJob {
     const { scoring } = this.memory;
     if (!scoring) throw new Error('the edges of this job are not counted yet');
-    this.job ??= { ...scoring, structure: openStore(scoring.structure) };
+    this.job ??= { ...scoring, structure: openStore(scoring.structure, this.open.writes) };
     return this.job;
   }
 

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import type { BackendName } from '../backends/backend.js';
 import type { OnnxProvider } from '../backends/onnx-providers.js';
 import { type BackendChoice, type BackendPlan, planBackend } from '../backends/plan.js';
-import { tileStages } from '../backends/stages.js';
 import { labelPlan, type Partition, type PartitionOptions } from '../cluster/partition.js';
 import { sharedInts } from '../cluster/scored-edges.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
@@ -19,6 +18,7 @@ import type { KnnGraph } from '../graph/knn-graph.js';
 import type { ReverseEdges } from '../graph/reverse-edges.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
+import type { RangeCheck, RowsCheck } from '../memory/file-writes.js';
 import { allocateRows, openStore, type Precision, type RowStore, type RowStoreHandle } from '../memory/row-store.js';
 import type { RunObserver } from '../metrics/run-observer.js';
 import { isConcat, isPairwise, type NaanModel, structuralFeatureCount } from '../model/model.js';
@@ -27,20 +27,15 @@ import type { ProgressListener } from '../progress.js';
 import { tileCapacity } from './concat-stages.js';
 import { Counters, type Stage } from './counters.js';
 import { Devices, type DevicesHandle } from './devices.js';
-import {
-  cutShards,
-  type HeadStage,
-  type LabelJob,
-  type PairwiseMemory,
-  type Shard,
-  type ShardStage,
-  type ShardTask,
-} from './job.js';
+import { cutShards, type LabelJob, type PairwiseMemory, type Shard, type ShardStage, type ShardTask } from './job.js';
+import type { RowSums } from './kept-shards.js';
+import { type KeptStage, keptStages, writesOver } from './kept-stages.js';
 import { type Layout, layOutPlan } from './layout.js';
+import { featureRows } from './open-job.js';
 import { Pool } from './pool.js';
 import { runPlanOn } from './run-plan.js';
-import type { ShardResult } from './shard-runner.js';
-import type { WorkDir } from './work-dir.js';
+import type { ShardResult, Verdict } from './shard-runner.js';
+import { differs, type WorkDir } from './work-dir.js';
 
 export interface EngineOptions {
   /** Worker threads; default: the cores this process may use. */
@@ -119,6 +114,8 @@ export class ScoringRun {
   private readonly stop = () => void Atomics.store(this.cancel, 0, 1);
   private current: LabelJob | undefined;
   private shards: Shard[] = [];
+  /** Kept stages whose results nobody needs any more, as all that was made of them is there. */
+  private readonly passed: KeptStage[] = [];
 
   /** Starts the threads, which load their back-end while the caller reads its input. */
   constructor(private readonly options: ScoringOptions) {
@@ -137,6 +134,7 @@ export class ScoringRun {
     this.pool = new Pool({ worker, threads: this.threads, workerData });
     signal?.addEventListener('abort', this.stop);
     if (signal?.aborted) this.stop();
+    options.work?.onLost(this.stop);
   }
 
   /**
@@ -178,7 +176,7 @@ export class ScoringRun {
       rounds: model.config.head === 'pairwise' ? model.config.rounds : 1,
       head: this.headMemory(graph, shapeOf(features).dim),
       finished: new Int32Array(new SharedArrayBuffer(count * 4)),
-      workDir: work?.path,
+      work: work && { path: work.path, lease: work.lease },
     };
     this.options.observer?.start({
       counters: this.counters,
@@ -186,6 +184,42 @@ export class ScoringRun {
       shards: count,
       devices: this.devices?.readings ?? [],
     });
+  }
+
+  /**
+   * Of a run that is gone on with: reads back what its shards left in files, as far as it is still needed, so that shards
+   * whose bytes are not what was written are computed again. Throws BAD_USAGE when rows of the features are not
+   * those that it has worked with.
+   */
+  async verifyKept(): Promise<void> {
+    const { work, model, onNotice } = this.options;
+    if (!work) return;
+    const kept = keptStages(model);
+    if (work.featuresTouched) await this.verify(work, kept[0], true);
+    const needed: KeptStage[] = [];
+    const dropped: string[] = [];
+    const pending = (stage: KeptStage) => work.done(stage.stage, stage.round).size < this.shards.length;
+    for (const stage of kept.toReversed()) {
+      const wanted = needed.length === 0 || needed.some((later) => later.reads.includes(stage) && pending(later));
+      if (!wanted) {
+        this.passed.push(stage);
+        continue;
+      }
+      needed.push(stage);
+      const count = await this.verify(work, stage);
+      if (count > 0) dropped.unshift(`${stage.stage} ${count}`);
+    }
+    // What a stage writes again is written over what was made of it.
+    for (const stage of needed.filter(pending)) {
+      for (const later of needed.filter((later) => kept.indexOf(later) > kept.indexOf(stage))) {
+        if (writesOver(later, stage))
+          work.forget(later.stage, later.round, [...work.done(later.stage, later.round).keys()]);
+      }
+    }
+    if (dropped.length === 0) return;
+    onNotice?.(
+      `${work.path}: shards whose files are not as they were written are computed again: ${dropped.join(', ')}`,
+    );
   }
 
   /** Finds the candidate edges: counts them, makes room, lists them, puts them in order. */
@@ -350,26 +384,73 @@ export class ScoringRun {
   private async runStage(stage: ShardStage, round = 0): Promise<void> {
     const { job } = this;
     const { work } = this.options;
-    const kept = work?.header.stages.some(([name, r]) => name === stage && r === round) ? work : undefined;
+    const isThis = (kept: KeptStage) => kept.stage === stage && kept.round === round;
+    if (this.passed.some(isThis)) {
+      const field = stage === 'score' ? 'edgesScored' : (stage as Stage);
+      this.counters.add(0, field, stage === 'score' ? this.edges.targets.length : job.nodeCount);
+      return;
+    }
+    const kept = keptStages(this.options.model).some(isThis) ? work : undefined;
     const done = kept?.done(stage, round);
     job.finished.fill(0);
     const tasks = this.shards.map(
       (shard): ShardTask => ({ stage, round, shard, job, ...(done?.has(shard.index) && { restore: true }) }),
     );
-    await this.pool.runAll<ShardTask, ShardResult>(
-      tasks,
-      ({ shard }) =>
-        `stage '${stage}', shard ${shard.index} of ${this.shards.length} (nodes ${shard.start}..${shard.end - 1})`,
-      {
-        signal: this.options.signal,
-        onDone: ({ shard, restore }, result) => {
-          if (!restore) kept?.record({ stage, round, shard: shard.index });
-          if (!this.backend) this.options.observer?.backend(result);
-          this.backend = result;
-        },
-        onCounts: (counts) => this.options.observer?.shards(counts),
+    await this.pool.runAll<ShardTask, ShardResult>(tasks, (task) => this.describe(task), {
+      signal: this.options.signal,
+      onDone: ({ shard, restore }, result) => {
+        if (!restore) kept?.record({ stage, round, shard: shard.index, checks: result.checks ?? [] });
+        if (!this.backend) this.options.observer?.backend(result);
+        this.backend = result;
       },
-    );
+      onCounts: (counts) => this.options.observer?.shards(counts),
+    });
+  }
+
+  /**
+   * Reads what shards of a stage left in files, and forgets those that differ: how many. `features`: reads the features
+   * instead, by which the shards know them again.
+   */
+  private async verify(work: WorkDir, { stage, round }: KeptStage, features = false): Promise<number> {
+    const { job } = this;
+    const done = work.done(stage, round);
+    const isRows = (check: { file: string }): check is RowsCheck => 'sum' in check;
+    const sums = new Map<string, RowSums>();
+    for (const { file, bytes, rowBytes } of features ? [] : [...done.values()].flat().filter(isRows)) {
+      if (sums.has(file)) continue;
+      sums.set(file, { file, bytes, rowBytes, sums: new Int32Array(new SharedArrayBuffer(4 * this.shards.length)) });
+    }
+    const tasks = this.shards
+      .filter((shard) => done.has(shard.index) || sums.size > 0)
+      .map((shard): ShardTask => {
+        const read = done.get(shard.index)?.filter((check): check is RangeCheck => !isRows(check)) ?? [];
+        const ranges = features ? [] : read.filter(({ file }) => file !== featureRows);
+        const ofFeatures = features ? read.find(({ file }) => file === featureRows) : undefined;
+        return { stage, round, shard, job, verify: { ranges, rows: [...sums.values()], features: ofFeatures } };
+      });
+    const differing = new Set<number>();
+    await this.pool.runAll<ShardTask, Verdict>(tasks, (task) => this.describe(task), {
+      signal: this.options.signal,
+      onDone: ({ shard }, verdict) => {
+        if (!verdict.features) throw differs(work.path, 'features', 'other rows', 'the file of today');
+        if (!verdict.ranges) differing.add(shard.index);
+      },
+    });
+    if (features) {
+      work.featuresVerified();
+      return 0;
+    }
+    for (const [shard, checks] of done) {
+      for (const check of checks) {
+        if (isRows(check) && sums.get(check.file)!.sums[shard] !== (check.sum | 0)) differing.add(shard);
+      }
+    }
+    work.forget(stage, round, differing);
+    return differing.size;
+  }
+
+  private describe({ stage, shard: { index, start, end } }: ShardTask): string {
+    return `stage '${stage}', shard ${index} of ${this.shards.length} (nodes ${start}..${end - 1})`;
   }
 
   /** Times a stage, and tells about its progress while it runs. */
@@ -409,13 +490,6 @@ export function checkWidth(
     'BAD_USAGE',
     `${where}the kNN graph has ${width - 1} neighbours a node, expected at least ${Math.min(longest, nodeCount - 1)} for ${hops} and sample-hops ${sampleHops}`,
   );
-}
-
-/** The stages whose results a work directory keeps, in order, each with its round. */
-export function keptStages({ config }: NaanModel): (readonly [HeadStage, number])[] {
-  if (config.head === 'concat') return tileStages.map((stage) => [stage, 0]);
-  const rounds = Array.from({ length: config.rounds }, (_, round) => ['score', round] as const);
-  return [['load', 0], ['similarities', 0], ...rounds];
 }
 
 /**

@@ -6,11 +6,20 @@
  * with the next tile. That is what makes stages that replace their input (embed, split) safe to retry.
  */
 import { performance } from 'node:perf_hooks';
-import { NaanError } from '../errors.js';
 import { sortEdges } from '../graph/candidate-edges.js';
 import { countReverse, listReverse, type ReverseEdges } from '../graph/reverse-edges.js';
+import type { FileCheck } from '../memory/file-writes.js';
 import type { Stage } from './counters.js';
-import type { HeadStage, LabelJob, ShardStage, ShardTask } from './job.js';
+import {
+  checkCancelled,
+  type HeadStage,
+  type LabelJob,
+  readsFeatures,
+  type ShardStage,
+  type ShardTask,
+  shardOf,
+} from './job.js';
+import { addRows, featuresAgree, rangeAgrees } from './kept-shards.js';
 import { OpenJob } from './open-job.js';
 
 /** The stages of one head, on one thread. */
@@ -25,10 +34,20 @@ export interface HeadStages {
   close(): void;
 }
 
-/** What a task reports: what computed it. */
+/** What a task reports. */
 export interface ShardResult {
+  /** What computed it. */
   readonly backend: string;
   readonly simd: string;
+  /** Checksums of what it wrote to files and, named `features`, of the rows that it read. */
+  readonly checks?: readonly FileCheck[] | undefined;
+}
+
+/** What a task of verification reports. */
+export interface Verdict {
+  /** Whether the ranges agree. */
+  readonly ranges: boolean;
+  readonly features: boolean;
 }
 
 export class ShardRunner {
@@ -42,9 +61,12 @@ export class ShardRunner {
   async run({ stage, round, shard, job, restore = false }: ShardTask): Promise<ShardResult> {
     const open = this.openJob(job);
     const { batch, finished } = job;
+    // In files no stage writes over what it reads: a shard that failed begins anew, so that its checksums are whole.
+    if (open.writes) finished[shard.index] = 0;
+    open.writes?.begin(readsFeatures(stage));
     const counted = counterOf(stage);
     for (let start = shard.start + finished[shard.index], end = start; start < shard.end; start = end) {
-      if (Atomics.load(job.cancel, 0) !== 0) throw new NaanError('CANCELLED', 'cancelled');
+      checkCancelled(job);
       const began = performance.now();
       end = start + tileSize(shard.end - start, batch);
       await this.tile(stage, round, open, start, end, restore);
@@ -52,7 +74,23 @@ export class ShardRunner {
       if (counted) open.counters.add(this.worker, counted, end - start);
       open.counters.add(this.worker, 'busySeconds', (performance.now() - began) / 1000);
     }
-    return this.head.description;
+    return { ...this.head.description, checks: open.writes?.taken() };
+  }
+
+  /** Whether files still hold what an earlier process left in them for the shard. Rows are summed for their own shards. */
+  verify({ stage, shard: { start, end }, job, verify }: ShardTask): Verdict {
+    const open = this.openJob(job);
+    const { work, order, nodeCount, finished } = job;
+    if (!verify || !work) throw new Error('there is nothing to verify');
+    const { ranges, rows, features } = verify;
+    const numberOf = (row: number) => (order && readsFeatures(stage) ? order[row] : row);
+    for (const sums of rows) {
+      addRows(work.path, sums, start, end, (row) => shardOf(numberOf(row), nodeCount, finished.length));
+    }
+    return {
+      ranges: ranges.every((check) => rangeAgrees(work.path, check)),
+      features: !features || featuresAgree(open.reader, features),
+    };
   }
 
   private async tile(

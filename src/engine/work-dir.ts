@@ -1,15 +1,20 @@
 /**
  * The folder of a run that survives a crash: rows and columns in files, and a journal of the shards whose files are
- * whole. A shard counts once its bytes have reached the disk, so a run goes on from here after `kill -9` or a power cut.
+ * whole, each with the checksums of what it wrote. A shard counts once its bytes have reached the disk, so a run goes on
+ * from here after `kill -9` or a power cut. Files are the run's own when the journal names them; others stay as they are.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { NaanError } from '../errors.js';
-import { Journal, readJournal } from '../io/journal.js';
+import { isJournalRemnant, Journal, type JournalContent, readJournal, syncFolder } from '../io/journal.js';
 import { systemReason } from '../io/system-error.js';
+import type { FileCheck } from '../memory/file-writes.js';
 import type { Precision } from '../memory/row-store.js';
 import { version } from '../version.js';
+import { FolderLock, type LockRequest } from './folder-lock.js';
+import type { Lease } from './lease.js';
 
 /** The first entry of a journal: what must be the same for the run to go on. */
 export interface WorkHeader {
@@ -22,15 +27,26 @@ export interface WorkHeader {
   readonly precision: Precision;
   /** Stages that leave something in files, in order, each with its round. */
   readonly stages: readonly (readonly [stage: string, round: number])[];
+  /** Names of the files that they leave. */
+  readonly files: readonly string[];
 }
 
 interface FinishedShard {
   readonly stage: string;
   readonly round: number;
   readonly shard: number;
+  readonly checks: readonly FileCheck[];
 }
 
-type Entry = WorkHeader | FinishedShard | { readonly finished: string };
+/** What was seen of the inputs later than the header was written; the last of each counts. */
+interface SeenInputs {
+  /** When and where the feature file was last changed. */
+  readonly features?: string;
+  /** CRC-32 of the kNN graph as it is used. */
+  readonly graph?: number;
+}
+
+type Entry = WorkHeader | FinishedShard | { readonly seen: SeenInputs } | { readonly finished: string };
 
 /** What `naan status` tells. */
 export interface WorkStatus {
@@ -39,18 +55,25 @@ export interface WorkStatus {
   readonly done: readonly { readonly stage: string; readonly round: number; readonly shards: number }[];
   /** When the labels were written. */
   readonly finished?: string;
-  /** The process that works on it now. */
-  readonly process?: number;
+}
+
+export interface WorkRequest extends LockRequest {
+  /** Give up the run that the folder holds. */
+  readonly restart: boolean;
+  /** What the run's files will take. */
+  readonly diskBytes: number;
+  /** Tells one state of the feature file from another. */
+  readonly features: string;
 }
 
 const journalName = 'journal';
-const lockName = 'lock';
 /** Rows put at random places reach the disk in order, and pages once, when they are not synced too often. */
 export const syncIntervalMs = 5000;
 
 export class WorkDir {
-  private readonly shardsDone = new Map<string, Set<number>>();
-  private pending: FinishedShard[] = [];
+  private readonly shardsDone = new Map<string, Map<number, readonly FileCheck[]>>();
+  private seen: SeenInputs = {};
+  private pending: Entry[] = [];
   private flushing: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private readonly files = new Map<string, FileHandle>();
@@ -61,34 +84,45 @@ export class WorkDir {
     /** Whether an earlier run is gone on with. */
     readonly resumed: boolean,
     private readonly journal: Journal<Entry>,
+    private readonly lock: FolderLock,
+    private readonly featuresNow: string,
   ) {}
 
   /**
    * Opens the folder to go on with the run it holds or, when it holds none or one that came to its end, or with
    * `restart`, to start this one. The shards and the precision of a run that is gone on with are its own.
-   * Throws BAD_USAGE when it holds another run or one that a process is working on, NOT_WRITABLE.
+   * Throws BAD_USAGE when it holds another run, one that is being worked on, or files of others under names that a run
+   * uses; BAD_INPUT when its journal is damaged; NOT_WRITABLE.
    */
-  static async open(path: string, wanted: WorkHeader, restart: boolean): Promise<WorkDir> {
+  static async open(path: string, wanted: WorkHeader, request: WorkRequest): Promise<WorkDir> {
+    let lock: FolderLock | undefined;
     try {
-      mkdirSync(path, { recursive: true });
-      lock(path);
-      const found = readWork(path);
-      const resumed = found !== undefined && !found.finished && !restart;
-      if (resumed) checkIdentity(path, found.header, wanted);
-      else clear(path);
-      const { journal, entries } = await Journal.open<Entry>(join(path, journalName));
-      if (!resumed) await journal.append([wanted]);
-      const work = new WorkDir(path, resumed ? found.header : wanted, resumed, journal);
-      for (const entry of entries) if ('shard' in entry) work.count(entry);
+      makeFolder(path);
+      checkJournal(path, true); // before anything is made in a folder that is not ours
+      lock = await FolderLock.take(path, request);
+      const found = checkJournal(path, request.restart);
+      const header = headerOf(found);
+      const resumed = header !== undefined && !request.restart && !found.entries.some(isFinished);
+      if (resumed) checkIdentity(path, header, wanted);
+      else clear(path, found.state === 'none' ? [] : (header?.files ?? wanted.files), wanted.files);
+      checkDisk(path, request.diskBytes, resumed ? header.files : [], wanted.precision);
+      for (const name of readdirSync(path)) {
+        if (isJournalRemnant(journalName, name)) rmSync(join(path, name), { force: true });
+      }
+      const entries: readonly Entry[] = resumed ? found.entries : [wanted, { seen: { features: request.features } }];
+      const journal = await Journal.create<Entry>(join(path, journalName), entries);
+      const work = new WorkDir(path, resumed ? header : wanted, resumed, journal, lock, request.features);
+      for (const entry of entries) work.count(entry);
       return work;
     } catch (error) {
+      await lock?.release();
       throw refused(path, error);
     }
   }
 
-  /** Shards of a stage that are whole. */
-  done(stage: string, round: number): ReadonlySet<number> {
-    return this.shardsDone.get(`${stage} ${round}`) ?? new Set();
+  /** Shards of a stage that are whole, with the checksums of what each wrote. */
+  done(stage: string, round: number): ReadonlyMap<number, readonly FileCheck[]> {
+    return this.shardsDone.get(`${stage} ${round}`) ?? new Map();
   }
 
   /** Shards that were whole when the run began or have become so. */
@@ -98,13 +132,36 @@ export class WorkDir {
     return count;
   }
 
+  /** Shards that turned out not to be whole are to be computed again. */
+  forget(stage: string, round: number, shards: Iterable<number>): void {
+    for (const shard of shards) this.shardsDone.get(`${stage} ${round}`)?.delete(shard);
+  }
+
+  /** Whether the feature file is not in the state in which the run last knew it. */
+  get featuresTouched(): boolean {
+    return this.seen.features !== this.featuresNow;
+  }
+
+  /** Its rows are those that the run has read so far. */
+  featuresVerified(): void {
+    this.note({ features: this.featuresNow });
+  }
+
+  /** Throws BAD_USAGE when the run has worked with another graph. */
+  checkGraph(ids: Int32Array): void {
+    const graph = checksum(ids);
+    if (this.seen.graph === graph) return;
+    if (this.seen.graph !== undefined) throw differs(this.path, 'knn', 'other lists', 'the file of today');
+    this.note({ graph });
+  }
+
   /** Notes a shard whose bytes have been written; soon they are on the disk and it counts. */
   record(entry: FinishedShard): void {
     this.pending.push(entry);
     this.timer ??= setTimeout(() => void this.flush().catch(() => undefined), syncIntervalMs); // whoever flushes next hears
   }
 
-  /** Resolves when all that was recorded counts. Throws NOT_WRITABLE. */
+  /** Resolves when all that was recorded counts. Throws NOT_WRITABLE, LOCK_LOST. */
   async flush(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -116,18 +173,46 @@ export class WorkDir {
     await this.flushing;
   }
 
+  /** Throws LOCK_LOST when another process has taken the folder over. */
+  checkOwned(): Promise<void> {
+    return this.lock.check();
+  }
+
+  /** Leave to write here, for threads. */
+  get lease(): Lease {
+    return this.lock.lease;
+  }
+
+  /** Why the folder is no longer this process's own. */
+  get lost(): NaanError | undefined {
+    return this.lock.lost;
+  }
+
+  /** Calls `stop` when the folder is lost. */
+  onLost(stop: () => void): void {
+    this.lock.onLost = stop;
+    if (this.lock.lost) stop();
+  }
+
   /** The run has come to its end: keeps the journal and removes the rest. */
   async finish(): Promise<void> {
     await this.flush();
+    await this.lock.check();
     await this.journal.append([{ finished: new Date().toISOString() }]);
-    for (const name of readdirSync(this.path)) if (isData(name)) rmSync(join(this.path, name), { force: true });
+    for (const name of this.header.files) rmSync(join(this.path, name), { force: true });
   }
 
   async close(): Promise<void> {
     await this.flush().catch(() => undefined);
     for (const file of this.files.values()) await file.close();
     await this.journal.close();
-    rmSync(join(this.path, lockName), { force: true });
+    await this.lock.release();
+  }
+
+  private note(seen: SeenInputs): void {
+    const entry: Entry = { seen };
+    this.count(entry);
+    this.pending.push(entry);
   }
 
   /** Shards that ended before the data is synced are recorded together, while others go on. */
@@ -136,6 +221,7 @@ export class WorkDir {
     this.pending = [];
     try {
       await this.syncData();
+      await this.lock.check();
       await this.journal.append(entries);
     } catch (error) {
       this.pending = [...entries, ...this.pending];
@@ -145,39 +231,40 @@ export class WorkDir {
   }
 
   private async syncData(): Promise<void> {
-    for (const name of readdirSync(this.path)) {
-      if (!isData(name)) continue;
-      let file = this.files.get(name);
-      if (!file) {
-        file = await open(join(this.path, name), 'r+');
-        this.files.set(name, file);
-      }
-      await file.datasync();
+    const known = this.files.size;
+    for (const name of this.header.files) {
+      const path = join(this.path, name);
+      if (!this.files.has(name) && existsSync(path)) this.files.set(name, await open(path, 'r+'));
+      await this.files.get(name)?.datasync();
     }
+    if (this.files.size > known) syncFolder(this.path);
   }
 
-  private count({ stage, round, shard }: FinishedShard): void {
-    const key = `${stage} ${round}`;
-    const shards = this.shardsDone.get(key) ?? new Set();
-    this.shardsDone.set(key, shards.add(shard));
+  private count(entry: Entry): void {
+    if ('seen' in entry) this.seen = Object.assign({}, this.seen, entry.seen);
+    if (!('shard' in entry)) return;
+    const key = `${entry.stage} ${entry.round}`;
+    const shards = this.shardsDone.get(key) ?? new Map<number, readonly FileCheck[]>();
+    this.shardsDone.set(key, shards.set(entry.shard, entry.checks));
   }
 }
 
-/** Where the run in a folder stands; undefined when there is none. */
+/** Where the run in a folder stands; undefined when there is none. Throws as `WorkDir.open` does. */
 export function readWork(path: string): WorkStatus | undefined {
-  const [header, ...entries] = readJournal<Entry>(join(path, journalName)).entries;
-  if (header === undefined || !('identity' in header)) return undefined;
-  const done = header.stages.map(([stage, round]) => ({
-    ...{ stage, round },
-    shards: entries.filter((entry) => 'shard' in entry && entry.stage === stage && entry.round === round).length,
-  }));
-  const last = entries.at(-1);
-  const worker = lockedBy(path);
-  return {
-    ...{ header, done },
-    ...(last && 'finished' in last && { finished: last.finished }),
-    ...(worker !== undefined && { process: worker }),
-  };
+  const found = checkJournal(path, false);
+  const header = headerOf(found);
+  if (header === undefined) return undefined;
+  const shards = new Map<string, Set<number>>();
+  for (const entry of found.entries) {
+    if (!('shard' in entry)) continue;
+    const key = `${entry.stage} ${entry.round}`;
+    shards.set(key, (shards.get(key) ?? new Set<number>()).add(entry.shard));
+  }
+  const done = header.stages.map(([stage, round]) => {
+    return { stage, round, shards: shards.get(`${stage} ${round}`)?.size ?? 0 };
+  });
+  const last = found.entries.find(isFinished);
+  return last ? { header, done, finished: last.finished } : { header, done };
 }
 
 /** A header for a run that starts now. */
@@ -185,54 +272,104 @@ export function workHeader(header: Omit<WorkHeader, 'naan' | 'started'>): WorkHe
   return { naan: version, started: new Date().toISOString(), ...header };
 }
 
+function isFinished(entry: Entry): entry is { readonly finished: string } {
+  return 'finished' in entry;
+}
+
+function headerOf({ entries }: JournalContent<Entry>): WorkHeader | undefined {
+  const [first] = entries;
+  return first && 'identity' in first ? first : undefined;
+}
+
+/**
+ * What the journal of a folder holds. Throws BAD_USAGE when something else has its name and, unless the run is given up
+ * anyway, when it is damaged or of an earlier version.
+ */
+function checkJournal(path: string, restart: boolean): JournalContent<Entry> {
+  const journal = join(path, journalName);
+  let found: JournalContent<Entry>;
+  try {
+    found = readJournal<Entry>(journal);
+  } catch (error) {
+    throw refused(path, error);
+  }
+  if (found.state === 'foreign') {
+    throw new NaanError('BAD_USAGE', `${journal}: is not a journal of naan: give another --work-dir, or move it away`);
+  }
+  if (restart) return found;
+  if (found.state === 'older') {
+    throw new NaanError(
+      'BAD_USAGE',
+      `${path}: holds a run of an earlier naan, which this one cannot go on with: --restart gives it up`,
+    );
+  }
+  if (found.state === 'damaged') {
+    throw new NaanError(
+      'BAD_INPUT',
+      `${journal}: is damaged at byte ${found.end}, before its end: its disk may be failing; --restart gives the run up`,
+    );
+  }
+  return found;
+}
+
 function checkIdentity(path: string, found: WorkHeader, wanted: WorkHeader): void {
   const then: Record<string, unknown> = { naan: found.naan, ...found.identity };
   const now: Record<string, unknown> = { naan: wanted.naan, ...wanted.identity };
   for (const name of new Set([...Object.keys(then), ...Object.keys(now)])) {
     const [before, after] = [then[name], now[name]].map((value) => JSON.stringify(value) ?? 'none');
-    if (before === after) continue;
+    if (before !== after) throw differs(path, name, before, after);
+  }
+}
+
+/** The refusal to go on with a run of something else. */
+export function differs(path: string, name: string, before: string, after: string): NaanError {
+  return new NaanError(
+    'BAD_USAGE',
+    `${path}: holds a run with ${name} ${before}, got ${after}: give the same again, or --restart to give that run up`,
+  );
+}
+
+/** Leaves none of an earlier run's files. Throws BAD_USAGE when one of others has a name that this run needs. */
+function clear(path: string, own: readonly string[], needed: readonly string[]): void {
+  const foreign = needed.find((name) => !own.includes(name) && lstatSync(join(path, name), { throwIfNoEntry: false }));
+  if (foreign !== undefined) {
     throw new NaanError(
       'BAD_USAGE',
-      `${path}: holds a run with ${name} ${before}, got ${after}: give the same again, or --restart to give that run up`,
+      `${path}: holds ${foreign}, which no run of naan left there: give another --work-dir, or move it away`,
     );
   }
+  for (const name of own) rmSync(join(path, name), { force: true });
 }
 
-/** Leaves nothing of an earlier run; files that are not ours stay. */
-function clear(path: string): void {
-  for (const name of readdirSync(path)) {
-    if (isData(name) || name === journalName) rmSync(join(path, name), { force: true });
-  }
+/** Room that files of the run take already is room that it has. */
+function checkDisk(path: string, bytes: number, own: readonly string[], precision: Precision): void {
+  const { bavail, bsize } = statfsSync(path);
+  const sizes = own.map((name) => (statSync(join(path, name), { throwIfNoEntry: false })?.blocks ?? 0) * 512);
+  const room = sizes.reduce((sum, size) => sum + size, bavail * bsize);
+  if (room >= bytes) return;
+  const advice = precision === 'f32' ? ', or --precision bf16 for half of it' : '';
+  throw new NaanError(
+    'BAD_USAGE',
+    `${path}: ${gib(room)} GiB are free on its disk, the run needs ${gib(bytes)}: give a folder on another${advice}`,
+  );
 }
 
-function isData(name: string): boolean {
-  return name.endsWith('.rows') || name.endsWith('.column');
+function gib(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 2 : 1);
 }
 
-/** One process at a time. The lock of one that died is taken over. */
-function lock(path: string): void {
-  const holder = lockedBy(path);
-  if (holder !== undefined) {
-    throw new NaanError('BAD_USAGE', `${path}: process ${holder} is working on it: give another --work-dir`);
-  }
-  rmSync(join(path, lockName), { force: true });
-  const fd = openSync(join(path, lockName), 'wx');
-  writeSync(fd, String(process.pid));
-  closeSync(fd);
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  mkdirSync(path, { recursive: true });
+  syncFolder(dirname(resolve(path)));
 }
 
-function lockedBy(path: string): number | undefined {
-  let holder: number;
-  try {
-    holder = Number(readFileSync(join(path, lockName), 'utf8'));
-    if (!(holder > 0)) return undefined;
-    process.kill(holder, 0);
-  } catch (error) {
-    // Of another user: alive.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
-    return Number(readFileSync(join(path, lockName), 'utf8'));
-  }
-  return holder === process.pid ? undefined : holder;
+/** CRC-32 of numbers, of any length. */
+function checksum(values: Int32Array): number {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  let crc = 0;
+  for (let start = 0; start < bytes.length; start += 2 ** 30) crc = crc32(bytes.subarray(start, start + 2 ** 30), crc);
+  return crc;
 }
 
 function refused(path: string, error: unknown): unknown {

@@ -5,9 +5,8 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
-import { createInflateRaw } from 'node:zlib';
+import { crc32, createInflateRaw } from 'node:zlib';
 import { NaanError } from '../errors.js';
-import { crc32 } from './crc32.js';
 import { inputSize, unreadable } from './input-file.js';
 
 export interface ByteSource {

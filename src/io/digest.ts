@@ -1,6 +1,6 @@
 /** What identifies an input file in run.json. */
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { parseInput } from './input-file.js';
 
 const blockBytes = 2 ** 16;
@@ -14,17 +14,21 @@ export interface FileDigest {
   readonly sampledSha256: string;
 }
 
-/** Digests a file without reading much of it: enough to notice that it is another one. Other work goes on between blocks. */
-export async function digestFile(path: string): Promise<FileDigest> {
+/**
+ * Digests a file without reading much of it: enough to notice that it is another one. `whole`: all of it, in any case.
+ * Other work goes on between blocks.
+ */
+export async function digestFile(path: string, { whole = false } = {}): Promise<FileDigest> {
   const file = await open(parseInput(path).path, 'r');
   try {
     const bytes = (await file.stat()).size;
     const hash = createHash('sha256').update(`${bytes}\n`);
     const block = new Uint8Array(blockBytes);
-    const count = Math.min(blocks, Math.ceil(bytes / blockBytes));
+    const inAll = Math.ceil(bytes / blockBytes);
+    const count = whole ? inAll : Math.min(blocks, inAll);
     for (let i = 0; i < count; i++) {
       const last = Math.max(0, bytes - blockBytes);
-      const start = bytes <= blocks * blockBytes ? i * blockBytes : Math.floor((last * i) / (count - 1));
+      const start = count === inAll ? i * blockBytes : Math.floor((last * i) / (count - 1));
       const { bytesRead } = await file.read(block, 0, blockBytes, start);
       hash.update(block.subarray(0, bytesRead));
     }
@@ -32,4 +36,13 @@ export async function digestFile(path: string): Promise<FileDigest> {
   } finally {
     await file.close();
   }
+}
+
+/**
+ * Tells the state of a file from any that it had before or has later, without reading it: as long as it is the same, so are
+ * its bytes. A copy, or a file that was touched, is another state of the same bytes.
+ */
+export async function fileState(path: string): Promise<string> {
+  const { size, mtimeNs, ctimeNs, ino } = await stat(parseInput(path).path, { bigint: true });
+  return [size, mtimeNs, ctimeNs, ino].join(' ');
 }

@@ -1,13 +1,32 @@
 /**
- * A file of records that only grows and survives a crash: each is its length, its CRC-32 (two uint32, little-endian) and
- * a JSON value. The last record may be torn by a crash; it and what follows it do not count.
+ * A file of records that only grows and survives a crash: a signature, then records, each a marker, its length, the CRC-32
+ * of length and body (uint32, little-endian) and a body, a JSON array of entries. What is appended at once is one
+ * record, and the next is written only when it has reached the disk: a crash can harm the last record alone, whatever
+ * order its sectors reach the disk in. So a damaged record that none follows is a torn tail, which does not count;
+ * one that others follow is damage.
  */
+import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readFileSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { crc32 } from './crc32.js';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { crc32 } from 'node:zlib';
 
-const headBytes = 8;
+const signature = Buffer.from('naan journal 2\r\n', 'latin1');
+/** Not ASCII, so that a text file holds none. */
+const marker = Buffer.from([0x89, 0x6e, 0x6a, 0x1a]);
+const headBytes = 12;
+
+export interface JournalContent<Entry> {
+  /**
+   * `none`: there is no file. `whole`: apart from a torn tail. `damaged`: at byte `end`, though records follow. `older`:
+   * of a version before signatures. `foreign`: something else of that name.
+   */
+  readonly state: 'none' | 'whole' | 'damaged' | 'older' | 'foreign';
+  /** Entries before `end`. */
+  readonly entries: readonly Entry[];
+  /** The byte at which whole records end. */
+  readonly end: number;
+}
 
 export class Journal<Entry> {
   private constructor(
@@ -15,66 +34,113 @@ export class Journal<Entry> {
     private end: number,
   ) {}
 
-  /** Opens the journal at `path`, new if there is none, to go on after its last whole record. */
-  static async open<Entry>(path: string): Promise<{ journal: Journal<Entry>; entries: Entry[] }> {
-    const { entries, end } = readJournal<Entry>(path);
-    const file = await open(path, entries.length > 0 ? 'r+' : 'w');
-    await file.truncate(end);
-    await file.sync();
-    syncFolder(dirname(path));
-    return { journal: new Journal<Entry>(file, end), entries };
+  /**
+   * A journal of these entries at `path`, in place of one that is there, to be appended to. It is a new file: whoever has
+   * the earlier one open cannot write to this one.
+   */
+  static async create<Entry>(path: string, entries: readonly Entry[]): Promise<Journal<Entry>> {
+    const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
+    const file = await open(temporary, 'wx+');
+    try {
+      const journal = new Journal<Entry>(file, 0);
+      await journal.write(Buffer.concat([signature, recordOf(entries)]));
+      await file.sync();
+      await rename(temporary, path);
+      syncFolder(dirname(path));
+      return journal;
+    } catch (error) {
+      await file.close();
+      await rm(temporary, { force: true });
+      throw error;
+    }
   }
 
   /** Resolves when the entries have reached the disk. One call at a time. */
   async append(entries: readonly Entry[]): Promise<void> {
-    const bytes = Buffer.concat(entries.map(recordOf));
-    for (let done = 0; done < bytes.length; ) {
-      done += (await this.file.write(bytes, done, bytes.length - done, this.end + done)).bytesWritten;
-    }
-    this.end += bytes.length;
+    await this.write(recordOf(entries));
     await this.file.datasync();
   }
 
   async close(): Promise<void> {
     await this.file.close();
   }
+
+  private async write(bytes: Buffer): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      done += (await this.file.write(bytes, done, bytes.length - done, this.end + done)).bytesWritten;
+    }
+    this.end += bytes.length;
+  }
 }
 
-/** The whole records of the journal at `path`, none if there is no file, and the byte at which they end. */
-export function readJournal<Entry>(path: string): { entries: Entry[]; end: number } {
+/** What stands in the journal at `path`. */
+export function readJournal<Entry>(path: string): JournalContent<Entry> {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { entries: [], end: 0 };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: 'none', entries: [], end: 0 };
     throw error;
   }
+  const signed = bytes.subarray(0, signature.length).equals(signature);
   const entries: Entry[] = [];
-  let end = 0;
-  while (end + headBytes <= bytes.length) {
-    const start = end + headBytes;
-    const body = bytes.subarray(start, start + bytes.readUInt32LE(end));
-    if (start + bytes.readUInt32LE(end) > bytes.length || crc32(body) !== bytes.readUInt32LE(end + 4)) break;
-    entries.push(JSON.parse(body.toString()) as Entry);
-    end = start + body.length;
+  let end = signed ? signature.length : 0;
+  for (let record = recordAt(bytes, end); signed && record; record = recordAt(bytes, end)) {
+    entries.push(...(JSON.parse(record.toString()) as Entry[]));
+    end += headBytes + record.length;
   }
-  return { entries, end };
+  const more = hasRecordAfter(bytes, end);
+  if (!signed && !more) return { state: isOlder(bytes) ? 'older' : 'foreign', entries, end };
+  return { state: more || entries.length === 0 ? 'damaged' : 'whole', entries, end };
 }
 
-function recordOf(entry: unknown): Buffer {
-  const body = Buffer.from(JSON.stringify(entry));
-  const head = Buffer.alloc(headBytes);
-  head.writeUInt32LE(body.length, 0);
-  head.writeUInt32LE(crc32(body), 4);
-  return Buffer.concat([head, body]);
+/** Whether `name` is a file that a crash in `Journal.create` leaves beside the journal at `path`. */
+export function isJournalRemnant(path: string, name: string): boolean {
+  const own = basename(path);
+  return name.startsWith(`${own}.`) && /^\.[0-9a-f]{16}\.tmp$/.test(name.slice(own.length));
 }
 
-/** So that the name of a new file survives too. */
-function syncFolder(path: string): void {
+/** Makes names in a folder survive a power cut: of files that were made, renamed or removed. */
+export function syncFolder(path: string): void {
   const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);
+  } catch (error) {
+    // Not every file system can, and then it has nothing to be asked for.
+    if (!['EINVAL', 'ENOTSUP', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   } finally {
     closeSync(fd);
   }
+}
+
+function recordOf(entries: readonly unknown[]): Buffer {
+  const body = Buffer.from(JSON.stringify(entries));
+  const head = Buffer.alloc(headBytes);
+  marker.copy(head);
+  head.writeUInt32LE(body.length, 4);
+  head.writeUInt32LE(crc32(body, crc32(head.subarray(4, 8))), 8);
+  return Buffer.concat([head, body]);
+}
+
+/** The body of the record at a byte; undefined where none stands whole. */
+function recordAt(bytes: Buffer, at: number): Buffer | undefined {
+  const start = at + headBytes;
+  if (start > bytes.length || !bytes.subarray(at, at + 4).equals(marker)) return undefined;
+  const body = bytes.subarray(start, start + bytes.readUInt32LE(at + 4));
+  const whole = body.length > 0 && body.length === bytes.readUInt32LE(at + 4);
+  return whole && crc32(body, crc32(bytes.subarray(at + 4, at + 8))) === bytes.readUInt32LE(at + 8) ? body : undefined;
+}
+
+function hasRecordAfter(bytes: Buffer, end: number): boolean {
+  for (let at = bytes.indexOf(marker, end); at >= 0; at = bytes.indexOf(marker, at + 1)) {
+    if (recordAt(bytes, at)) return true;
+  }
+  return false;
+}
+
+/** Journals began with a record of length, CRC-32 and body, a map that has the key `identity`. */
+function isOlder(bytes: Buffer): boolean {
+  if (bytes.length < 8) return false;
+  const body = bytes.subarray(8, 8 + bytes.readUInt32LE(0));
+  return body.length === bytes.readUInt32LE(0) && crc32(body) === bytes.readUInt32LE(4) && body.includes('identity');
 }

@@ -1,5 +1,5 @@
 /** NumPy arrays out: `.npy` files and stored `.npz` archives, in C order and little-endian, rows appended as they come. */
-import { crc32 } from './crc32.js';
+import { crc32 } from 'node:zlib';
 import { writeOutput } from './output-file.js';
 import { localHeader, uint32, type ZipMember, zipDirectory } from './zip-writer.js';
 

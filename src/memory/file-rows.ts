@@ -1,17 +1,20 @@
 /** Rows of float32 in a file, read and written in place; the operating system's page cache is the memory. */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { basename } from 'node:path';
 import { NaanError } from '../errors.js';
 import { systemReason } from '../io/system-error.js';
+import type { FileWrites } from './file-writes.js';
 import type { RowStore } from './row-store.js';
 
 export class FileRows implements RowStore {
   private readonly fd: number;
 
-  /** Opens n × d float32 that `allocateFile` made. */
+  /** Opens n × d float32 that `allocateFile` made. `writes` hears what is written. */
   constructor(
     private readonly path: string,
     readonly rowCount: number,
     readonly dim: number,
+    private readonly writes?: FileWrites,
   ) {
     this.fd = refusedBy(path, () => openSync(path, 'r+'));
   }
@@ -29,12 +32,15 @@ export class FileRows implements RowStore {
   }
 
   scatter(rows: Float32Array, ids: Int32Array, count: number, columns: number = this.dim): void {
+    if (count === 0) return;
     const bytes = new Uint8Array(rows.buffer, rows.byteOffset, count * columns * 4);
+    this.writes?.permit();
     this.eachRun(ids, count, columns, (start, length, position) => {
       for (let done = 0; done < length; ) {
         done += refusedBy(this.path, () => writeSync(this.fd, bytes, start + done, length - done, position + done));
       }
     });
+    this.writes?.rows(basename(this.path), ids, count, bytes, this.dim * 4);
   }
 
   close(): void {
@@ -57,15 +63,14 @@ export class FileRows implements RowStore {
   }
 }
 
-/** Makes a file of `bytes` zeros, which take no room until they are written; one of that size is left as it is. */
+/**
+ * Makes a file of `bytes`, zeros that take no room until they are written. One that is there is kept as far as it goes.
+ */
 export function allocateFile(path: string, bytes: number): void {
   refusedBy(path, () => {
     const fd = openSync(path, 'a+');
     try {
-      if (fstatSync(fd).size !== bytes) {
-        ftruncateSync(fd, 0);
-        ftruncateSync(fd, bytes);
-      }
+      if (fstatSync(fd).size !== bytes) ftruncateSync(fd, bytes);
     } finally {
       closeSync(fd);
     }

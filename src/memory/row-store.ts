@@ -3,6 +3,7 @@
  * knows only `RowStore` and float32.
  */
 import { allocateFile, FileRows } from './file-rows.js';
+import type { FileWrites } from './file-writes.js';
 import { HalfRows } from './half-rows.js';
 import { SharedRows, type SharedRowsHandle } from './shared-rows.js';
 
@@ -39,7 +40,7 @@ export interface RowShape {
   readonly precision: Precision;
 }
 
-/** Rows of zeros in memory or, given a path, in a file; one of this size that is there already is kept as it is. */
+/** Rows of zeros in memory or, given a path, in a file; what a file of that name holds is kept. */
 export function allocateRows(shape: RowShape, path?: string): RowStoreHandle {
   const wordsOfRow = (shape.dim * bytesOf[shape.precision]) / 4;
   if (path === undefined) return { ...shape, words: SharedRows.allocate(shape.rowCount, wordsOfRow).handle() };
@@ -47,9 +48,9 @@ export function allocateRows(shape: RowShape, path?: string): RowStoreHandle {
   return { ...shape, words: { path } };
 }
 
-/** Opens a store on the calling thread. */
-export function openStore({ rowCount, dim, precision, words }: RowStoreHandle): RowStore {
+/** Opens a store on the calling thread. `writes` hears what is written to one in a file. */
+export function openStore({ rowCount, dim, precision, words }: RowStoreHandle, writes?: FileWrites): RowStore {
   const wordsOfRow = (dim * bytesOf[precision]) / 4;
-  const rows = 'path' in words ? new FileRows(words.path, rowCount, wordsOfRow) : SharedRows.from(words);
+  const rows = 'path' in words ? new FileRows(words.path, rowCount, wordsOfRow, writes) : SharedRows.from(words);
   return precision === 'bf16' ? new HalfRows(rows) : rows;
 }

@@ -1,24 +1,34 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  appendFileSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
   watch,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
 import { generate } from '../../src/engine/generate.js';
 import { type LabelOptions, label } from '../../src/engine/label.js';
-import { readWork } from '../../src/engine/work-dir.js';
+import { readWork, WorkDir, workHeader } from '../../src/engine/work-dir.js';
+import { digestFile } from '../../src/io/digest.js';
+import { Journal, readJournal } from '../../src/io/journal.js';
+import { writeNpy } from '../../src/io/npy-writer.js';
+import type { ConcatModel } from '../../src/model/model.js';
 import { writeModel } from '../../src/model/model-file.js';
 import { train } from '../../src/training/train.js';
 import { labelFlags } from '../cli/inputs.js';
@@ -29,7 +39,14 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 const features = join(folder, 'unlabeled/split1_feats.npz');
 const knn = join(folder, 'unlabeled/split1_knn.npy');
-const models = { concat: join(folder, 'concat.safetensors'), pairwise: join(folder, 'pairwise.safetensors') };
+const models = {
+  concat: join(folder, 'concat.safetensors'),
+  heads: join(folder, 'heads.safetensors'),
+  pairwise: join(folder, 'pairwise.safetensors'),
+};
+const cannotMount =
+  spawnSync('unshare', ['--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt']).status !== 0 &&
+  'unshare may not mount a small disk here';
 const stagesOf = {
   concat: ['project', 'aggregate', 'embed', 'split', 'score'],
   pairwise: ['load', 'similarities', 'score'],
@@ -38,9 +55,21 @@ const stagesOf = {
 before(async () => {
   await generate({ out: folder, nodes: 1500, dim: 32, k: 30, seed: 3, plantedKnn: true, shuffle: true });
   await writeModel(models.concat, smoothedDistanceModel(32, [20, 10]));
+  await writeModel(models.heads, twoHeads(smoothedDistanceModel(32, [20, 10])));
   const labeled = { features: join(folder, 'labeled/split0_feats.npz'), knn: join(folder, 'labeled/split0_knn.npy') };
   await train({ ...labeled, out: models.pairwise, head: 'pairwise', epochs: 1, seed: 1 });
 });
+
+/** The same attention twice. */
+function twoHeads({ config, tensors }: ConcatModel): ConcatModel {
+  const copied = [...tensors].map(([name, tensor]) => [name.replace('attn_0', 'attn_1'), tensor] as const);
+  return { config: { ...config, heads: 2 }, tensors: new Map([...tensors, ...copied]) };
+}
+
+interface Shard {
+  readonly stage: string;
+  readonly checks: readonly { readonly start: number }[];
+}
 
 let runs = 0;
 const options = (head: keyof typeof models, more: Partial<LabelOptions> = {}): LabelOptions => ({
@@ -100,7 +129,249 @@ for (const head of ['concat', 'pairwise'] as const) {
   });
 }
 
+/** Ways in which a file may be found after a crash of the machine, or of its disk. */
+const damages: Record<string, (path: string) => void> = {
+  gone: (path) => rmSync(path),
+  short: (path) => truncateSync(path, statSync(path).size >> 1),
+  flipped: (path) => {
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] ^= 4;
+    writeFileSync(path, bytes);
+  },
+  zeros: (path) => writeFileSync(path, Buffer.alloc(statSync(path).size)),
+};
+
+for (const { head, precision, stages } of [
+  { head: 'concat', precision: 'f32', stages: ['embed', 'score'] },
+  { head: 'concat', precision: 'bf16', stages: ['split'] },
+  { head: 'heads', precision: 'f32', stages: ['split'] },
+  { head: 'pairwise', precision: 'bf16', stages: ['score'] },
+] as const) {
+  describe(`files of a work directory that are not as they were written, head ${head}, rows as ${precision}`, () => {
+    for (const stage of stages) {
+      it(`are made again, after a stop in stage ${stage}`, async () => {
+        const expected = await results(options(head, { precision, threads: 1 }));
+        const workDir = join(folder, `whole-${head}-${precision}-${stage}`);
+        await stopped(options(head, { precision, workDir, threads: 1 }), (at) => at === stage);
+        const files = readWork(workDir)!.header.files.filter((name) => existsSync(join(workDir, name)));
+        for (const part of [0, 1, 2]) {
+          const damaged = join(folder, `damaged-${head}-${stage}`);
+          cpSync(workDir, damaged, { recursive: true });
+          const told = files.map((file, i) => {
+            if (i % 3 !== part) return '';
+            const [damage, apply] = Object.entries(damages)[i % 4];
+            apply(join(damaged, file));
+            return `${file}: ${damage}`;
+          });
+          const again = options(head, { precision, workDir: damaged, threads: 1 });
+          assert.deepEqual(await results(again), expected, told.join(' '));
+          rmSync(damaged, { recursive: true });
+        }
+      });
+    }
+  });
+}
+
 describe('a work directory', () => {
+  it('says which shards it computes again', async () => {
+    const workDir = join(folder, 'told');
+    await stopped(options('concat', { workDir }), (stage) => stage === 'embed');
+    const path = join(workDir, 'c.rows');
+    const bytes = readFileSync(path);
+    const kept = readJournal<Shard>(join(workDir, 'journal')).entries.filter(({ stage }) => stage === 'embed');
+    const damaged = kept.slice(0, 2);
+    for (const { checks } of damaged) bytes[checks[0].start] ^= 1;
+    writeFileSync(path, bytes);
+    const notices: string[] = [];
+    await label(options('concat', { workDir, onNotice: (text) => notices.push(text) }));
+    assert.equal(
+      notices.at(-1),
+      `${workDir}: shards whose files are not as they were written are computed again: embed ${damaged.length}`,
+    );
+  });
+
+  it('goes on where rows of a later stage were written and not recorded', async () => {
+    const expected = await results(options('concat'));
+    const workDir = join(folder, 'unrecorded');
+    await stopped(options('concat', { workDir }), (stage) => stage === 'split');
+    const journal = join(workDir, 'journal');
+    const entries = readJournal<Record<string, unknown>>(journal).entries;
+    // As if it had been killed: the split has overwritten what project and aggregate wrote, and embed lost a shard.
+    const kept = entries.filter(({ stage, shard }) => stage !== 'split' && !(stage === 'embed' && shard === 3));
+    await (await Journal.create(journal, kept)).close();
+    assert.deepEqual(await results(options('concat', { workDir })), expected);
+  });
+
+  it('is gone on with after a power cut left zeros at the end of its journal, and refused when that is damaged', async () => {
+    const expected = await results(options('concat'));
+    const workDir = join(folder, 'tail');
+    const journal = join(workDir, 'journal');
+    await stopped(options('concat', { workDir }), (stage) => stage === 'embed');
+    appendFileSync(journal, Buffer.alloc(8));
+    assert.ok(readWork(workDir)!.done[0].shards > 0);
+    assert.deepEqual(await results(options('concat', { workDir })), expected);
+
+    await stopped(options('concat', { workDir }), (stage) => stage === 'embed');
+    const bytes = readFileSync(journal);
+    bytes[40] ^= 1;
+    writeFileSync(journal, bytes);
+    const message = `${journal}: is damaged at byte 16, before its end: its disk may be failing; --restart gives the run up`;
+    await assert.rejects(label(options('concat', { workDir })), { code: 'BAD_INPUT', message });
+    assert.throws(() => readWork(workDir), { code: 'BAD_INPUT', message });
+    assert.deepEqual(await results(options('concat', { workDir, restart: true })), expected);
+    assert.deepEqual(readdirSync(workDir), ['journal']);
+  });
+
+  it('of an earlier version is refused, unless told to restart', async () => {
+    const workDir = join(folder, 'older');
+    mkdirSync(workDir);
+    const body = Buffer.from(JSON.stringify({ naan: '0.1.0', identity: {}, stages: [] }));
+    const head = Buffer.alloc(8);
+    head.writeUInt32LE(body.length, 0);
+    head.writeUInt32LE(crc32(body), 4);
+    writeFileSync(join(workDir, 'journal'), Buffer.concat([head, body]));
+    writeFileSync(join(workDir, 'a.rows'), 'rows');
+    const message = `${workDir}: holds a run of an earlier naan, which this one cannot go on with: --restart gives it up`;
+    await assert.rejects(label(options('concat', { workDir })), { code: 'BAD_USAGE', message });
+    await label(options('concat', { workDir, restart: true }));
+    assert.deepEqual(readdirSync(workDir), ['journal']);
+  });
+
+  it('leaves files of others alone', async () => {
+    const workDir = join(folder, 'foreign');
+    mkdirSync(workDir);
+    const write = (name: string) => writeFileSync(join(workDir, name), `mine: ${name}`);
+    const refused = async (message: RegExp) => {
+      for (const restart of [false, true]) {
+        const before = readdirSync(workDir);
+        await assert.rejects(label(options('concat', { workDir, restart })), { code: 'BAD_USAGE', message });
+        assert.deepEqual(readdirSync(workDir), before);
+      }
+    };
+    for (const name of ['table.rows', 'x.column', 'x.rows', 'journal.txt', 'lock.bak', 'scores9.column']) write(name);
+    write('journal');
+    await refused(/foreign\/journal: is not a journal of naan: give another --work-dir, or move it away/);
+    rmSync(join(workDir, 'journal'));
+    write('lock');
+    await refused(/foreign\/lock: is not a lock of this version of naan: /);
+    rmSync(join(workDir, 'lock'));
+    write('tz.column');
+    await refused(
+      /foreign: holds tz\.column, which no run of naan left there: give another --work-dir, or move it away/,
+    );
+    rmSync(join(workDir, 'tz.column'));
+    const before = readdirSync(workDir);
+    await stopped(options('concat', { workDir }), (stage) => stage === 'embed');
+    await label(options('concat', { workDir, restart: true }));
+    assert.deepEqual(readdirSync(workDir).sort(), [...before, 'journal'].sort());
+    for (const name of before) assert.equal(readFileSync(join(workDir, name), 'utf8'), `mine: ${name}`);
+  });
+
+  it('serves one call of a process at a time', async () => {
+    const expected = await results(options('concat'));
+    const workDir = join(folder, 'twice');
+    const [first, second] = await Promise.allSettled([
+      results(options('concat', { workDir })),
+      results(options('concat', { workDir: `${workDir}/.` })),
+    ]);
+    const [done, refusal] = first.status === 'fulfilled' ? [first, second] : [second, first];
+    assert.ok(done.status === 'fulfilled' && refusal.status === 'rejected');
+    assert.deepEqual(done.value, expected);
+    assert.match(refusal.reason.message, /another call of this process is working on it: give another --work-dir/);
+  });
+
+  it('stops a run whose lock was taken, before it journals anything', async () => {
+    const workDir = join(folder, 'lost');
+    const out = join(folder, 'lost-out');
+    let before: Buffer | undefined;
+    const run = label(
+      options('concat', {
+        workDir,
+        out,
+        onProgress: ({ stage }) => {
+          if (stage !== 'edges' || before) return;
+          before = readFileSync(join(workDir, 'journal'));
+          rmSync(join(workDir, 'lock'));
+        },
+      }),
+    );
+    await assert.rejects(run, { code: 'LOCK_LOST', message: /: its lock was removed: this run stops; / });
+    assert.deepEqual(readFileSync(join(workDir, 'journal')), before);
+    assert.equal(existsSync(out), false);
+    await label(options('concat', { workDir }));
+  });
+
+  it('counts room that its own files take already', { skip: cannotMount }, async () => {
+    const workDir = join(folder, 'room');
+    let disk = 0;
+    await stopped(
+      options('concat', { workDir, onPlan: ({ diskBytes }) => (disk = diskBytes) }),
+      (at) => at === 'split',
+    );
+    const mounted = join(folder, 'mounted');
+    mkdirSync(mounted);
+    // Room for the run, and little more.
+    const script = 'mount -t tmpfs -o size="$1" tmpfs "$2" && cp "$3"/* "$2" && shift 3 && exec "$@"';
+    const flags = [
+      ...labelFlags({ features, knn, model: models.concat, truth: '' }, join(folder, 'mounted-out')),
+      ...['--work-dir', mounted, '--log-level', 'info'],
+    ];
+    const size = String(disk + 2 ** 17);
+    const inOwn = ['--mount', 'sh', '-c', script, 'sh', size, mounted, workDir, process.execPath, main, ...flags];
+    const child = spawn('unshare', inOwn, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.on('data', (text) => (stderr += text));
+    const [code] = await once(child, 'close');
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /goes on with the run of/);
+  });
+
+  it('refuses a disk that is too small', async () => {
+    const workDir = join(folder, 'small');
+    const header = workHeader({ identity: {}, nodes: 1, shards: 1, precision: 'f32', stages: [], files: [] });
+    const request = { restart: false, diskBytes: 10 ** 17, features: '' };
+    await assert.rejects(WorkDir.open(workDir, header, request), {
+      code: 'BAD_USAGE',
+      message: /GiB are free on its disk, the run needs .* or --precision bf16/,
+    });
+    assert.deepEqual(readdirSync(workDir), []);
+  });
+
+  it('knows its features again when the file was touched, moved or copied, and other rows in it', async () => {
+    const large = join(folder, 'large_feats.npy');
+    const dim = 3400; // more than digests sample
+    const rows = Float32Array.from({ length: 1500 * dim }, (_, i) => Math.sin(i * i));
+    await writeNpy(large, 'f4', [1500, dim], rows);
+    const workDir = join(folder, 'large');
+    const run = (more: Partial<LabelOptions> = {}) => options('pairwise', { features: large, workDir, ...more });
+    const expected = await results(options('pairwise', { features: large }));
+    await stopped(run(), (stage) => stage === 'similarities');
+    const { journal, copies } = { journal: join(workDir, 'journal'), copies: join(folder, 'copies') };
+    cpSync(workDir, copies, { recursive: true });
+
+    utimesSync(large, 1, 1);
+    const moved = join(folder, 'elsewhere.npy');
+    copyFileSync(large, moved);
+    const again = run({ features: moved });
+    const found = await results(again);
+    assert.deepEqual([...found.values()], [...expected.values()]);
+
+    rmSync(workDir, { recursive: true });
+    cpSync(copies, workDir, { recursive: true });
+    const bytes = readFileSync(large);
+    const sampled = Math.floor(((bytes.length - 65536) * 100) / 255);
+    bytes[sampled + 65536 + 2000] ^= 1; // between two samples
+    assert.equal((await digestFile(large)).sampledSha256, (await digestFile(moved)).sampledSha256);
+    writeFileSync(large, bytes);
+    assert.equal((await digestFile(large)).sampledSha256, (await digestFile(moved)).sampledSha256);
+    const before = readJournal(journal).entries;
+    await assert.rejects(results(run()), {
+      code: 'BAD_USAGE',
+      message: `${workDir}: holds a run with features other rows, got the file of today: give the same again, or --restart to give that run up`,
+    });
+    assert.deepEqual(readJournal(journal).entries, before);
+  });
+
   it('refuses a run of other inputs or options by name, unless told to restart', async () => {
     const workDir = join(folder, 'other');
     await stopped(options('concat', { workDir }), (stage) => stage === 'embed');
