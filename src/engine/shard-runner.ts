@@ -40,7 +40,7 @@ export interface ShardResult {
   readonly backend: string;
   readonly simd: string;
   /** Checksums of what it wrote to files and, named `features`, of the rows that it read. */
-  readonly checks?: readonly FileCheck[] | undefined;
+  readonly checks?: readonly FileCheck[];
 }
 
 /** What a task of verification reports. */
@@ -74,7 +74,8 @@ export class ShardRunner {
       if (counted) open.counters.add(this.worker, counted, end - start);
       open.counters.add(this.worker, 'busySeconds', (performance.now() - began) / 1000);
     }
-    return { ...this.head.description, checks: open.writes?.taken() };
+    const { description } = this.head;
+    return open.writes ? { ...description, checks: open.writes.taken() } : description;
   }
 
   /** Whether files still hold what an earlier process left in them for the shard. Rows are summed for their own shards. */
