@@ -44,17 +44,17 @@ if unshare -n true 2>/dev/null; then confined=(unshare -n "${confined[@]}"); els
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then confined+=(setpriv --reuid=65534 --regid=65534 --clear-groups); fi
 writable() { mkdir -p "$1" && chmod 777 "$1"; }
 
-# try FOLDER NAAN…: a whole run on a small set, by the command.
+# try FOLDER HEADS NAAN…: a whole run on a small set, by the command.
 try() {
-  local set="$1/set"
-  shift
+  local set="$1/set" heads=$2
+  shift 2
   local naan=("${confined[@]}" "$@") labeled=("$set/labeled/split0_feats.npz" "$set/labeled/split0_knn.npy")
   local unlabeled="$set/unlabeled/split1_feats.npz" hops=(--k-hops 6 4 --sample-hops 8)
   writable "$set"
   {
     "${naan[@]}" generate --out "$set" --ids 60 --dim 16 --k 20 --seed 3
     "${naan[@]}" knn --features "$unlabeled" --k 20 --out "$set/knn.npy"
-    for head in concat pairwise; do
+    for head in $heads; do
       local model="$set/$head/model.safetensors" out="$set/$head/labels"
       "${naan[@]}" train --head "$head" --features "${labeled[0]}" --knn "${labeled[1]}" "${hops[@]}" --epochs 1 --passes 1 \
         --batch 128 --out "$model"
@@ -90,7 +90,7 @@ size=$(du -sm node_modules | cut -f1)
 say "npm install: $size MB, no script"
 
 chmod -R a-w node_modules
-try "$PWD" node_modules/.bin/naan
+try "$PWD" "concat pairwise" node_modules/.bin/naan
 HOME=/proc/none NAAN_THREADS=1 node_modules/.bin/naan --version >/dev/null
 say "the command"
 
@@ -152,7 +152,7 @@ say "the library, from strict TypeScript and from JavaScript as ESM and CommonJS
 quietly "$work/global.log" "${npm_install[@]}" --global --prefix "$here/global" "$tarball"
 no_script_ran "$work/global.log"
 writable "$here/anywhere"
-try "$here/anywhere" "$here/global/bin/naan"
+try "$here/anywhere" concat "$here/global/bin/naan"
 say "npm install --global"
 
 wait "$background" || { cat "$work/git.log" >&2; fail "npm install git+file failed"; }
@@ -161,5 +161,5 @@ cd "$here/from git"
 for part in config/default.yaml docs/options.md dist/runtime/LICENSE dist/src/kernels/kernels-simd.wasm dist/workers/shard-worker.js; do
   [ -e "node_modules/$package/$part" ] || fail "the package made from the repository has no $part"
 done
-try "$PWD" node_modules/.bin/naan
+try "$PWD" concat node_modules/.bin/naan
 say "npm install git+file"
