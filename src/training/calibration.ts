@@ -2,11 +2,12 @@
  * What to label with, from edges that were scored by networks that saw neither end's identity: every partition is made at
  * every threshold and compared with the truth, and one partition and a threshold are chosen.
  *
- * The two measures are BCubed F and pairwise F; of the second a large identity decides alone. What another set would say is
- * seen from resamples of the identities (bootstrap, Efron 1979), in some of which the largest is not, or twice. Both are
- * counted in units of what they vary by between resamples, and added up. The threshold is the median of the best ones of the
- * resamples (bagging, Breiman 1996), and a partition is preferred to one before it in the list if it is better in most
- * of the resamples.
+ * What another set would say is seen from resamples of the identities (bootstrap, Efron 1979), in some of which the largest
+ * is not, or twice. The threshold is the median of those that are best by BCubed F in the resamples (bagging, Breiman 1996),
+ * where a threshold counts with those beside it: another set has its best one a little elsewhere, so the edge of a cliff is no
+ * good place. Pairwise F does not choose thresholds: a single join of two halves of a large identity can decide it, and the
+ * next set has no such identity. A partition is preferred to one before it in the list if it is better by both measures in
+ * most of the resamples.
  */
 import { setImmediate } from 'node:timers/promises';
 import { type AbsentPairs, linkageMerges } from '../cluster/linkage.js';
@@ -54,8 +55,6 @@ const thresholds = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
 const resampleCount = 100;
 /** Purpose of a random stream. */
 const resamplePurpose = 86;
-/** Less is no variation. */
-const leastDeviation = 1e-4;
 
 /** What identities add to agreement, of each method at each threshold. */
 export interface Cuts {
@@ -130,23 +129,19 @@ export function choose({ agreement, sums }: Cuts, identities?: Int32Array): Cali
       return { bcubed, pairwise, b, p };
     }),
   );
-  const best = judged.flat().reduce((a, b) => (mean(b.b) > mean(a.b) ? b : a));
-  const [unitB, unitP] = [best.b, best.p].map((values) => Math.max(leastDeviation, deviation(values)));
-  /** [methods × thresholds × resamples] */
-  const gains = judged.map((curve) => curve.map(({ b, p }) => b.map((f, r) => f / unitB + p[r] / unitP)));
-
-  const places = gains.map((curve) => {
-    const bests = resamples.map((_, r) => middleOfBest(curve.map((gain) => gain[r])));
+  /** For each method, the place of its threshold. */
+  const places = judged.map((curve) => {
+    const bests = resamples.map((_, r) => middleOfBest(smoothed(curve.map(({ b }) => b[r]))));
     return bests.sort((a, b) => a - b)[resampleCount >> 1];
   });
-  const gainOf = (method: number) => gains[method][places[method]];
+  const at = (method: number) => judged[method][places[method]];
   const chosen = methods.reduce((a, _, b) => {
-    const better = gainOf(b).filter((gain, r) => gain > gainOf(a)[r]).length;
+    const better = at(b).b.filter((f, r) => f > at(a).b[r] && at(b).p[r] > at(a).p[r]).length;
     return better > resampleCount / 2 ? b : a;
   }, 0);
 
   const calibratedAt = (method: number): Calibrated => {
-    const { bcubed, pairwise, b, p } = judged[method][places[method]];
+    const { bcubed, pairwise, b, p } = at(method);
     const threshold = thresholds[places[method]];
     return { threshold, bcubed, pairwise, deviation: { bcubed: deviation(b), pairwise: deviation(p) } };
   };
@@ -167,6 +162,11 @@ function timesOf(identities: Int32Array, identityCount: number): Uint16Array {
   const times = new Uint16Array(identityCount);
   for (const identity of identities) times[identity]++;
   return times;
+}
+
+/** Each value with the two on either side of it. */
+function smoothed(values: readonly number[]): number[] {
+  return values.map((_, i) => mean(values.slice(Math.max(0, i - 2), i + 3)));
 }
 
 /** The place of the highest value; of several as high, the one in their middle. */

@@ -15,7 +15,7 @@ export interface Checkpoint<State> {
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }
 
-const kind = 'naan training checkpoint 1';
+const kind = 'naan training checkpoint 2';
 
 /** The checkpoint of a model that is to be written to `out`. */
 export function checkpointPath(out: string): string {
@@ -44,7 +44,8 @@ export function readCheckpoint<State>(
 ): Checkpoint<State> | undefined {
   if (!existsSync(path)) return undefined;
   const { metadata, tensors } = readSafetensors(path);
-  if (metadata.get('kind') !== kind) throw new NaanError('BAD_INPUT', `${path}: is not a checkpoint of this version`);
+  if (metadata.get('kind') !== kind)
+    throw new NaanError('BAD_INPUT', `${path}: is not a checkpoint of this version: leave out --resume to start anew`);
   const found = JSON.parse(metadata.get('identity')!) as Record<string, unknown>;
   for (const name of new Set([...Object.keys(found), ...Object.keys(identity)])) {
     const [then, now] = [found[name], identity[name]].map((value) => JSON.stringify(value) ?? 'none');
