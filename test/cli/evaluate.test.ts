@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { writeNpz } from '../../src/io/npy-writer.js';
 import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
 import { naan, start, temporaryFolder } from './naan.js';
 
@@ -62,6 +63,27 @@ test('evaluate counts -1 as asked, takes the features as truth, and writes clean
 
   const same = await json(['evaluate', '--labels', inputs.features, '--truth', inputs.truth]);
   assert.equal(same.all.bcubed.f, 1);
+});
+
+test('labels of any names are evaluated, cleaned and swept as numbers are', async () => {
+  const truth = readFileSync(inputs.truth, 'utf8').trimEnd().split('\n');
+  writeFileSync(at('names.csv'), `row,person\n${truth.map((id, row) => `${row},"Person, ${id}"\n`).join('')}`);
+  const named = await json(['evaluate', '--labels', `${at('names.csv')}:person`, '--truth', inputs.truth]);
+  assert.deepEqual(named, await json(['evaluate', '--labels', inputs.truth, '--truth', at('names.csv')]));
+  assert.equal(named.all.bcubed.f, 1);
+
+  writeFileSync(at('few.txt'), '1000000000000\nanna\n1000000000000\n-1\nbob\nanna\n');
+  await json(['evaluate', '--labels', at('few.txt'), '--truth', at('few.txt'), '--clean-out', at('few-clean.txt')]);
+  assert.equal(readFileSync(at('few-clean.txt'), 'utf8'), '1000000000000\nanna\n1000000000000\n-1\n-1\nanna\n');
+
+  await writeNpz(at('scored.npz'), async (add) => {
+    await add('edges', 'i4', [2, 2], (append) => append(Int32Array.of(0, 1, 1, 2)));
+    await add('scores', 'f4', [2], (append) => append(Float32Array.of(0.5, 0.25)));
+  });
+  const swept = ['sweep', '--edges', at('scored.npz'), '--scores', at('scored.npz'), '--truth'];
+  writeFileSync(at('three.txt'), 'anna\nanna\nbob\n');
+  writeFileSync(at('numbers.txt'), '0\n0\n1\n');
+  assert.deepEqual(await json([...swept, at('three.txt')]), await json([...swept, at('numbers.txt')]));
 });
 
 test('sweep goes over every threshold from the edges that label saved', async () => {

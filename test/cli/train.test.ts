@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, watch } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { generate } from '../../src/engine/generate.js';
@@ -128,6 +128,20 @@ test('a checkpoint of another run is refused, and --resume without one starts fr
   const anew = await naan([...trainFlags(at('anew.safetensors'), pairwise), '--resume']);
   assert.equal(anew.code, 0, anew.stderr);
   assert.match(anew.stderr, /no checkpoint yet/);
+});
+
+test('identities of any names train the same model as numbers', async () => {
+  const names = Array.from(truth, (id) => (id === -1 ? '-1' : `Person ${id}`));
+  writeFileSync(at('names.txt'), `\uFEFF${names.join('\r\n')}`);
+  const short = [...concat, '--passes', '1', '--epochs', '1', '--quiet'];
+  const models: Buffer[] = [];
+  for (const labels of [`${features}:labels`, at('names.txt')]) {
+    const out = at(`named${models.length}`, 'model.safetensors');
+    const { code, stderr } = await naan(trainFlags(out, [...short, '--labels', labels]));
+    assert.equal(code, 0, stderr);
+    models.push(readFileSync(out));
+  }
+  assert.ok(models[0].equals(models[1]));
 });
 
 test('metrics of a training run', async (t) => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readInt32Array } from '../../src/io/arrays.js';
 import { digestFile } from '../../src/io/digest.js';
 import { locateFeatures } from '../../src/io/features.js';
 import { openKnnRows, readKnn } from '../../src/io/knn.js';
@@ -211,4 +212,50 @@ test('.fvecs that are not whole, or whose rows differ, are refused', async (t) =
   });
   reader.close();
   await assert.rejects(readKnn(path), { code: 'BAD_INPUT', message: /expected a kNN graph as \.ivecs/ });
+});
+
+test('every way to write an input in docs/formats.md is read as what was written', { skip }, async (t) => {
+  const folder = temporaryFolder(t);
+  const rows = [...readFileSync('docs/formats.md', 'utf8').matchAll(/^(?:## (.*)|\| (.*) \| `(.*)` \|)$/gm)];
+  let section = '';
+  const cases: { section: string; form: string; code: string }[] = [];
+  for (const [, title, form, code] of rows) {
+    if (title !== undefined) section = title;
+    else cases.push({ section, form, code });
+  }
+  assert.equal(cases.length, 18);
+  python(
+    `import numpy as np, sys, os, json
+os.chdir(sys.argv[1])
+x = np.arange(20, dtype='f4').reshape(10, 2); y = np.arange(10) % 4
+I = (np.arange(10)[:, None] + np.arange(4)) % 10; D = np.ones((10, 4), 'f4')
+pairs = np.array([[0, 1], [1, 2]]); scores = np.array([.5, .25], 'f4')
+for i, code in enumerate(json.loads(sys.argv[2])):
+  os.mkdir(str(i)); os.chdir(str(i)); exec(code); os.chdir('..')`,
+    folder,
+    JSON.stringify(cases.map(({ code }) => code)),
+  );
+  const graph = Array.from({ length: 40 }, (_, i) => ((i >> 2) + (i % 4)) % 10);
+  for (const [i, { section, form, code }] of cases.entries()) {
+    const [written] = /[a-z]+\.(npy|npz|fvecs|ivecs|bin|txt|csv)/.exec(code) ?? [];
+    const members = [...form.matchAll(/`[a-z]+\.(?:npz|csv)(:[a-z_0-9]+)`/g)].map(([, member]) => member);
+    for (const member of members.length > 0 ? members : ['']) {
+      const file = join(folder, String(i), written + member);
+      if (section.startsWith('Features')) {
+        const dim = form.includes('--dim') ? 2 : undefined;
+        assert.deepEqual(
+          await valuesIn(file, dim),
+          Array.from({ length: 20 }, (_, value) => value),
+          code,
+        );
+      } else if (section.startsWith('kNN')) {
+        assert.deepEqual([...(await readKnn(file, { nodeCount: 10 })).ids], graph, code);
+      } else if (section.startsWith('Labels')) {
+        assert.deepEqual([...(await readLabels(file)).codes], [0, 1, 2, 3, 0, 1, 2, 3, 0, 1], code);
+      } else {
+        const { data } = await readInt32Array(file, 'edges');
+        assert.deepEqual([...data], [0, 1, 1, 2], code);
+      }
+    }
+  }
 });
