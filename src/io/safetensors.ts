@@ -1,15 +1,11 @@
-/**
- * Safetensors files: the length of a JSON header (uint64), the header, then the tensors' bytes, little-endian and
- * row-major. The header maps a name to dtype, shape and [begin, end) within the bytes; `__metadata__` holds text by key.
- * Format: https://github.com/huggingface/safetensors, README, "Format".
- */
-import { closeSync } from 'node:fs';
+/** Safetensors files: a header (see safetensors-header.ts), then the tensors' bytes, little-endian and row-major. */
 import { NaanError } from '../errors.js';
 import { refuseForeign } from './formats/formats.js';
-import { inputSize, openInput, readFully, readStart } from './input-file.js';
+import { readFully, readStart } from './input-file.js';
 import { quoted } from './messages.js';
 import { type FloatType, float32Decoder, itemBytes } from './numbers.js';
 import { writeOutput } from './output-file.js';
+import { type Entry, isSafetensors, metadataKey, readHeader, withInput } from './safetensors-header.js';
 import { pickleStart } from './unpickle.js';
 import { isZip } from './zip.js';
 
@@ -29,21 +25,12 @@ export interface TensorHeader {
   read(names: Iterable<string>): TensorFile['tensors'];
 }
 
-const metadataKey = '__metadata__';
-/** The format allows 100 MB; headers of models take some kilobytes, that of a long training's checkpoint some hundred. */
-const mostHeaderBytes = 2 ** 24;
-const floatTypes: ReadonlyMap<unknown, FloatType | 'bf16'> = new Map([
+const floatTypes: ReadonlyMap<unknown, FloatType> = new Map([
   ['F16', 'f2'],
   ['BF16', 'bf16'],
   ['F32', 'f4'],
   ['F64', 'f8'],
 ]);
-
-/** Whether a file that starts with these 16 bytes is one: they hold the upper half of a length, which is 0, and a brace. */
-export function isSafetensors(start: Uint8Array): boolean {
-  const header = start[8] === 0x7b; // {
-  return header && start.subarray(4, 8).every((byte) => byte === 0);
-}
 
 /** Writes tensors as F32. Throws NOT_WRITABLE. */
 export async function writeSafetensors(path: string, { metadata, tensors }: TensorFile): Promise<void> {
@@ -67,9 +54,8 @@ export async function writeSafetensors(path: string, { metadata, tensors }: Tens
 
 /** Reads the header alone, so that a file can be refused before its tensors take memory. Throws BAD_INPUT. */
 export function openSafetensors(path: string): TensorHeader {
-  const size = inputSize(path);
   refuseOthers(path);
-  const { dataStart, metadata, tensors } = withInput(path, (fd) => readHeader(fd, size, path));
+  const { dataStart, metadata, tensors } = readHeader(path);
   return {
     metadata,
     tensors,
@@ -92,22 +78,6 @@ function refuseOthers(path: string): void {
 export function readSafetensors(path: string): TensorFile {
   const { metadata, tensors, read } = openSafetensors(path);
   return { metadata, tensors: read(tensors.keys()) };
-}
-
-function withInput<T>(path: string, read: (fd: number) => T): T {
-  const fd = openInput(path);
-  try {
-    return read(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-interface Entry {
-  readonly dtype: unknown;
-  readonly shape: readonly number[];
-  readonly begin: number;
-  readonly end: number;
 }
 
 function readTensors(
@@ -137,67 +107,4 @@ function readTensors(
     tensors.set(name, { shape, data });
   }
   return tensors;
-}
-
-interface Header {
-  readonly dataStart: number;
-  readonly metadata: Map<string, string>;
-  readonly tensors: Map<string, Entry>;
-}
-
-function readHeader(fd: number, size: number, path: string): Header {
-  const bad = (what: string) => new NaanError('BAD_INPUT', `${path}: is not a safetensors file: ${what}`);
-  if (size < 8) throw bad(`it has ${size} bytes`);
-  const lengthBytes = Buffer.alloc(8);
-  readFully(fd, lengthBytes, 0, path);
-  const length = Number(lengthBytes.readBigUInt64LE());
-  if (length > mostHeaderBytes) throw bad(`its header would take ${length} bytes, expected at most ${mostHeaderBytes}`);
-  if (8 + length > size) throw bad(`its header ends at byte ${8 + length}, the file at ${size}`);
-  const text = Buffer.alloc(length);
-  readFully(fd, text, 8, path);
-  const parsed = parseObject(text.toString('utf8'));
-  if (!parsed) throw bad('its header is not a JSON object');
-
-  const metadata = new Map<string, string>();
-  for (const [key, value] of Object.entries(isObject(parsed[metadataKey]) ? parsed[metadataKey] : {})) {
-    metadata.set(key, typeof value === 'string' ? value : JSON.stringify(value));
-  }
-  const entries: [name: string, entry: Entry][] = [];
-  for (const [name, value] of Object.entries(parsed)) {
-    if (name !== metadataKey) entries.push([name, parseEntry(name, value, size - 8 - length, path)]);
-  }
-  entries.sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
-  for (let i = 1; i < entries.length; i++) {
-    const [[before, { end }], [name, { begin }]] = [entries[i - 1], entries[i]];
-    if (begin < end) throw bad(`tensors ${quoted(before)} and ${quoted(name)} overlap`);
-  }
-  return { dataStart: 8 + length, metadata, tensors: new Map(entries) };
-}
-
-function parseEntry(name: string, value: unknown, dataBytes: number, path: string): Entry {
-  const bad = (what: string) => new NaanError('BAD_INPUT', `${path}: tensor ${quoted(name)}: ${what}`);
-  if (!isObject(value)) throw bad('its description is not an object');
-  const { dtype, shape, data_offsets: offsets } = value;
-  if (!isSizes(shape)) throw bad('its shape is not a list of sizes');
-  if (!isSizes(offsets) || offsets.length !== 2) throw bad('its data_offsets are not two offsets');
-  const [begin, end] = offsets;
-  if (begin > end || end > dataBytes) throw bad(`bytes ${begin} to ${end} are outside the ${dataBytes} of the file`);
-  return { dtype, shape, begin, end };
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }

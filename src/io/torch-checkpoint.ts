@@ -12,7 +12,7 @@ import { inertGlobals } from './inert-values.js';
 import { openInput, readFully, readStart } from './input-file.js';
 import { quoted } from './messages.js';
 import { float32Decoder, isFloat, itemBytes, type NumberType } from './numbers.js';
-import { isSafetensors } from './safetensors.js';
+import { isSafetensors } from './safetensors-header.js';
 import { gatherStrided } from './strided.js';
 import { type PickleGlobal, type PickleRules, pickleStart, unpickle } from './unpickle.js';
 import { isZip, listZip } from './zip.js';

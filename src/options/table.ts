@@ -30,7 +30,7 @@ interface Command {
 const features = path({
   unit: 'file',
   required: true,
-  help: 'features [n × d]: .npy, .npz (embs, or FILE:NAME), .fvecs, or raw float32 with --dim',
+  help: 'features [n × d]: .npy, .npz or safetensors (embs, or FILE:NAME), .fvecs, or raw float32 with --dim',
 });
 
 const dim = integer({

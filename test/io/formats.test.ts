@@ -192,6 +192,24 @@ test('a file given by mistake is called what it is', async (t) => {
   await assert.rejects(readKnn(path), { code: 'BAD_INPUT', message: /expected a kNN graph: an \.npy array/ });
 });
 
+test('tensors of a safetensors file are arrays; those of other elements stop nobody', async (t) => {
+  const path = join(temporaryFolder(t), 'x.bin');
+  const data = Buffer.from(Uint16Array.of(0x3f80, 0xc000, 0x4040, 0x0000, 7, 8, 9, 10).buffer);
+  const header = JSON.stringify({
+    other: { dtype: 'F8_E4M3', shape: [2, 2], data_offsets: [8, 12] },
+    embs: { dtype: 'BF16', shape: [2, 2], data_offsets: [0, 8] },
+    labels: { dtype: 'I16', shape: [2], data_offsets: [12, 16] },
+  });
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  writeFileSync(path, Buffer.concat([length, Buffer.from(header), data]));
+  assert.deepEqual(await valuesIn(path), [1, -2, 3, 0]);
+  assert.deepEqual(await readLabelsBeside(path), { codes: Int32Array.of(9, 10) });
+  const message = /has no array 'knn' .*found: 'embs' \(2,2\) BF16, 'other' \(2,2\) F8_E4M3, 'labels' \(2\) I16/;
+  await assert.rejects(readKnn(path), { code: 'BAD_INPUT', message });
+  await assert.rejects(readKnn(`${path}:other`), { code: 'BAD_INPUT', message: /dtype 'F8_E4M3', expected a number/ });
+});
+
 test('.fvecs that are not whole, or whose rows differ, are refused', async (t) => {
   const path = join(temporaryFolder(t), 'x.fvecs');
   const rows = Buffer.alloc(40 * 12);
@@ -223,10 +241,15 @@ test('every way to write an input in docs/formats.md is read as what was written
     if (title !== undefined) section = title;
     else cases.push({ section, form, code });
   }
-  assert.equal(cases.length, 18);
+  assert.equal(cases.length, 21);
   python(
-    `import numpy as np, sys, os, json
+    `import numpy as np, sys, os, json, struct
 os.chdir(sys.argv[1])
+def save_file(arrays, path): # as the package safetensors, which Debian has not, writes them
+  names = {'float32': 'F32', 'int64': 'I64'}; header = {}; data = b''
+  for name, a in arrays.items():
+    header[name] = dict(dtype=names[str(a.dtype)], shape=list(a.shape), data_offsets=[len(data), len(data) + a.nbytes]); data += a.tobytes()
+  text = json.dumps(header).encode(); open(path, 'wb').write(struct.pack('<Q', len(text)) + text + data)
 x = np.arange(20, dtype='f4').reshape(10, 2); y = np.arange(10) % 4
 I = (np.arange(10)[:, None] + np.arange(4)) % 10; D = np.ones((10, 4), 'f4')
 pairs = np.array([[0, 1], [1, 2]]); scores = np.array([.5, .25], 'f4')
@@ -237,7 +260,7 @@ for i, code in enumerate(json.loads(sys.argv[2])):
   );
   const graph = Array.from({ length: 40 }, (_, i) => ((i >> 2) + (i % 4)) % 10);
   for (const [i, { section, form, code }] of cases.entries()) {
-    const [written] = /[a-z]+\.(npy|npz|fvecs|ivecs|bin|txt|csv)/.exec(code) ?? [];
+    const [written] = /[a-z]+\.(npy|npz|safetensors|fvecs|ivecs|bin|txt|csv)/.exec(code) ?? [];
     const members = [...form.matchAll(/`[a-z]+\.(?:npz|csv)(:[a-z_0-9]+)`/g)].map(([, member]) => member);
     for (const member of members.length > 0 ? members : ['']) {
       const file = join(folder, String(i), written + member);
