@@ -1,12 +1,13 @@
 /**
  * Where a training run stands, in one `.safetensors` file: parameters, Adam's moments and the best parameters so far as
- * tensors, everything else as JSON in the metadata. Random numbers need no state: blocks depend on (seed, cut) and
- * dropout on (seed, step), so a run that goes on from here takes the very steps it would have taken.
+ * tensors, everything else as JSON in the metadata, and a checksum of it all. Random numbers need no state: blocks depend
+ * on (seed, cut) and dropout on (seed, step), so a run that goes on from here takes the very steps it would have taken.
  */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { NaanError } from '../errors.js';
-import { readSafetensors, writeSafetensors } from '../io/safetensors.js';
+import { asNaanError, NaanError } from '../errors.js';
+import { readSafetensors, type TensorFile, writeSafetensors } from '../io/safetensors.js';
 
 export interface Checkpoint<State> {
   /** What must be the same for the run to go on, by the name of the option or input. */
@@ -24,11 +25,13 @@ export function checkpointPath(out: string): string {
 
 /** Replaces the last checkpoint whole or not at all. Throws NOT_WRITABLE. */
 export async function writeCheckpoint<State>(path: string, checkpoint: Checkpoint<State>): Promise<void> {
-  const { identity, state, tensors } = checkpoint;
+  const { tensors } = checkpoint;
+  const [identity, state] = [JSON.stringify(checkpoint.identity), JSON.stringify(checkpoint.state)];
   const metadata = new Map([
     ['kind', kind],
-    ['identity', JSON.stringify(identity)],
-    ['state', JSON.stringify(state)],
+    ['identity', identity],
+    ['state', state],
+    ['sha256', checksum(identity, state, tensors)],
   ]);
   const shaped = [...tensors].map(([name, data]) => [name, { shape: [data.length], data }] as const);
   await writeSafetensors(path, { metadata, tensors: new Map(shaped) });
@@ -43,20 +46,48 @@ export function readCheckpoint<State>(
   identity: Readonly<Record<string, unknown>>,
 ): Checkpoint<State> | undefined {
   if (!existsSync(path)) return undefined;
-  const { metadata, tensors } = readSafetensors(path);
-  if (metadata.get('kind') !== kind)
-    throw new NaanError('BAD_INPUT', `${path}: is not a checkpoint of this version: leave out --resume to start anew`);
-  const found = JSON.parse(metadata.get('identity')!) as Record<string, unknown>;
+  const { tensors, stored } = readWhole(path);
+  const found = JSON.parse(stored.identity) as Record<string, unknown>;
   for (const name of new Set([...Object.keys(found), ...Object.keys(identity)])) {
     const [then, now] = [found[name], identity[name]].map((value) => JSON.stringify(value) ?? 'none');
     if (then === now) continue;
     throw new NaanError(
       'BAD_USAGE',
-      `${path}: was made with ${name} ${then}, got ${now}: give the same again, or leave out --resume to start anew`,
+      `${path}: was made with ${name} ${then}, got ${now}: give the same again, or ${startAnew}`,
     );
   }
-  const state = JSON.parse(metadata.get('state')!) as State;
-  return { identity, state, tensors: new Map([...tensors].map(([name, { data }]) => [name, data])) };
+  return { identity, state: JSON.parse(stored.state) as State, tensors };
+}
+
+const startAnew = 'leave out --resume to start anew';
+
+/** The parts of a checkpoint, just as they were written. Throws BAD_INPUT. */
+function readWhole(path: string) {
+  const refused = (what: string, cause?: unknown) =>
+    new NaanError('BAD_INPUT', `${path}: ${what}: ${startAnew}`, { cause });
+  let file: TensorFile;
+  try {
+    file = readSafetensors(path);
+  } catch (cause) {
+    throw asNaanError(cause) ? refused('is damaged, its form is broken', cause) : cause;
+  }
+  const { metadata } = file;
+  const [identity, state] = [metadata.get('identity'), metadata.get('state')];
+  if (metadata.get('kind') !== kind) throw refused('is not a checkpoint of this version of naan');
+  const tensors = new Map([...file.tensors].map(([name, { data }]) => [name, data]));
+  if (identity === undefined || state === undefined || metadata.get('sha256') !== checksum(identity, state, tensors)) {
+    throw refused('is damaged, its content does not match its checksum');
+  }
+  return { tensors, stored: { identity, state } };
+}
+
+function checksum(identity: string, state: string, tensors: ReadonlyMap<string, Float32Array>): string {
+  const hash = createHash('sha256').update(JSON.stringify([identity, state]));
+  for (const [name, data] of tensors) {
+    hash.update(`\n${name} ${data.length}\n`);
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
 }
 
 export async function removeCheckpoint(path: string): Promise<void> {

@@ -26,6 +26,7 @@ import { pairwiseSettings, runPairwise } from './pairwise-run.js';
 import { pairwiseDefaults } from './pairwise-training.js';
 import { plotCourse } from './plot.js';
 import { bestOf, type Trained, type TrainingReport } from './trained.js';
+import { identityOf } from './training-identity.js';
 import type { TrainingObserver } from './training-observer.js';
 
 export interface TrainOptions {
@@ -155,8 +156,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const listed = graph.width - 1;
   const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
   const inputs = await describeInputs(options);
+  const contents = files && identityOf(location, graph, identities);
   const hooksFor = (settings: object) => {
-    const identity = { head, dim, validation, ...settings, ...inputs };
+    const identity = { naan: version, head, dim, validation, ...settings, ...contents };
     const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
     return {
       ...options,
