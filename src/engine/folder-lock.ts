@@ -14,31 +14,24 @@
  * and its threads write only while its lease is fresh: a time in shared memory, renewed with each heartbeat.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { type FileHandle, link, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { NaanError } from '../errors.js';
-import { syncFolder } from '../io/journal.js';
+import { lifeOf, type ProcessIdentity, processOf, thisProcess } from '../io/process-identity.js';
+import { syncFolder } from '../io/sync-folder.js';
 import { systemReason } from '../io/system-error.js';
 import { version } from '../version.js';
 import { type Lease, renewLease } from './lease.js';
 
-export interface LockOwner {
+export interface LockOwner extends ProcessIdentity {
   readonly naan: string;
   readonly host: string;
-  readonly process: number;
   readonly since: string;
   readonly token: string;
-  /** What the process can be found by, where the system tells: of this kernel, in this namespace, started then. */
-  readonly boot?: string | undefined;
-  readonly pidNamespace?: string | undefined;
-  readonly processStart?: string | undefined;
 }
-
-/** `gone`: its process has ended. `unknown`: it cannot be seen from here. */
-type Life = 'alive' | 'gone' | 'unknown';
 
 export interface LockTiming {
   readonly heartbeatMs: number;
@@ -55,6 +48,8 @@ export interface LockRequest {
   readonly signal?: AbortSignal | undefined;
   readonly onNotice?: ((message: string) => void) | undefined;
   readonly timing?: LockTiming;
+  /** What to give for another folder, in messages. */
+  readonly option?: string | undefined;
 }
 
 const lockName = 'lock';
@@ -90,13 +85,14 @@ export class FolderLock {
   }
 
   /** Takes the folder. Throws BAD_USAGE when another process or call works in it or `lock` is not ours, CANCELLED. */
-  static async take(folder: string, { signal, onNotice, timing = usualTiming }: LockRequest = {}): Promise<FolderLock> {
+  static async take(folder: string, request: LockRequest = {}): Promise<FolderLock> {
+    const { signal, timing = usualTiming, option } = request;
     const real = realpathSync(folder);
-    if (taken.has(real)) throw busy(folder, 'another call of this process is working on it');
+    if (taken.has(real)) throw busy(folder, 'another call of this process is working on it', option);
     taken.add(real);
     const token = randomBytes(16).toString('hex');
     try {
-      const path = await claim(folder, token, timing, { signal, onNotice });
+      const path = await claim(folder, token, timing, request);
       return new FolderLock(folder, real, token, await open(path, 'r+'), timing);
     } catch (error) {
       taken.delete(real);
@@ -197,7 +193,7 @@ async function claim(
   folder: string,
   token: string,
   timing: LockTiming,
-  { signal, onNotice }: LockRequest,
+  { signal, onNotice, option }: LockRequest,
 ): Promise<string> {
   const temporary = join(folder, temporaryName(token));
   await writeOwner(temporary, token);
@@ -207,12 +203,12 @@ async function claim(
     const last = chain.at(-1);
     if (last) {
       const life = lifeOf(last.owner);
-      if (life === 'alive') throw busy(folder, `${nameOf(last.owner)} is working on it`);
+      if (life === 'alive') throw busy(folder, `${nameOf(last.owner)} is working on it`, option);
       if (life === 'unknown') {
         const looking = `${(timing.looks * timing.lookMs) / 1000} s`;
         onNotice?.(`${folder}: ${nameOf(last.owner)} may be working on it: waits up to ${looking} for a sign of life`);
         const seen = await watch(last, timing, signal);
-        if (seen === 'heartbeat') throw busy(folder, `${nameOf(last.owner)} is working on it`);
+        if (seen === 'heartbeat') throw busy(folder, `${nameOf(last.owner)} is working on it`, option);
         if (seen === 'end') continue;
         onNotice?.(`${folder}: ${nameOf(last.owner)} gave no sign of life for ${looking}: its run is taken over`);
       }
@@ -270,10 +266,9 @@ async function writeOwner(path: string, token: string): Promise<void> {
   const owner: LockOwner = {
     naan: version,
     host: hostname(),
-    process: process.pid,
     since: new Date().toISOString(),
     token,
-    ...here(),
+    ...thisProcess(),
   };
   const file = await open(path, 'wx');
   try {
@@ -298,7 +293,7 @@ async function ownerIn(path: string): Promise<LockOwner | undefined> {
     if (look === 3) {
       throw new NaanError(
         'BAD_USAGE',
-        `${path}: is not a lock of this version of naan: give another --work-dir or, if no naan works there, remove this file`,
+        `${path}: is not a lock of this version of naan: give another folder or, if no naan works there, remove this file`,
       );
     }
     await wait(50);
@@ -308,57 +303,12 @@ async function ownerIn(path: string): Promise<LockOwner | undefined> {
 function parseOwner(text: string): LockOwner | undefined {
   // Earlier versions wrote the number of the process alone.
   if (/^\d+$/.test(text)) {
-    const processStart = processFacts(Number(text))?.start ?? 'ended';
     const token = text.padStart(32, '0');
-    return { naan: 'older', host: hostname(), process: Number(text), since: '', token, ...here(), processStart };
+    return { naan: 'older', host: hostname(), since: '', token, ...processOf(Number(text)) };
   }
   try {
     const owner = JSON.parse(text) as LockOwner;
     return tokenPattern.test(owner.token) && typeof owner.process === 'number' ? owner : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function lifeOf(owner: LockOwner): Life {
-  const { boot, pidNamespace } = here();
-  if (boot === undefined || owner.boot !== boot || owner.pidNamespace !== pidNamespace) return 'unknown';
-  if (!exists(owner.process)) return 'gone';
-  const seen = processFacts(owner.process);
-  if (!seen) return 'unknown'; // the system hides processes of other users
-  return seen.start === owner.processStart && !'ZX'.includes(seen.state) ? 'alive' : 'gone';
-}
-
-function exists(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** What tells this process from any other; nothing where the system does not say, or speaks of other processes. */
-function here(): Pick<LockOwner, 'boot' | 'pidNamespace' | 'processStart'> {
-  try {
-    const own = processFacts('self');
-    if (own?.pid !== process.pid) return {};
-    return {
-      boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-      pidNamespace: readlinkSync('/proc/self/ns/pid'),
-      processStart: own.start,
-    };
-  } catch {
-    return {};
-  }
-}
-
-/** From /proc: number, state, and ticks from boot to start. The name, in brackets, may hold anything. */
-function processFacts(pid: number | 'self'): { pid: number; state: string; start: string } | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return { pid: Number.parseInt(text, 10), state: fields[0], start: fields[19] };
   } catch {
     return undefined;
   }
@@ -400,8 +350,8 @@ function isMissing(error: unknown): boolean {
   return ['ENOENT', 'ESTALE'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
-function busy(folder: string, why: string): NaanError {
-  return new NaanError('BAD_USAGE', `${folder}: ${why}: give another --work-dir`);
+function busy(folder: string, why: string, option = '--work-dir'): NaanError {
+  return new NaanError('BAD_USAGE', `${folder}: ${why}: give another ${option}`);
 }
 
 function nameOf({ process: pid, host }: LockOwner): string {

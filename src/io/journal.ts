@@ -6,10 +6,11 @@
  * one that others follow is damage.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { syncFolder } from './sync-folder.js';
 
 const signature = Buffer.from('naan journal 2\r\n', 'latin1');
 /** Not ASCII, so that a text file holds none. */
@@ -98,19 +99,6 @@ export function readJournal<Entry>(path: string): JournalContent<Entry> {
 export function isJournalRemnant(path: string, name: string): boolean {
   const own = basename(path);
   return name.startsWith(`${own}.`) && /^\.[0-9a-f]{16}\.tmp$/.test(name.slice(own.length));
-}
-
-/** Makes names in a folder survive a power cut: of files that were made, renamed or removed. */
-export function syncFolder(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } catch (error) {
-    // Not every file system can, and then it has nothing to be asked for.
-    if (!['EINVAL', 'ENOTSUP', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function recordOf(entries: readonly unknown[]): Buffer {

@@ -20,6 +20,11 @@ export function thisProcess(): ProcessIdentity {
   return own;
 }
 
+/** The process that has a number now; where none has it, one that has ended. */
+export function processOf(pid: number): ProcessIdentity {
+  return { ...thisProcess(), process: pid, processStart: processFacts(pid)?.start ?? 'ended' };
+}
+
 /** `gone`: the process has ended. `unknown`: it cannot be seen from here. */
 export function lifeOf({
   process: pid,

@@ -122,6 +122,7 @@ export async function trainConcat(
   ]);
   const save = async () => {
     if (checkpoint.path === undefined) return;
+    await checkpoint.checkOwned?.();
     await writeCheckpoint<State>(checkpoint.path, { identity: checkpoint.identity, state, tensors });
   };
   const restore = (path: string) => {

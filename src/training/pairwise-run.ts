@@ -78,6 +78,7 @@ export async function runPairwise(
   const save = async () => {
     if (checkpoint.path === undefined || latest === undefined) return;
     const { tensors, ...rest } = latest;
+    await checkpoint.checkOwned?.();
     await writeCheckpoint<Saved>(checkpoint.path, { identity: checkpoint.identity, state: rest, tensors });
   };
   const onEpoch = async (epoch: PairwiseEpoch, after: PairwiseState) => {

@@ -1,4 +1,5 @@
 /** From a labelled set to a calibrated model. */
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Partition } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
@@ -27,6 +28,7 @@ import { pairwiseDefaults } from './pairwise-training.js';
 import { plotCourse } from './plot.js';
 import { bestOf, type Trained, type TrainingReport } from './trained.js';
 import { identityOf } from './training-identity.js';
+import { type CheckOwned, ownCheckpoint } from './training-lock.js';
 import type { TrainingObserver } from './training-observer.js';
 
 export interface TrainOptions {
@@ -157,53 +159,63 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
   const inputs = await describeInputs(options);
   const contents = files && identityOf(location, graph, identities);
-  const hooksFor = (settings: object) => {
+  const hooksFor = (settings: object, checkOwned?: CheckOwned) => {
     const identity = { naan: version, head, dim, validation, ...settings, ...contents };
     const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
     return {
       ...options,
       provenance,
-      checkpoint: { path: files?.checkpoint, identity, every, resume: options.resume === true },
+      checkpoint: { path: files?.checkpoint, identity, every, resume: options.resume === true, checkOwned },
     };
   };
   let settings: object;
-  let trained: Trained;
+  let run: (checkOwned?: CheckOwned) => Promise<Trained>;
   if (head === 'concat') {
     const own = concatSettings(options, listed, seed);
     settings = own;
-    trained = await runConcat(location, dim, graph, identities, own, { ...hooksFor(own), validation });
+    run = (checkOwned) =>
+      runConcat(location, dim, graph, identities, own, { ...hooksFor(own, checkOwned), validation });
   } else {
     const meaningless = concatOnly.filter((name) => options[name] !== undefined);
     if (meaningless.length > 0) onNotice?.(`${meaningless.join(', ')}: of head concat, not used`);
     const own = pairwiseSettings(options, listed, seed);
     settings = own;
-    trained = await runPairwise(location, graph, identities, own, hooksFor(own));
+    run = (checkOwned) => runPairwise(location, graph, identities, own, hooksFor(own, checkOwned));
   }
-
-  const { model, judgement, steps, pairs } = trained;
-  const summary: TrainSummary = {
-    ...{ head, nodes: rowCount, identities: identityCount, steps, pairs },
-    ...(judgement && { heldOut: bestOf(judgement) }),
-    seconds: (performance.now() - began) / 1000,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  const finish = async (trained: Trained, checkOwned?: CheckOwned): Promise<TrainResult> => {
+    const { model, judgement, steps, pairs } = trained;
+    const summary: TrainSummary = {
+      ...{ head, nodes: rowCount, identities: identityCount, steps, pairs },
+      ...(judgement && { heldOut: bestOf(judgement) }),
+      seconds: (performance.now() - began) / 1000,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    };
+    if (files) {
+      await checkOwned?.();
+      await writeJson(files.history, {
+        ...{ naan: version, node: process.version },
+        options: { ...describeOptions(options), head, validation, ...settings },
+        ...(options.optionSources && { optionSources: options.optionSources }),
+        inputs,
+        model: { ...model.config },
+        ...summary,
+        ...(judgement && { calibration: judgement.partitions }),
+        ...trained.history,
+      });
+      await writeText(files.plot, plotCourse(trained.course, `training of ${files.model}`));
+      // The model comes last: when it is there, so is the rest, and the checkpoint has done its work.
+      await writeModel(files.model, model);
+      await removeCheckpoint(files.checkpoint);
+    }
+    return { model, summary };
   };
-  if (files) {
-    await writeJson(files.history, {
-      ...{ naan: version, node: process.version },
-      options: { ...describeOptions(options), head, validation, ...settings },
-      ...(options.optionSources && { optionSources: options.optionSources }),
-      inputs,
-      model: { ...model.config },
-      ...summary,
-      ...(judgement && { calibration: judgement.partitions }),
-      ...trained.history,
-    });
-    await writeText(files.plot, plotCourse(trained.course, `training of ${files.model}`));
-    // The model comes last: when it is there, so is the rest, and the checkpoint has done its work.
-    await writeModel(files.model, model);
-    await removeCheckpoint(files.checkpoint);
-  }
-  return { model, summary };
+  if (!files) return finish(await run());
+  return ownCheckpoint(files.checkpoint, options, async (checkOwned) => {
+    if (existsSync(files.checkpoint) && !options.resume) {
+      onNotice?.(`${files.checkpoint}: is replaced, as training starts anew: --resume would go on from it`);
+    }
+    return finish(await run(checkOwned), checkOwned);
+  });
 }
 
 interface TrainingFiles {

@@ -5,6 +5,7 @@ import type { NaanModel } from '../model/model.js';
 import type { ProgressListener } from '../progress.js';
 import type { Judgement } from './held-out.js';
 import type { Course } from './plot.js';
+import type { CheckOwned } from './training-lock.js';
 import type { TrainingObserver } from './training-observer.js';
 
 /** After each epoch (head `concat`) or round (head `pairwise`). */
@@ -44,6 +45,8 @@ interface CheckpointPlan {
   /** Steps from one to the next. */
   readonly every: number;
   readonly resume: boolean;
+  /** Before one is written. */
+  readonly checkOwned?: CheckOwned | undefined;
 }
 
 export interface Trained {

@@ -209,7 +209,7 @@ describe('the lock of a folder', () => {
       writeFileSync(join(folder, 'lock'), text);
       await assert.rejects(FolderLock.take(folder), {
         code: 'BAD_USAGE',
-        message: /\/lock: is not a lock of this version of naan: give another --work-dir or, if no naan works there, /,
+        message: /\/lock: is not a lock of this version of naan: give another folder or, if no naan works there, /,
       });
       assert.equal(readFileSync(join(folder, 'lock'), 'utf8'), text);
       assert.deepEqual(readdirSync(folder), ['lock']);
