@@ -6,16 +6,17 @@
  * is `lock.T`. The last of this chain owns the folder. As a name is made only once, of several that would take over
  * one does; as a token never comes again, a name that was made too late leads to nobody.
  *
- * An owner of the same boot and PID namespace is looked up: it lives, or it is taken over at once. Any other is judged by
- * its heartbeat, the time of its file, which it renews every few seconds: whoever wants the folder watches for a change,
- * so that clocks need not agree. (A host's name proves nothing: containers of two machines may share one.) One that
- * is silent for long is taken over, so that a job that was moved to another machine goes on by itself. Should it only have
- * been paused, it sees that the chain no longer ends with its token before it journals or deletes anything,
- * and its threads write only while its lease is fresh: a time in shared memory, renewed with each heartbeat.
+ * An owner of the same boot and PID namespace is looked up: it lives, or it is taken over at once. Any other, or one whose
+ * file came here as a copy, is judged by its heartbeat, the time of its file, which it renews every few seconds: whoever
+ * wants the folder watches for a change, so that clocks need not agree. (A host's name proves nothing: containers of two
+ * machines may share one.) One that is silent for long is taken over, so that a job that was moved to another machine goes
+ * on by itself. Should it only have been paused, it sees that the chain no longer ends with its token before it journals
+ * or deletes anything, and its threads write only while its lease is fresh: a time in shared memory, renewed with each
+ * heartbeat.
  */
 import { randomBytes } from 'node:crypto';
 import { realpathSync } from 'node:fs';
-import { type FileHandle, link, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, link, open, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -31,6 +32,8 @@ export interface LockOwner extends ProcessIdentity {
   readonly host: string;
   readonly since: string;
   readonly token: string;
+  /** Of its file: another one is a copy, such as of the whole folder. */
+  readonly inode: string;
 }
 
 export interface LockTiming {
@@ -160,7 +163,7 @@ export async function readOwner(
 ): Promise<{ readonly owner: LockOwner; readonly state: 'working' | 'gone' | 'silent' } | undefined> {
   const last = (await chainOf(folder)).at(-1);
   if (!last) return undefined;
-  const life = lifeOf(last.owner);
+  const life = lifeIn(last);
   if (life !== 'unknown') return { owner: last.owner, state: life === 'alive' ? 'working' : 'gone' };
   const seen = await watch(last, timing);
   return seen === 'end' ? undefined : { owner: last.owner, state: seen === 'heartbeat' ? 'working' : 'silent' };
@@ -176,15 +179,17 @@ function isLockFile(name: string): boolean {
 interface Link {
   readonly path: string;
   readonly owner: LockOwner;
+  /** Its file is not the one that the owner made, as far as the file system tells. */
+  readonly copied: boolean;
 }
 
 /** The owners of a folder, each with its file, the one that owns it now last. Throws BAD_USAGE when `lock` is not ours. */
 async function chainOf(folder: string): Promise<Link[]> {
   const chain: Link[] = [];
   for (let path = join(folder, lockName); ; path = join(folder, `${lockName}.${chain.at(-1)?.owner.token}`)) {
-    const owner = await ownerIn(path);
-    if (!owner) return chain;
-    chain.push({ path, owner });
+    const found = await linkAt(path);
+    if (!found) return chain;
+    chain.push(found);
   }
 }
 
@@ -202,7 +207,7 @@ async function claim(
     const chain = await chainOf(folder);
     const last = chain.at(-1);
     if (last) {
-      const life = lifeOf(last.owner);
+      const life = lifeIn(last);
       if (life === 'alive') throw busy(folder, `${nameOf(last.owner)} is working on it`, option);
       if (life === 'unknown') {
         const looking = `${(timing.looks * timing.lookMs) / 1000} s`;
@@ -220,7 +225,7 @@ async function claim(
       continue;
     }
     // Of processes that have ended nothing need remain; one that is silent might come back, and must find who follows it.
-    const alone = last !== undefined && chain.every(({ owner }) => lifeOf(owner) === 'gone');
+    const alone = last !== undefined && chain.every((link) => lifeIn(link) === 'gone');
     if (alone) await rename(path, join(folder, lockName));
     await sweep(folder);
     syncFolder(folder);
@@ -245,7 +250,7 @@ async function makeOnce(temporary: string, path: string, token: string): Promise
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // A server may have done it though its answer was lost.
-    if (code === 'EEXIST') return (await ownerIn(path))?.token === token;
+    if (code === 'EEXIST') return (await linkAt(path))?.owner.token === token;
     if (code === 'ENOENT') {
       await writeOwner(temporary, token); // an owner that came and went has cleaned up
       return false;
@@ -263,15 +268,16 @@ async function makeOnce(temporary: string, path: string, token: string): Promise
 }
 
 async function writeOwner(path: string, token: string): Promise<void> {
-  const owner: LockOwner = {
-    naan: version,
-    host: hostname(),
-    since: new Date().toISOString(),
-    token,
-    ...thisProcess(),
-  };
   const file = await open(path, 'wx');
   try {
+    const owner: LockOwner = {
+      naan: version,
+      host: hostname(),
+      since: new Date().toISOString(),
+      token,
+      inode: await inodeOf(file),
+      ...thisProcess(),
+    };
     await file.writeFile(`${JSON.stringify(owner)}\n`);
     await file.sync();
   } finally {
@@ -280,15 +286,17 @@ async function writeOwner(path: string, token: string): Promise<void> {
 }
 
 /** Undefined when there is no such file. Throws BAD_USAGE when it is not of an owner. */
-async function ownerIn(path: string): Promise<LockOwner | undefined> {
+async function linkAt(path: string): Promise<Link | undefined> {
   for (let look = 0; ; look++) {
-    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    let found: { text: string; inode: string };
+    try {
+      found = await readWhole(path);
+    } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
-    });
-    if (text === undefined) return undefined;
-    const owner = parseOwner(text);
-    if (owner) return owner;
+    }
+    const owner = parseOwner(found.text, found.inode);
+    if (owner) return { path, owner, copied: owner.inode !== found.inode };
     // Where it has no second name, the file is there a moment before what it says.
     if (look === 3) {
       throw new NaanError(
@@ -300,11 +308,24 @@ async function ownerIn(path: string): Promise<LockOwner | undefined> {
   }
 }
 
-function parseOwner(text: string): LockOwner | undefined {
+async function readWhole(path: string): Promise<{ text: string; inode: string }> {
+  const file = await open(path, 'r');
+  try {
+    return { text: await file.readFile('utf8'), inode: await inodeOf(file) };
+  } finally {
+    await file.close();
+  }
+}
+
+async function inodeOf(file: FileHandle): Promise<string> {
+  return String((await file.stat({ bigint: true })).ino);
+}
+
+function parseOwner(text: string, inode: string): LockOwner | undefined {
   // Earlier versions wrote the number of the process alone.
   if (/^\d+$/.test(text)) {
     const token = text.padStart(32, '0');
-    return { naan: 'older', host: hostname(), since: '', token, ...processOf(Number(text)) };
+    return { naan: 'older', host: hostname(), since: '', token, inode, ...processOf(Number(text)) };
   }
   try {
     const owner = JSON.parse(text) as LockOwner;
@@ -312,6 +333,11 @@ function parseOwner(text: string): LockOwner | undefined {
   } catch {
     return undefined;
   }
+}
+
+function lifeIn({ owner, copied }: Link): ReturnType<typeof lifeOf> {
+  const life = lifeOf(owner);
+  return life === 'alive' && copied ? 'unknown' : life;
 }
 
 /** Watches an owner's file: its time changes with every heartbeat, and it is removed at the end. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  cpSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -201,6 +202,16 @@ describe('the lock of a folder', () => {
     await lock.release();
     assert.ok(existsSync(join(folder, 'lock')));
     await end(next);
+  });
+
+  it('does not follow a copy of the folder: the owner shows no signs of life there', async () => {
+    const [folder, copy] = [newFolder(), newFolder()];
+    const lock = await FolderLock.take(folder, { timing: quickTiming });
+    cpSync(folder, copy, { recursive: true });
+    await (await FolderLock.take(copy, { timing: quickTiming })).release();
+    assert.deepEqual(readdirSync(copy), []);
+    await lock.check();
+    await lock.release();
   });
 
   it('of others is left alone', async () => {
