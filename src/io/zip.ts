@@ -1,26 +1,10 @@
 /** Where the members of a ZIP archive lie, ZIP64 included. A member that nobody asks for cannot stop anybody. */
-import { closeSync, fstatSync, read } from 'node:fs';
-import yauzl from 'yauzl';
+import { closeSync } from 'node:fs';
+import type { Entry } from 'yauzl';
 import { NaanError } from '../errors.js';
 import type { ByteSource } from './byte-source.js';
 import { inputSize, openInput, readFully, unreadable } from './input-file.js';
 import { oneLine } from './messages.js';
-
-// The published types describe version 2; these are of version 3.
-declare module 'yauzl' {
-  interface ZipFile {
-    eachEntry(): AsyncIterable<Entry>;
-  }
-  interface Entry {
-    fileNameRaw: Buffer;
-  }
-  function getFileNameLowLevel(flags: number, name: Buffer, extraFields: Entry['extraFields'], strict: boolean): string;
-  function fromRandomAccessReaderPromise(
-    reader: RandomAccessReader,
-    totalSize: number,
-    options: Options,
-  ): Promise<ZipFile>;
-}
 
 /** Finds the bytes of a member. Throws BAD_INPUT when it is encrypted, packed by another method, or damaged. */
 export type FindMember = () => ByteSource;
@@ -42,14 +26,9 @@ export async function listZip(path: string): Promise<Map<string, FindMember>> {
   const fd = openInput(path);
   try {
     const members = new Map<string, FindMember>();
-    // Names are decoded here: yauzl would refuse an archive for one name that is not a relative path.
-    const options = { autoClose: false, decodeStrings: false, validateEntrySizes: false };
-    const archive = await yauzl.fromRandomAccessReaderPromise(new FileReader(fd), fstatSync(fd).size, options);
-    for await (const entry of archive.eachEntry()) {
-      const { generalPurposeBitFlag: flags, fileNameRaw, extraFields } = entry;
-      const name = yauzl.getFileNameLowLevel(flags, fileNameRaw, extraFields, true);
-      members.set(name, () => memberOf(path, name, entry));
-    }
+    // Loaded for archives only: a run on other files starts sooner.
+    const { readDirectory } = await import('./zip-directory.js');
+    for await (const { name, entry } of readDirectory(fd)) members.set(name, () => memberOf(path, name, entry));
     return members;
   } catch (error) {
     const known = unreadable(path, error);
@@ -61,7 +40,7 @@ export async function listZip(path: string): Promise<Map<string, FindMember>> {
   }
 }
 
-function memberOf(path: string, memberName: string, entry: yauzl.Entry): ByteSource {
+function memberOf(path: string, memberName: string, entry: Entry): ByteSource {
   const name = `${path}:${oneLine(memberName)}`;
   const bad = (what: string) => new NaanError('BAD_INPUT', `${name}: ${what}`);
   const { compressionMethod: method, compressedSize, uncompressedSize: length, crc32 } = entry;
@@ -93,30 +72,4 @@ function dataStart(path: string, name: string, headerStart: number): number {
     throw new NaanError('BAD_INPUT', `${name}: does not start where the directory says: the archive is damaged`);
   }
   return headerStart + localHeaderBytes + header.readUInt16LE(26) + header.readUInt16LE(28);
-}
-
-/** Positional reads for yauzl that fail, rather than throw, where a damaged archive points outside the file. */
-class FileReader extends yauzl.RandomAccessReader {
-  private readonly fd: number;
-  private readonly size: number;
-
-  constructor(fd: number) {
-    super();
-    this.fd = fd;
-    this.size = fstatSync(fd).size;
-  }
-
-  override read(
-    buffer: Buffer,
-    offset: number,
-    length: number,
-    position: number,
-    callback: (error: Error | null, bytesRead?: number) => void,
-  ): void {
-    if (position < 0 || position + length > this.size) {
-      setImmediate(callback, new Error(`bytes ${position} to ${position + length} are outside the file`));
-    } else {
-      read(this.fd, buffer, offset, length, position, callback);
-    }
-  }
 }
