@@ -74,7 +74,7 @@ summarise(wanted.map(({ id }) => verdicts.get(id)!));
 /** Verdicts of a bench that was stopped, if it was this one. */
 function earlier(): Verdict[] {
   const hash = createHash('sha256').update(JSON.stringify({ seed, share, size }));
-  for (const name of filesIn('dist').filter((file) => file.endsWith('.js') && !file.startsWith('test'))) {
+  for (const name of filesIn('dist').filter((file) => /\.(js|wasm)$/.test(file) && !file.startsWith('test'))) {
     hash.update(name).update(readFileSync(join('dist', name)));
   }
   const identity = JSON.stringify({ identity: hash.digest('hex') });

@@ -9,7 +9,7 @@ import type { Precision } from '../../src/memory/row-store.js';
 import { emptyFolder, Finding, judge, type RunOptions, tail } from './command.js';
 import { generateArgs, knnArgs } from './kills.js';
 import { type Digests, digestsIn, filesIn, type Head, heads, labelFiles } from './lab.js';
-import { type Case, checkOnly, checkSame, checkWhole, earlierResults, type Trial } from './trial.js';
+import { type Case, checkJson, checkOnly, checkSame, checkWhole, earlierResults, type Trial } from './trial.js';
 
 const pageBytes = 4096;
 
@@ -55,6 +55,7 @@ async function refusedThenRight(
     return;
   }
   checkWhole(folder, before, expected, 'with too little room');
+  checkJson(folder);
   checkOnly(folder, names, 'with too little room');
   const changed = Object.keys(before).filter(
     (name) => !others.includes(name) && digestsIn(folder)[name] !== before[name],
@@ -84,6 +85,12 @@ const outputs: readonly Output[] = [
     name: `train ${head}`,
     args: ({ lab }: Trial, folder: string) => lab.trainArgs(head, join(folder, 'model.safetensors'), ['--resume']),
     others: ['train.json', 'train.svg', 'model.safetensors.checkpoint'],
+  })),
+  ...heads.map((head) => ({
+    name: `train ${head} without checkpoints`,
+    args: ({ lab }: Trial, folder: string) =>
+      lab.trainArgs(head, join(folder, 'model.safetensors'), ['--checkpoint-every', '1000000']),
+    others: ['train.json', 'train.svg'],
   })),
   { name: 'knn', args: ({ lab }, folder) => knnArgs(lab.set.features, folder) },
   { name: 'generate', args: (_, folder) => generateArgs(folder) },
@@ -154,6 +161,31 @@ function shortFiles(output: Output, index: number): Case {
       const args = withEarlier(trial, output, out, index % 2 === 1 ? expected : {});
       const within = ['bash', '-c', `ulimit -f ${kibibytes}; exec "$0" "$@"`];
       await refusedThenRight(trial, out, expected, args, { within }, () => {}, output.others);
+    },
+  };
+}
+
+/** The history of a training is on a full disk, and the model is not: the checkpoint goes on to it. */
+function historyDisk(head: Head, index: number): Case {
+  return {
+    id: `history-disk/${head}/${index}`,
+    group: 'disk full: history of train',
+    async attack(trial) {
+      const expected = await trial.lab.model(head);
+      const out = emptyFolder(trial.path('out'));
+      await onSmallDisk(trial, pageBytes * (2 + index), async (disk, grow) => {
+        const args = trial.lab.trainArgs(head, join(out, 'model.safetensors'), ['--history', join(disk, 'train.json')]);
+        const ended = await trial.naan(args);
+        if (judge(ended) === 'done') throw new Finding('failed', 'a history that had no room was written');
+        checkOnly(out, ['model.safetensors.checkpoint'], 'with too little room');
+        checkOnly(disk, ['train.json', 'train.svg'], 'with too little room');
+        checkJson(disk);
+        grow();
+        await trial.done([...args, '--resume']);
+        checkSame(digestsIn(out), expected, 'with room again');
+        checkOnly(disk, ['train.json', 'train.svg'], 'with room again');
+        throw new Finding('refused', tail(ended.stderr));
+      });
     },
   };
 }
@@ -249,6 +281,7 @@ export function fullDiskCases(share: number): Case[] {
   return [
     ...outputs.flatMap((output) => numbers(disksOfAnOutput).map((i) => smallDisk(output, i))),
     ...outputs.flatMap((output) => numbers(3).map((i) => shortFiles(output, i))),
+    ...heads.flatMap((head) => numbers(2).map((i) => historyDisk(head, i))),
     ...heads.flatMap((head) =>
       (['f32', 'bf16'] as const).flatMap((precision) =>
         ways.flatMap(([how, times]) => numbers(times).map((i) => workDirDisk(head, precision, how, i))),

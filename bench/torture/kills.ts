@@ -3,7 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import type { Precision } from '../../src/memory/row-store.js';
 import { emptyFolder, type Moment, type Strike } from './command.js';
 import { digestsIn, filesIn, type Head, halfDone, heads, labelFiles } from './lab.js';
-import { type Case, checkOnly, checkSame, checkWhole, earlierResults, type Trial } from './trial.js';
+import { type Case, checkJson, checkOnly, checkSame, checkWhole, earlierResults, type Trial } from './trial.js';
 
 /** How often the runs of a case are killed: the first case once, the second twice, and so on. */
 const killsOfCases = [1, 2, 3, 4, 1, 2, 3, 5];
@@ -58,9 +58,12 @@ function labelKill(head: Head, precision: Precision, index: number): Case {
         emptyFolder(workDir);
         const strike = someStrike(trial, course, { work: workDir, out });
         if (halfDone(workDir)) trial.midway++;
+        const before = filesIn(out);
         const stopped = await trial.struck(args(), strike);
         checkWhole(out, {}, expected, 'after a kill');
-        if (stopped && gentle(strike)) checkOnly(out, Object.keys(expected).concat('run.json'), 'after a signal');
+        checkJson(out);
+        if (stopped && gentle(strike))
+          checkOnly(out, [...before, ...Object.keys(expected), 'run.json'], 'after a signal');
         if (stopped) continue;
         checkSame(labelFiles(out), expected, 'a run that was done before it was struck');
         rmSync(out, { recursive: true });
@@ -95,10 +98,12 @@ function trainKill(head: Head, index: number): Case {
       while (trial.kills < 1 + (index % 3)) {
         if (existsSync(`${out}/model.safetensors.checkpoint`)) trial.midway++;
         const strike = someStrike(trial, course, { out });
+        const before = filesIn(out);
         const stopped = await trial.struck(args(), strike);
         checkWhole(out, {}, expected, 'after a kill');
+        checkJson(out);
         if (stopped && gentle(strike)) {
-          checkOnly(out, [...results, 'model.safetensors.checkpoint'], 'after a signal');
+          checkOnly(out, [...before, ...results, 'model.safetensors.checkpoint'], 'after a signal');
         }
         if (stopped) continue;
         checkSame(digestsIn(out, model), expected, 'a run that was done before it was struck');

@@ -142,11 +142,25 @@ export function checkWhole(folder: string, before: Digests, complete: Digests, w
   }
 }
 
+/** Throws a finding when a file of JSON in a folder, such as run.json, is not whole. */
+export function checkJson(folder: string): void {
+  for (const name of filesIn(folder).filter((file) => file.endsWith('.json'))) {
+    const text = readFileSync(join(folder, name), 'utf8');
+    try {
+      if (text !== earlierResult) JSON.parse(text);
+    } catch {
+      throw new Finding('different', `${name}, ${text.length} bytes, is not whole`);
+    }
+  }
+}
+
+const earlierResult = 'an earlier result\n';
+
 /** Puts earlier results under some of the names. */
 export function earlierResults(folder: string, names: readonly string[]): Digests {
   for (const name of names) {
     emptyFolder(folder, name, '..');
-    writeFileSync(join(folder, name), 'an earlier result\n');
+    writeFileSync(join(folder, name), earlierResult);
   }
   return digestsIn(folder);
 }
