@@ -14,14 +14,18 @@ type Course = { readonly ms: number; readonly changes: Readonly<Record<string, n
 function someStrike(trial: Trial, course: Course, folders: Readonly<Record<string, string>>): Strike {
   const { random } = trial;
   const at = Object.keys(folders).filter((name) => course.changes[name] > 0);
-  const moment: Moment =
-    at.length === 0 || random.uniform() < 0.5
-      ? { afterMs: random.uniform() * course.ms }
-      : (() => {
-          const name = trial.pick(at);
-          const change = 1 + random.below(course.changes[name]);
-          return { folder: folders[name], change, delayMs: trial.pick([0, 0, 1, 3, 10]) };
-        })();
+  const anyMoment = (): Moment => ({ afterMs: random.uniform() * course.ms });
+  const atChange = (): Moment => {
+    const name = trial.pick(at);
+    const change = 1 + random.below(course.changes[name]);
+    return { folder: folders[name], change, delayMs: trial.pick([0, 0, 1, 3, 10]) };
+  };
+  /** When shards have just come to count. */
+  const atRecord = (): Moment => {
+    return { folder: folders.work, file: 'journal', change: 2 + random.below(8), delayMs: random.below(40) };
+  };
+  const moments = [anyMoment, ...(at.length > 0 ? [atChange] : []), ...(at.includes('work') ? [atRecord] : [])];
+  const moment = trial.pick(moments)();
   const signals = trial.pick<readonly NodeJS.Signals[]>([
     ...([['SIGKILL'], ['SIGKILL'], ['SIGKILL'], ['SIGTERM'], ['SIGINT'], ['SIGHUP']] as const),
     ...([
