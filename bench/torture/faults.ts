@@ -1,6 +1,6 @@
 /**
  * What a later run relies on is damaged: by the storage, or because inputs are no longer what they were. The later run
- * writes the right bytes, or refuses in one line and does the right thing when told to start anew.
+ * writes the right bytes, or refuses in one line and writes them when the advice of that line is followed.
  */
 import {
   appendFileSync,
@@ -77,19 +77,27 @@ const storageFaults: Readonly<Record<string, Fault>> = {
   },
 };
 
-/** Runs after a fault. `anew` is what a refusal leaves open, and `check` whether what was written is right. */
-async function survive(
-  trial: Trial,
-  args: readonly string[],
-  anew: readonly string[],
-  check: (when: string) => void,
-): Promise<void> {
+/** Runs after a fault; after a refusal does what that says. `check` throws when what was written is not right. */
+async function survive(trial: Trial, args: readonly string[], check: (when: string) => void): Promise<void> {
   const ended = await trial.naan(args);
   if (judge(ended) === 'done') return check('after the fault');
-  const again = await trial.naan(anew);
-  if (judge(again) === 'refused') throw new Finding('failed', `refused even to start anew: ${tail(again.stderr)}`);
-  check('started anew');
+  await trial.done(advised(trial, ended.stderr, args));
+  check('when the advice was followed');
   throw new Finding('refused', tail(ended.stderr));
+}
+
+/** The command that a refusal asks for. */
+function advised(trial: Trial, refusal: string, args: readonly string[]): readonly string[] {
+  if (refusal.includes('--restart')) return [...args, '--restart'];
+  if (refusal.includes('leave out --resume')) return args.filter((word) => word !== '--resume');
+  const path = /^naan \w+: (\/\S+): .* remove this file$/.exec(refusal.trim())?.[1];
+  if (path !== undefined) {
+    trial.note(`rm ${path}`);
+    rmSync(path);
+    return args;
+  }
+  if (!refusal.includes('give another --work-dir')) throw new Finding('failed', `no advice: ${tail(refusal)}`);
+  return args.map((word, i) => (args[i - 1] === '--work-dir' ? `${word}-another` : word));
 }
 
 const dataFiles = (name: string) => name.endsWith('.rows') || name.endsWith('.column');
@@ -130,7 +138,7 @@ function workDirFault(head: Head, precision: Precision, kind: keyof typeof kinds
       }
       if (halfDone(workDir)) trial.midway++;
       const args = lab.labelArgs({ head, precision, out, workDir, more: ['--threads', '1'] });
-      await survive(trial, args, [...args, '--restart'], (when) => checkSame(labelFiles(out), expected, when));
+      await survive(trial, args, (when) => checkSame(labelFiles(out), expected, when));
       checkOnly(workDir, ['journal'], 'in the work directory');
     },
   };
@@ -222,7 +230,7 @@ function inputChange(head: Head, change: keyof typeof inputChanges | 'another pa
       const expected = labelFiles(fresh);
       const args = lab.labelArgs({ ...common, ...now, more: ['--threads', '1'] });
       trial.midway++;
-      await survive(trial, args, [...args, '--restart'], (when) => checkSame(labelFiles(out), expected, when));
+      await survive(trial, args, (when) => checkSame(labelFiles(out), expected, when));
     },
   };
 }
@@ -255,9 +263,9 @@ function checkpointFault(head: Head, fault: string, index: number): Case {
         trial.note(`${path}, copied to ${checkpoint}: ${storageFaults[fault](checkpoint, random, spare)}`);
       }
       trial.midway++;
-      const args = (more: readonly string[]) => lab.trainArgs(head, join(out, 'model.safetensors'), more);
+      const args = lab.trainArgs(head, join(out, 'model.safetensors'), ['--resume']);
       const model = (): Digests => digestsIn(out, (name) => name === 'model.safetensors');
-      await survive(trial, args(['--resume']), args([]), (when) => checkSame(model(), expected, when));
+      await survive(trial, args, (when) => checkSame(model(), expected, when));
       checkOnly(out, ['model.safetensors', 'train.json', 'train.svg'], 'after training');
     },
   };

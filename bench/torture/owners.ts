@@ -87,12 +87,17 @@ function oneProcess(head: Head, index: number): Case {
   };
 }
 
-/** An owner that does nothing for longer than any lock should wait, and then wakes up. */
+/**
+ * An owner that does nothing for longer than any lock should wait, and then wakes up. Whoever can see that it is there is
+ * refused; in another namespace its work is taken over.
+ */
 function paused(head: Head, index: number): Case {
+  const apart = index % 2 === 1;
   return {
     id: `owners/paused-${head}/${index}`,
     group: 'an owner paused past the patience of the lock',
     async attack(trial) {
+      if (apart) need(namespace);
       const { lab, random } = trial;
       const workDir = emptyFolder(trial.path('work'));
       const outs = ['out1', 'out2'].map((name) => trial.path(name));
@@ -109,10 +114,10 @@ function paused(head: Head, index: number): Case {
       });
       // As long as the first is known to be there the second is refused; then, perhaps, it takes over.
       let second: Ended;
-      const until = performance.now() + patienceMs;
+      const until = performance.now() + (apart ? patienceMs : 6000);
       do {
         await pause(1500);
-        second = await trial.naan(args(outs[1]));
+        second = await trial.naan(args(outs[1]), { within: apart ? namespace : [] });
       } while (judge(second) === 'refused' && performance.now() < until);
       trial.note(`SIGCONT to process ${pid}`);
       process.kill(pid, 'SIGCONT');
@@ -198,8 +203,9 @@ function copiedWhileAtWork(head: Head, index: number): Case {
       }
       trial.note(`${workDir} copied to ${copy}`);
       const second = await trial.naan(args(outs[1], copy));
-      const again = judge(second) === 'refused' ? await trial.naan([...args(outs[1], copy), '--restart']) : second;
       await checkPair(trial, [await first], [outs[0]], head);
+      // With the files the lock was copied: as long as its process lives the copy is refused.
+      const again = judge(second) === 'refused' ? await trial.naan(args(outs[1], copy)) : second;
       await checkPair(trial, [again], [outs[1]], head);
       if (again !== second) throw new Finding('refused', tail(second.stderr));
     },
@@ -230,7 +236,7 @@ export function ownerCases(share: number): Case[] {
     ...numbers(8).map((i) => twoAtOnce(head, true, i)),
     ...numbers(6).map((i) => oneProcess(head, i)),
     ...numbers(6).map((i) => copiedWhileAtWork(head, i)),
-    ...numbers(2).map((i) => paused(head, i)),
+    ...numbers(4).map((i) => paused(head, i)),
     ...lefts.flatMap((left) => numbers(2).map((i) => leftLock(head, left, i))),
   ]);
 }
