@@ -103,15 +103,16 @@ function paused(head: Head, index: number): Case {
       const outs = ['out1', 'out2'].map((name) => trial.path(name));
       const args = (out: string) => lab.labelArgs({ head, precision: 'f32', out, workDir, more: ['--threads', '1'] });
       const { changes } = await courseOf(trial, head);
-      let pid = 0;
-      const change = 1 + random.below(Math.max(1, changes.work - 1));
+      const change = 1 + random.below(Math.max(1, changes.work >> 1));
       const strike = { moment: { folder: workDir, change, delayMs: random.below(20) }, signals: ['SIGSTOP'] as const };
-      const first = trial.naan(args(outs[0]), {
-        strike,
-        boundMs: 400_000,
-        graceMs: 400_000,
-        onStart: (id) => (pid = id),
+      const bounds = { boundMs: 400_000, graceMs: 400_000 };
+      let pid = 0;
+      let first: Promise<Ended> | undefined;
+      const stopped = new Promise<void>((done) => {
+        const onStart = (id: number) => void (pid = id);
+        first = trial.naan(args(outs[0]), { ...bounds, strike, onStart, onStrike: done });
       });
+      await Promise.race([stopped, first]);
       // As long as the first is known to be there the second is refused; then, perhaps, it takes over.
       let second: Ended;
       const until = performance.now() + (apart ? patienceMs : 6000);
@@ -121,7 +122,7 @@ function paused(head: Head, index: number): Case {
       } while (judge(second) === 'refused' && performance.now() < until);
       trial.note(`SIGCONT to process ${pid}`);
       process.kill(pid, 'SIGCONT');
-      await checkPair(trial, [await first, second], outs, head);
+      await checkPair(trial, [await first!, second], outs, head);
     },
   };
 }
