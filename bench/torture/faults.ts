@@ -96,7 +96,7 @@ function advised(trial: Trial, refusal: string, args: readonly string[]): readon
     rmSync(path);
     return args;
   }
-  if (!refusal.includes('give another --work-dir')) throw new Finding('failed', `no advice: ${tail(refusal)}`);
+  if (!/give another (--work-dir|folder)/.test(refusal)) throw new Finding('failed', `no advice: ${tail(refusal)}`);
   return args.map((word, i) => (args[i - 1] === '--work-dir' ? `${word}-another` : word));
 }
 

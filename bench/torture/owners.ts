@@ -109,7 +109,9 @@ function paused(head: Head, index: number): Case {
       let pid = 0;
       let first: Promise<Ended> | undefined;
       const stopped = new Promise<void>((done) => {
-        const onStart = (id: number) => void (pid = id);
+        const onStart = (id: number) => {
+          pid = id;
+        };
         first = trial.naan(args(outs[0]), { ...bounds, strike, onStart, onStrike: done });
       });
       await Promise.race([stopped, first]);
