@@ -5,7 +5,7 @@
  * resamples of the identities of split0, beside the partition that does best on split1.
  *
  *   node dist/bench/quality.js [--data ../shared/data] [--sets omniglot_longtail omniglot_matched made] [--seeds 3]
- *                              [--cache DIR]
+ *                              [--scorers cosine concat pairwise] [--cache DIR]
  *
  * `--cache` keeps scores (and the made set), so that they can be cut again without training again.
  */
@@ -39,6 +39,7 @@ const { values } = parseArgs({
     data: { type: 'string', default: join('..', 'shared', 'data') },
     sets: { type: 'string', multiple: true, default: ['omniglot_longtail', 'omniglot_matched', 'made'] },
     seeds: { type: 'string', default: '3' },
+    scorers: { type: 'string', multiple: true, default: ['cosine', 'concat', 'pairwise'] },
     cache: { type: 'string' },
   },
 });
@@ -109,7 +110,7 @@ const concat: Scorer = {
   },
 };
 
-const scorers = [cosine, concat, pairwise];
+const scorers = [cosine, concat, pairwise].filter(({ name }) => values.scorers.includes(name));
 
 type Split = Awaited<ReturnType<typeof readSplit>>;
 
@@ -291,7 +292,7 @@ for (const set of values.sets) {
 
 /** The published network learns nothing of the made set, which has too few identities for it. */
 function scorersOf(set: string): readonly Scorer[] {
-  return set === 'made' ? [cosine, pairwise] : scorers;
+  return scorers.filter((scorer) => set !== 'made' || scorer !== concat);
 }
 
 /** The made set is large: one seed says what it has to say. */
