@@ -4,8 +4,8 @@
  * Markdown, mean ± standard deviation over seeds of training; then what was chosen, and how much is lost by choosing from
  * resamples of the identities of split0, beside the partition that does best on split1.
  *
- *   node dist/bench/quality.js [--data ../shared/data] [--sets omniglot_longtail omniglot_matched made] [--seeds 3]
- *                              [--scorers cosine concat pairwise] [--cache DIR]
+ *   node dist/bench/quality.js [--data ../shared/data] [--sets omniglot_longtail --sets made] [--seeds 3]
+ *                              [--scorers pairwise] [--cache DIR]
  *
  * `--cache` keeps scores (and the made set), so that they can be cut again without training again.
  */
