@@ -1,7 +1,8 @@
 /** Features as callers give them: a file, or rows that are in memory already. */
 import { NaanError } from '../errors.js';
-import { locateFeatures } from '../io/features.js';
-import type { MatrixLocation } from '../io/matrix.js';
+import { findFeatures } from '../io/features.js';
+import { inflate } from '../io/locate-matrix.js';
+import type { FeatureLocation, MatrixLocation } from '../io/matrix.js';
 import { SharedRows } from '../memory/shared-rows.js';
 
 /** Rows in memory [n × dim]. */
@@ -14,8 +15,8 @@ export interface Embeddings {
 export type FeatureSource = string | Embeddings;
 
 /** Where the rows lie. `fileDim`: values a row of a file, which a raw one does not say. Rows in memory are copied once. */
-export async function locateSource(source: FeatureSource, fileDim?: number): Promise<MatrixLocation> {
-  if (typeof source === 'string') return locateFeatures(source, { dim: fileDim });
+export async function findSource(source: FeatureSource, fileDim?: number): Promise<FeatureLocation> {
+  if (typeof source === 'string') return findFeatures(source, { dim: fileDim });
   const { rows, dim } = source;
   if (!(dim >= 1) || rows.length % dim !== 0) {
     throw new NaanError('BAD_SHAPE', `features in memory: ${rows.length} values, expected rows of dimension ${dim}`);
@@ -23,4 +24,9 @@ export async function locateSource(source: FeatureSource, fileDim?: number): Pro
   const shared = SharedRows.allocate(rows.length / dim, dim);
   shared.eachRun(0, shared.rowCount, (view, first) => view.set(rows.subarray(first * dim, first * dim + view.length)));
   return { kind: 'memory', name: 'features in memory', rows: shared.handle() };
+}
+
+/** The same to be read by rows: deflated features go into memory. Throws BAD_USAGE when that has no room for them. */
+export async function locateSource(source: FeatureSource, fileDim?: number): Promise<MatrixLocation> {
+  return inflate(await findSource(source, fileDim));
 }

@@ -8,22 +8,24 @@ import { digestFile, fileState } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
 import { writeLabelText } from '../io/labels.js';
-import { type MatrixLocation, shapeOf } from '../io/matrix.js';
+import { inflate } from '../io/locate-matrix.js';
+import { type FeatureLocation, type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { itemBytes } from '../io/numbers.js';
 import { writeJson, writeTogether } from '../io/output-file.js';
 import { isRecorded, readRecord, recordName, recordOutputs } from '../io/output-record.js';
 import { checkOutputs, isOurJson, type Output } from '../io/outputs.js';
 import { readAhead } from '../io/read-ahead.js';
+import { availableBytes } from '../memory/available.js';
 import type { Precision } from '../memory/row-store.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import { version } from '../version.js';
 import { expectedEdges } from './expected-edges.js';
-import { type FeatureSource, locateSource } from './feature-source.js';
+import { type FeatureSource, findSource } from './feature-source.js';
 import { checkGraph, type GraphCheck } from './graph-check.js';
 import { keptStages } from './kept-stages.js';
-import { availableBytes, type MemoryPlan, planMemory } from './memory-plan.js';
+import { type MemoryPlan, planMemory } from './memory-plan.js';
 import { checkWidth, defaultBatch, type EngineOptions, ScoringRun, shardCount } from './scoring-run.js';
 import type { WorkDir } from './work-dir.js';
 
@@ -126,7 +128,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
 
   if (options.out !== undefined) await checkFiles(options.out, options);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
-  const features = await findFeatures(options, model);
+  const found = await findFeatures(options, model);
   const { k1, k2, sampleHops } = hopsOf(options, model);
   const partition = options.partition ?? model.config.partition ?? 'propagation';
   const calibrated = model.config.thresholds?.[partition] ?? model.config.threshold;
@@ -144,10 +146,13 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
 
   const columns = Math.max(k1, k2, sampleHops) + 1;
   const { threads = availableParallelism(), batch = defaultBatch, workDir, saveEdges } = options;
-  const { rowCount: nodes, dim } = shapeOf(features);
+  const { rowCount: nodes, dim } = shapeOf(found);
   const edges = await expectedEdges(options.knn, nodes, sampleHops);
-  const plan = planMemory({ model, nodes, dim, columns, edges, partition, threads, batch, saveEdges }, options);
+  const deflated = found.kind === 'deflated' ? found.name : undefined;
+  const planned = { model, nodes, dim, deflated, columns, edges, partition, threads, batch, saveEdges };
+  const plan = planMemory(planned, options);
   options.onPlan?.(plan);
+  const features = await timed('read', () => inflate(found, plan.parts.features));
   const stored = { k1, k2, sampleHops, plan, model, nodes, threads, batch };
   const work = workDir === undefined ? undefined : await openWork(workDir, options, stored);
   const precision = work?.header.precision ?? plan.precision;
@@ -308,11 +313,11 @@ function busyShare(run: ScoringRun): number {
 async function findFeatures(
   { features, dim, model: source }: LabelOptions,
   { config }: NaanModel,
-): Promise<MatrixLocation> {
+): Promise<FeatureLocation> {
   const expected = config.head === 'concat' ? config.dim : undefined;
   // A raw file that goes by its usual name is what the model expects.
   const isBin = typeof features === 'string' && features.endsWith('.bin');
-  const location = await locateSource(features, dim ?? (isBin ? expected : undefined));
+  const location = await findSource(features, dim ?? (isBin ? expected : undefined));
   const { dim: got } = shapeOf(location);
   if (expected !== undefined && got !== expected) {
     const name = typeof source === 'string' ? source : 'the model';

@@ -2,9 +2,10 @@
  * What a labelling run will keep in memory and on disk, known before it starts, and the choice that follows from it:
  * rows as float32 where they fit, else as bfloat16, else not at all.
  */
-import { freemem } from 'node:os';
 import { type Partition, partitionBytes } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
+import { storeUncompressed } from '../io/locate-matrix.js';
+import { gib, usableBytes } from '../memory/available.js';
 import { bytesOf, type Precision } from '../memory/row-store.js';
 import { type NaanModel, structuralFeatureCount } from '../model/model.js';
 
@@ -20,6 +21,8 @@ export interface PlanShape {
   readonly partition: Partition;
   readonly threads: number;
   readonly batch: number;
+  /** Name of features that lie deflated, and so must be inflated into memory as f32. */
+  readonly deflated?: string | undefined;
   /** Edges are written as well: sorted pairs and their scores. */
   readonly saveEdges?: boolean | undefined;
 }
@@ -36,7 +39,7 @@ export interface MemoryPlan {
   readonly precision: Precision;
   readonly rowsIn: 'memory' | 'files';
   /** Bytes in memory at the peak, by what they are for; whole numbers, as all of the plan's bytes are. */
-  readonly parts: Readonly<Record<'rows' | 'graph' | 'edges' | 'partition' | 'threads', number>>;
+  readonly parts: Readonly<Record<'rows' | 'features' | 'graph' | 'edges' | 'partition' | 'threads', number>>;
   /** Sum of the parts. */
   readonly memoryBytes: number;
   /** Bytes in the work directory at the most. */
@@ -51,7 +54,7 @@ const threadBytes = 30 * 2 ** 20;
 
 /** Throws BAD_USAGE, with the sizes that would do, when the run cannot fit into memory. */
 export function planMemory(shape: PlanShape, { memory, precision = 'auto', workDir }: PlanRequest): MemoryPlan {
-  const limitBytes = Math.floor(memory ?? 0.9 * availableBytes());
+  const limitBytes = Math.floor(memory ?? usableBytes());
   const tried = (precision === 'auto' ? (['f32', 'bf16'] as const) : [precision]).map((p) =>
     planOf(shape, p, workDir === undefined ? 'memory' : 'files', limitBytes),
   );
@@ -63,7 +66,8 @@ export function planMemory(shape: PlanShape, { memory, precision = 'auto', workD
 
 /** One line, such as `2.1 GiB of memory (rows 1.0 as f32, …)`. */
 export function describePlan({ parts, precision, rowsIn, memoryBytes, diskBytes, limitBytes }: MemoryPlan): string {
-  const { rows, ...rest } = parts;
+  const { rows, features, ...others } = parts;
+  const rest = features > 0 ? { features, ...others } : others;
   const inMemory = Object.entries(rest).map(([name, bytes]) => `${name} ${gib(bytes)}`);
   const where =
     rowsIn === 'memory' ? `rows ${gib(rows)} as ${precision}` : `rows as ${precision} in files, ${gib(diskBytes)} GiB`;
@@ -87,6 +91,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
   const ofEdges = concat ? 8 : 20;
   const parts = {
     rows: inMemory ? stores * nodes * rowBytes : 0,
+    features: shape.deflated === undefined ? 0 : 4 * nodes * dim,
     graph: graph + nodes * ofNodes,
     edges: edges * ofEdges + (inMemory ? structure : 0),
     // What is written comes after the partition, whose memory is free by then.
@@ -100,7 +105,10 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
   };
 }
 
-function tooLarge({ nodes, dim }: PlanShape, least: MemoryPlan, workDir: string | undefined): NaanError {
+function tooLarge({ nodes, dim, deflated }: PlanShape, least: MemoryPlan, workDir: string | undefined): NaanError {
+  const { features } = least.parts;
+  if (deflated !== undefined && least.memoryBytes - features <= least.limitBytes)
+    return tooLargeInflated(deflated, least);
   const advice =
     workDir === undefined
       ? 'give that much with --memory, or --work-dir to keep rows in files'
@@ -112,14 +120,10 @@ function tooLarge({ nodes, dim }: PlanShape, least: MemoryPlan, workDir: string 
   );
 }
 
-/** What the machine, or the container that the process is in, has free. */
-export function availableBytes(): number {
-  const constrained = process.constrainedMemory?.() ?? 0;
-  const left =
-    constrained > 0 && constrained < Number.MAX_SAFE_INTEGER ? constrained - process.memoryUsage.rss() : Infinity;
-  return Math.min(freemem(), left);
-}
-
-function gib(bytes: number): string {
-  return (bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 2 : 1);
+function tooLargeInflated(deflated: string, { parts, memoryBytes, limitBytes }: MemoryPlan): NaanError {
+  return new NaanError(
+    'BAD_USAGE',
+    `${deflated}: is compressed, so its features must be inflated into ${gib(parts.features)} GiB of memory beside the ` +
+      `${gib(memoryBytes - parts.features)} GiB of the run, but ${gib(limitBytes)} GiB may be taken: ${storeUncompressed}`,
+  );
 }

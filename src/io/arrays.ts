@@ -1,5 +1,6 @@
 /** Whole arrays of files in memory, in C order whatever their order in the file. */
 import { NaanError } from '../errors.js';
+import { requireMemory } from '../memory/available.js';
 import { formatOf } from './formats/formats.js';
 import { parseInput } from './input-file.js';
 import { elementText, float32Decoder, int32Decoder, isFloat } from './numbers.js';
@@ -13,6 +14,8 @@ export interface NumberArray<T extends Int32Array | Float32Array | Float64Array>
 }
 
 const windowBytes = 2 ** 22;
+
+type ArrayOf<T> = { new (length: number): T; readonly BYTES_PER_ELEMENT: number };
 
 /**
  * Reads integers of any type from `file` or `file:array`. `name` is the array's name where a file holds several.
@@ -65,7 +68,9 @@ async function readInt32(array: StoredNumbers): Promise<Int32Array> {
   return inCOrder(array, data);
 }
 
-function allocate<T>({ source, length, shape }: StoredNumbers, View: new (length: number) => T): T {
+function allocate<T>({ source, length, shape, fortran }: StoredNumbers, View: ArrayOf<T>): T {
+  const copies = fortran && shape.length > 1 ? 2 : 1;
+  requireMemory(copies * length * View.BYTES_PER_ELEMENT, `${source.name}: shape (${shape})`);
   try {
     return new View(length);
   } catch (cause) {

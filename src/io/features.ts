@@ -2,17 +2,19 @@
 import { NaanError } from '../errors.js';
 import { formatOf } from './formats/formats.js';
 import { parseInput } from './input-file.js';
-import { type MatrixLocation, shapeOf } from './matrix.js';
+import { inflate } from './locate-matrix.js';
+import { type FeatureLocation, type MatrixLocation, shapeOf } from './matrix.js';
+
+interface FeatureOptions {
+  readonly dim?: number | undefined;
+}
 
 /**
- * Finds the features in `file` or `file:array` without reading them, only headers; but deflated ones are read into shared
- * memory. `dim` is needed for raw files, and otherwise checked when given.
+ * Finds the features in `file` or `file:array` without reading them, only headers. `dim` is needed for raw files, and
+ * otherwise checked when given.
  * Throws BAD_INPUT (damaged, truncated, wrong type), BAD_SHAPE, or BAD_USAGE when `dim` is missing.
  */
-export async function locateFeatures(
-  file: string,
-  options: { dim?: number | undefined } = {},
-): Promise<MatrixLocation> {
+export async function findFeatures(file: string, options: FeatureOptions = {}): Promise<FeatureLocation> {
   const input = parseInput(file);
   const location = await formatOf(input.path, 'features').features(input, options.dim);
   const { dim } = shapeOf(location);
@@ -20,4 +22,9 @@ export async function locateFeatures(
     throw new NaanError('BAD_SHAPE', `${location.name}: dimension ${dim}, expected ${options.dim}`);
   }
   return location;
+}
+
+/** The same to be read by rows: deflated features go into shared memory, BAD_USAGE when that has no room for them. */
+export async function locateFeatures(file: string, options: FeatureOptions = {}): Promise<MatrixLocation> {
+  return inflate(await findFeatures(file, options));
 }

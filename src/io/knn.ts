@@ -5,6 +5,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { allocateKnnGraph, type KnnGraph, setNeighbours } from '../graph/knn-graph.js';
+import { requireMemory } from '../memory/available.js';
 import type { ProgressListener } from '../progress.js';
 import { formatOf } from './formats/formats.js';
 import { parseInput } from './input-file.js';
@@ -110,6 +111,7 @@ function checkShape({ source, shape, type }: StoredNumbers, nodeCount: number | 
 }
 
 function allocate({ source }: StoredNumbers, nodeCount: number, width: number): KnnGraph {
+  requireMemory(4 * nodeCount * width, `${source.name}: ${nodeCount} rows × ${width} columns`);
   try {
     return allocateKnnGraph(nodeCount, width);
   } catch (cause) {

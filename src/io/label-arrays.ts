@@ -1,5 +1,6 @@
 /** Labels in an array of numbers or of text of fixed width. */
 import { NaanError } from '../errors.js';
+import { requireMemory } from '../memory/available.js';
 import { readWindows } from './byte-source.js';
 import { LabelGatherer, type Labels } from './label-codes.js';
 import { quoted } from './messages.js';
@@ -121,6 +122,7 @@ function utf32(bytes: Uint8Array, littleEndian: boolean): string {
 
 /** Room for a code each. Throws BAD_SHAPE when the system refuses it. */
 function allocate({ source, length }: StoredNumbers): Int32Array {
+  requireMemory(4 * length, `${source.name}: ${length} labels`);
   try {
     return new Int32Array(length);
   } catch (cause) {

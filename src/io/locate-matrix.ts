@@ -1,15 +1,13 @@
 /** An array as features: where its rows lie, for readers on any thread. */
 import { NaanError } from '../errors.js';
+import { gib, usableBytes } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
-import type { MatrixLocation } from './matrix.js';
-import { type FloatType, float32Decoder, isFloat } from './numbers.js';
+import type { DeflatedMatrix, FeatureLocation, MatrixLocation } from './matrix.js';
+import { float32Decoder, isFloat } from './numbers.js';
 import { readElements, type StoredNumbers } from './stored-array.js';
 
-/**
- * Finds the rows of an array [n × d] without reading them. Deflated ones alone are read, into shared memory, as they
- * cannot be read by rows. Throws BAD_INPUT for elements that are no floats, BAD_SHAPE.
- */
-export async function locateMatrix(array: StoredNumbers): Promise<MatrixLocation> {
+/** Finds the rows of an array [n × d] without reading them. Throws BAD_INPUT for elements that are no floats, BAD_SHAPE. */
+export function locateMatrix(array: StoredNumbers): FeatureLocation {
   const { source, dataStart, shape, type, littleEndian, fortran, dimBeforeRow } = array;
   if (!isFloat(type)) {
     throw new NaanError('BAD_INPUT', `${source.name}: dtype ${type}, expected features of f2, f4 or f8`);
@@ -18,8 +16,8 @@ export async function locateMatrix(array: StoredNumbers): Promise<MatrixLocation
     throw new NaanError('BAD_SHAPE', `${source.name}: shape (${shape}), expected features [n × d]`);
   }
   const [rowCount, dim] = shape;
-  if (source.deflatedLength !== undefined) return await inflate(array, type, rowCount, dim);
   const { path, name } = source;
+  if (source.deflatedLength !== undefined) return { kind: 'deflated', name, rowCount, dim, array: { ...array, type } };
   return {
     kind: 'file',
     path,
@@ -34,9 +32,30 @@ export async function locateMatrix(array: StoredNumbers): Promise<MatrixLocation
   };
 }
 
+/** What to do about features that are too large to be inflated. */
+export const storeUncompressed = 'store them uncompressed, with numpy.savez, to be read in place';
+
+/**
+ * The location with deflated features in shared memory as float32, which nothing else can read by rows. `room`: bytes that
+ * they may take, by default most of what is free. Throws BAD_USAGE when they take more, BAD_INPUT when they are damaged.
+ */
+export async function inflate(location: FeatureLocation, room = usableBytes()): Promise<MatrixLocation> {
+  if (location.kind !== 'deflated') return location;
+  const { name, rowCount, dim } = location;
+  const bytes = 4 * rowCount * dim;
+  if (bytes > room) {
+    throw new NaanError(
+      'BAD_USAGE',
+      `${name}: is compressed, so its features must be inflated into ${gib(bytes)} GiB of memory, but ` +
+        `${gib(room)} GiB may be taken: ${storeUncompressed}`,
+    );
+  }
+  return inflateRows(location);
+}
+
 /** Deflated elements go window by window to where they belong: nothing but the matrix itself is ever in memory whole. */
-async function inflate(array: StoredNumbers, type: FloatType, rowCount: number, dim: number): Promise<MatrixLocation> {
-  const { fortran } = array;
+async function inflateRows({ name, array, rowCount, dim }: DeflatedMatrix): Promise<MatrixLocation> {
+  const { fortran, type } = array;
   const rows = SharedRows.allocate(rowCount, dim);
   // In C order a line is a row; in Fortran order it is a column, whose elements go d places apart.
   const lineLength = fortran ? rowCount : dim;
@@ -54,5 +73,5 @@ async function inflate(array: StoredNumbers, type: FloatType, rowCount: number, 
       done += length;
     }
   });
-  return { kind: 'memory', name: array.source.name, rows: rows.handle() };
+  return { kind: 'memory', name, rows: rows.handle() };
 }

@@ -8,6 +8,7 @@ import { NaanError } from '../errors.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 import { openInput, readFully } from './input-file.js';
 import { type FloatType, float32Decoder, itemBytes, swapBytes } from './numbers.js';
+import type { StoredNumbers } from './stored-array.js';
 
 export type MatrixLocation =
   | {
@@ -28,8 +29,19 @@ export type MatrixLocation =
     }
   | { readonly kind: 'memory'; readonly name: string; readonly rows: SharedRowsHandle };
 
-export function shapeOf(location: MatrixLocation): { readonly rowCount: number; readonly dim: number } {
-  return location.kind === 'file' ? location : location.rows;
+/** Features that cannot be read by rows before `inflate` has put them into memory. */
+export interface DeflatedMatrix {
+  readonly kind: 'deflated';
+  readonly name: string;
+  readonly rowCount: number;
+  readonly dim: number;
+  readonly array: StoredNumbers & { readonly type: FloatType };
+}
+
+export type FeatureLocation = MatrixLocation | DeflatedMatrix;
+
+export function shapeOf(location: FeatureLocation): { readonly rowCount: number; readonly dim: number } {
+  return location.kind === 'memory' ? location.rows : location;
 }
 
 /** Reads rows [start, start + count) as float32 into out [count × d]. Values are as stored: not checked, not normalised. */

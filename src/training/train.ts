@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Partition } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
-import { type FeatureSource, locateSource } from '../engine/feature-source.js';
+import { type FeatureSource, findSource } from '../engine/feature-source.js';
 import { checkGraph, type GraphCheck } from '../engine/graph-check.js';
 import { NaanError } from '../errors.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
@@ -12,6 +12,7 @@ import { digestFile } from '../io/digest.js';
 import { readKnn } from '../io/knn.js';
 import { type Labels, nameOf } from '../io/label-codes.js';
 import { readLabels, readLabelsBeside } from '../io/labels.js';
+import { inflate } from '../io/locate-matrix.js';
 import { shapeOf } from '../io/matrix.js';
 import { quoted } from '../io/messages.js';
 import { writeJson, writeText } from '../io/output-file.js';
@@ -144,13 +145,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const files = out === undefined ? undefined : filesOf(out, options.history);
   if (files) await checkFiles(files, options);
 
-  const { location, labels, labelsName } = await findLabelled(options);
+  const { location: found, labels, labelsName } = await findLabelled(options);
   const identities = labels.codes.slice();
   const identityCount = relabel(identities);
   const validation = options.validation ?? defaultsOf(head).validation;
   checkIdentities(labels, identityCount, { head, validation, name: labelsName });
-  const { rowCount, dim } = shapeOf(location);
+  const { rowCount, dim } = shapeOf(found);
   const graph = await findGraph(options, head, rowCount);
+  const location = await inflate(found);
   if (options.graphCheck !== 'skip') {
     const name = typeof options.knn === 'string' ? options.knn : 'the kNN graph';
     checkGraph(location, { name, graph }, onNotice);
@@ -266,7 +268,7 @@ function checkIdentities(
 /** The features, and the identity of each row. Throws BAD_INPUT without labels, BAD_SHAPE when they are not one a row. */
 async function findLabelled(options: TrainOptions) {
   const { features, labels: source, dim } = options;
-  const location = await locateSource(features, dim);
+  const location = await findSource(features, dim);
   const labels = await findLabels(features, source);
   if (labels === undefined) {
     throw new NaanError('BAD_INPUT', `${location.name}: no labels are with the features: give --labels`);

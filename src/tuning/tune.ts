@@ -1,12 +1,13 @@
 /** The settings of `naan label` that suit a machine and a set, found by timing the engine itself on samples. */
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import { locateSource } from '../engine/feature-source.js';
+import { findSource } from '../engine/feature-source.js';
 import { hopsOf, type LabelOptions, label } from '../engine/label.js';
 import { type Limits, measureLimits } from '../engine/limits.js';
 import { checkWidth } from '../engine/scoring-run.js';
 import { asNaanError } from '../errors.js';
 import { readKnn } from '../io/knn.js';
+import { inflate } from '../io/locate-matrix.js';
 import { shapeOf } from '../io/matrix.js';
 import type { RunDescription, RunObserver } from '../metrics/run-observer.js';
 import { readModel } from '../model/model-file.js';
@@ -84,13 +85,14 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const elapsed = () => (performance.now() - began) / 1000;
   const { budget = defaultBudget, signal, onProgress, onNotice, kHops, backend, provider } = options;
   const model = await readModel(options.model);
-  const features = await locateSource(options.features, options.dim);
-  const { rowCount: nodes, dim } = shapeOf(features);
+  const found = await findSource(options.features, options.dim);
+  const { rowCount: nodes, dim } = shapeOf(found);
   const { k1, k2, sampleHops } = hopsOf({ ...options, model }, model);
   const reading = elapsed();
   const columns = Math.max(k1, k2, sampleHops) + 1;
   const graph = await readKnn(options.knn, { nodeCount: nodes, columns, onProgress });
   checkWidth(graph, { model, k1, k2, sampleHops }, options.knn);
+  const features = await inflate(found);
   const readSeconds = elapsed() - reading;
   // Lists of a sample name rows that stand in for those outside of it.
   const labelOptions = {

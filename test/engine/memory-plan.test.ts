@@ -78,4 +78,19 @@ describe('planMemory', () => {
     const more = bytes('linkage') - bytes('propagation');
     assert.ok(more > 15 * shape.edges && more < 40 * shape.edges, `${more}`);
   });
+
+  it('counts features that must be inflated, and says how to do without', () => {
+    const features = 1_000_000 * 512 * 4;
+    const plain = planMemory(shape, { memory: 16 * gib });
+    const plan = planMemory({ ...shape, deflated: 'feats.npz:embs' }, { memory: 16 * gib });
+    assert.equal(plan.parts.features, features);
+    assert.equal(plan.memoryBytes, plain.memoryBytes + features);
+    assert.match(describePlan(plan), /rows 3\.8 as f32, features 1\.9, graph/);
+    assert.doesNotMatch(describePlan(plain), /features/);
+    const request = { memory: plain.memoryBytes, precision: 'f32' } as const;
+    assert.throws(() => planMemory({ ...shape, deflated: 'feats.npz:embs' }, request), {
+      code: 'BAD_USAGE',
+      message: /^feats\.npz:embs: is compressed, .* into 1\.9 GiB of memory beside the .* GiB may be taken: store them/,
+    });
+  });
 });

@@ -3,9 +3,10 @@ import { closeSync, ftruncateSync, openSync, readFileSync, truncateSync, writeFi
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { locateFeatures } from '../../src/io/features.js';
+import { findFeatures, locateFeatures } from '../../src/io/features.js';
 import { readLabelsBeside } from '../../src/io/labels.js';
-import { type MatrixLocation, openRows } from '../../src/io/matrix.js';
+import { inflate } from '../../src/io/locate-matrix.js';
+import { type MatrixLocation, openRows, shapeOf } from '../../src/io/matrix.js';
 import { python, temporaryFolder, without } from './python.js';
 
 const skip = without('numpy');
@@ -55,6 +56,21 @@ for dtype in ['<f2', '>f2', '<f4', '>f4', '<f8', '>f8']:
     const expected = name.endsWith('npy') ? undefined : Int32Array.from({ length: 53 }, (_, i) => i + firstLabel);
     assert.deepEqual(labels?.codes, expected, name);
   }
+});
+
+test('deflated features are inflated only where memory has room for them', { skip }, async (t) => {
+  const path = join(temporaryFolder(t), 'x.npz');
+  python(
+    `import numpy as np, sys
+np.savez_compressed(sys.argv[1], embs=np.arange(60, dtype='f4').reshape(20, 3))`,
+    path,
+  );
+  const found = await findFeatures(path);
+  assert.deepEqual([found.kind, shapeOf(found)], ['deflated', found]);
+  assert.deepEqual([...readAll(await inflate(found, 240))], [...Array(60).keys()]);
+  const message =
+    /x\.npz:embs: is compressed.* into 0\.00 GiB of memory, but 0\.00 GiB may be taken: store them uncompr/;
+  await assert.rejects(inflate(found, 239), { code: 'BAD_USAGE', message });
 });
 
 test('every float16 code reads as the float32 of the same value', { skip }, async (t) => {

@@ -1,7 +1,7 @@
 /** What a kind of input file is to its readers. A format that cannot be something leaves that method out. */
 import type { Input } from '../input-file.js';
 import type { Labels } from '../label-codes.js';
-import type { MatrixLocation } from '../matrix.js';
+import type { FeatureLocation } from '../matrix.js';
 import type { StoredNumbers } from '../stored-array.js';
 
 export interface Format {
@@ -12,7 +12,7 @@ export interface Format {
   /** Whether a file is one, by its bytes. */
   claims(file: Sniffed): boolean;
   /** Finds features [n × d]. `dim`: values a row, for a format that does not say. */
-  features?(input: Input, dim: number | undefined): Promise<MatrixLocation>;
+  features?(input: Input, dim: number | undefined): Promise<FeatureLocation>;
   /** Finds neighbour lists: [n × (k + 1)], or [n × 2 × k] with distances behind the ids. */
   graph?(input: Input): Promise<StoredNumbers>;
   /** Reads one label a row. */

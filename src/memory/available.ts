@@ -1,0 +1,37 @@
+import { freemem } from 'node:os';
+import { NaanError } from '../errors.js';
+
+/** Bytes that the machine, or the container that the process is in, has free. */
+export function availableBytes(): number {
+  const constrained = process.constrainedMemory?.() ?? 0;
+  const left =
+    constrained > 0 && constrained < Number.MAX_SAFE_INTEGER ? constrained - process.memoryUsage.rss() : Infinity;
+  return Math.min(freemem(), left);
+}
+
+/** Bytes that a run may take where nobody says how many. */
+export function usableBytes(): number {
+  return Math.floor(0.9 * availableBytes());
+}
+
+/** Less than this is taken without asking. */
+const small = 2 ** 26;
+
+/**
+ * To be asked before memory is allocated whose size a file says. `what` names the file and what is to be in memory.
+ * Throws BAD_USAGE when the machine has not so much free.
+ */
+export function requireMemory(bytes: number, what: string): void {
+  if (bytes <= small) return;
+  const usable = usableBytes();
+  if (bytes <= usable) return;
+  throw new NaanError(
+    'BAD_USAGE',
+    `${what}: ${gib(bytes)} GiB of memory are needed, but ${gib(usable)} GiB may be taken`,
+  );
+}
+
+/** Bytes in GiB, for messages. */
+export function gib(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 2 : 1);
+}
