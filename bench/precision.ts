@@ -58,9 +58,9 @@ try {
       const [full, half] = runs;
       const before = full.edges!.scores;
       const gaps = Array.from(half.edges!.scores, (score, e) => Math.abs(score - before[e])).sort((a, b) => a - b);
-      const { threshold } = full.summary;
+      const { partition, threshold } = full.summary;
       results.push({
-        ...{ set: name, head, nodes: truth.length, edges: gaps.length, partition: full.partition, threshold },
+        ...{ set: name, head, nodes: truth.length, edges: gaps.length, partition, threshold },
         scoreGap: {
           mean: gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length,
           p99: gaps[Math.floor(0.99 * gaps.length)],

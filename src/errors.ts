@@ -3,14 +3,26 @@
  * `code` is stable and may be matched by callers; the command line maps `exitCode` to the process exit code.
  */
 export type ErrorCode =
+  /** An option, or two that do not go together; also an output that would replace an input or what is not naan's. */
   | 'BAD_USAGE'
+  /** A file that is missing, damaged, or holds something else than expected. */
   | 'BAD_INPUT'
+  /** Sizes that do not fit each other. */
   | 'BAD_SHAPE'
+  /** A model file that is no model of naan, or of another version. */
   | 'BAD_MODEL'
+  /** A checkpoint that names more than data. */
   | 'UNSAFE_CHECKPOINT'
+  /** An output: no such place, no permission, no space, or an error of the disk. */
   | 'NOT_WRITABLE'
+  /** More memory than there is, or than --memory allows. */
+  | 'OUT_OF_MEMORY'
+  /** A training whose loss is no longer a number. */
+  | 'DIVERGED'
   | 'BACKEND_UNAVAILABLE'
+  /** A piece of the work failed twice. */
   | 'SHARD_FAILED'
+  /** Another process has taken over the work directory or the training. */
   | 'LOCK_LOST'
   | 'CANCELLED';
 
@@ -50,12 +62,15 @@ export function rethrowPortable(error: unknown): never {
   throw error;
 }
 
-/** The NaanError that this is, also when it came from another thread. */
+/** The NaanError that this is, also when it came from another thread, or from the system that has no more memory. */
 export function asNaanError(error: unknown): NaanError | undefined {
   if (error instanceof NaanError) return error;
   if (typeof error === 'object' && error !== null && 'naanError' in error) {
     const { naanError, message } = error as PortableError;
     return new NaanError(naanError, message);
+  }
+  if (error instanceof RangeError && /allocation failed|could not allocate memory/i.test(error.message)) {
+    return new NaanError('OUT_OF_MEMORY', `memory was refused: ${error.message}`, { cause: error });
   }
   return undefined;
 }

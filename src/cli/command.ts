@@ -1,13 +1,13 @@
-import type { Logger } from 'pino';
 import type { CommandName, CommandValues } from '../options/table.js';
 import type { ProgressListener } from '../progress.js';
+import type { Log } from './log.js';
 
 /** What a command gets besides its options. */
 export interface Context {
   /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
-  readonly log: Logger;
+  readonly log: Log;
   /** One line on stderr that the user has asked for, whatever the log level. */
   readonly tell: (line: string) => void;
   /** Where each option came from. */

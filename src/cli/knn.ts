@@ -13,8 +13,12 @@ export const run: Run<'knn'> = async ({ features, dim, out, overwrite, ...option
   const file = { name: 'out', path: out, isOurs: isGraph, otherwise: 'is no kNN graph' };
   await checkOutputs([file], { features }, overwrite);
   const location = await locateFeatures(features, { dim });
-  const onNotice = (message: string) => log.warn(message);
-  const { graph, method, recall, attempts } = await findKnn(location, { ...options, signal, onProgress, onNotice });
+  const { graph, method, recall, attempts } = await findKnn(location, {
+    ...options,
+    signal,
+    onProgress,
+    onNotice: log.warn,
+  });
   const { nodeCount, width, ids } = graph;
   await writeNpy(out, 'i4', [nodeCount, width], ids);
   const seconds = (performance.now() - began) / 1000;

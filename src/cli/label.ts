@@ -1,4 +1,4 @@
-import { type LabelResult, label } from '../engine/label.js';
+import { type LabelResult, type LabelSummary, label, type Origin } from '../engine/label.js';
 import { describePlan, type MemoryPlan } from '../engine/memory-plan.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
@@ -9,10 +9,9 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
   if (watched) tell(`metrics at ${watched.server.url}`);
   try {
     const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
-    const onNotice = (message: string) => log.warn(message);
     const result = await label({
       ...options,
-      ...{ signal, onProgress, onNotice, onPlan, observer: watched?.metrics, optionSources: origins },
+      ...{ signal, onProgress, onNotice: log.warn, onPlan, observer: watched?.metrics, optionSources: origins },
     });
     return { json: result.summary, text: describe(result, values.out) };
   } finally {
@@ -30,8 +29,9 @@ async function startMetrics(port: number) {
   return { metrics, server: await serveMetrics(metrics.registry, port) };
 }
 
-function describe({ summary, partition, haloFactor, calibrated }: LabelResult, out: string): string {
-  const { nodes, edges, clusters, singletons, unlabelled, largest, threshold, seconds, peakRssBytes } = summary;
+function describe({ summary, haloFactor }: LabelResult, out: string): string {
+  const { nodes, edges, clusters, singletons, unlabelled, largest, seconds, peakRssBytes } = summary;
+  const { partition, threshold } = summary;
   const stages = Object.entries(seconds.stages).map(([stage, taken]) => [`  ${stage}`, duration(taken)]);
   const facts = table([
     ['nodes', count(nodes)],
@@ -47,6 +47,18 @@ function describe({ summary, partition, haloFactor, calibrated }: LabelResult, o
     ...stages,
     ['peak memory', bytes(peakRssBytes)],
   ]);
-  const origin = calibrated ? '\nthe threshold is the one calibrated with the model' : '';
-  return `${facts}\n\nlabels are in ${out}${origin}`;
+  return `${facts}\n\nlabels are in ${out}\n${describeOrigins(summary)}`;
 }
+
+function describeOrigins({ partitionFrom, thresholdFrom }: LabelSummary): string {
+  const [partition, threshold] = [partitionFrom, thresholdFrom].map((origin) => originWords[origin]);
+  return partition === threshold
+    ? `partition and threshold are ${partition}`
+    : `the partition is ${partition}, the threshold ${threshold}`;
+}
+
+const originWords: Readonly<Record<Origin, string>> = {
+  given: 'as given',
+  calibrated: 'calibrated with the model',
+  default: 'by default',
+};

@@ -1,15 +1,22 @@
-import { type Logger, pino } from 'pino';
+/** Notices and details, each a line on stderr in the form of all others: `naan label: …`. */
 
-/** Log lines are JSON objects on stderr with the level by name. `quiet` leaves errors only. */
-export function createLog({ logLevel, quiet }: { logLevel: string; quiet: boolean }): Logger {
-  const level = quiet && logLevel !== 'silent' ? 'error' : logLevel;
-  return pino(
-    {
-      level,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    pino.destination({ fd: 2, sync: true }),
-  );
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+
+export interface Log {
+  /** What a user should know. */
+  warn(message: string): void;
+  /** What helps to find a fault. */
+  debug(message: string): void;
+}
+
+/** Passes on what is of `logLevel` or above; with `quiet`, no notices. */
+export function createLog(
+  { logLevel, quiet }: { readonly logLevel: (typeof levels)[number]; readonly quiet: boolean },
+  tell: (line: string) => void,
+): Log {
+  const least = Math.max(levels.indexOf(logLevel), quiet ? levels.indexOf('error') : 0);
+  const from = (level: (typeof levels)[number]) => (message: string) => {
+    if (levels.indexOf(level) >= least) tell(message);
+  };
+  return { warn: from('warn'), debug: from('debug') };
 }

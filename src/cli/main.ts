@@ -62,13 +62,13 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     checkWorkingDirectory();
     const { values, origins } = await resolve(command, { flags, environment: process.env });
     showStack = values.logLevel === 'debug' || values.logLevel === 'trace';
-    const log = createLog(values);
-    log.debug({ command, values, origins }, 'options');
     const onProgress = values.quiet ? () => {} : progress.update;
     const tell = (line: string) => {
       progress.clear();
       process.stderr.write(`naan ${command}: ${line}\n`);
     };
+    const log = createLog(values, tell);
+    log.debug(`options ${JSON.stringify({ values, origins })}`);
     const { run, graceMs } = await runs[command]();
     if (graceMs !== undefined) interrupt.graceMs = graceMs;
     const context: Context = { signal: interrupt.signal, onProgress, log, tell, origins };
@@ -98,7 +98,7 @@ function exitCodeOf(error: unknown): number {
 function describe(error: unknown, showStack: boolean): string {
   if (!(error instanceof Error)) return String(error);
   if (showStack && error.stack) return error.stack;
-  const message = asNaanError(error) ? error.message : `${error.name}: ${error.message}`;
+  const message = asNaanError(error)?.message ?? `${error.name}: ${error.message}`;
   return message.replace(/\s*\n\s*/g, ' ');
 }
 

@@ -14,14 +14,11 @@ export const run: Run<'train'> = async (values, { signal, onProgress, log, tell,
   const server = metrics && (await serveMetrics(metrics.registry, metricsPort ?? 0));
   if (server) tell(`metrics at ${server.url}`);
   const inform = quiet ? () => {} : tell;
-  const onReport = (report: TrainingReport) => {
-    inform(reportLine(report));
-    log.info(report, report.unit);
-  };
+  const onReport = (report: TrainingReport) => inform(reportLine(report));
   try {
     const { summary } = await train({
       ...options,
-      ...{ signal, onProgress, onReport, onNotice: inform, observer: metrics, optionSources: origins },
+      ...{ signal, onProgress, onReport, onNotice: log.warn, observer: metrics, optionSources: origins },
     });
     return { json: summary, text: describe(summary, values.out) };
   } finally {

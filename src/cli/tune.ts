@@ -22,8 +22,7 @@ export const run: Run<'tune'> = async (values, { signal, onProgress, log }) => {
     { name: 'out', path: join(dirname(out), map), isOurs: isOurDrawing, otherwise: 'is no map of naan tune' },
   ];
   await checkOutputs(files, { features, knn, model, config }, overwrite);
-  const onNotice = (message: string) => log.warn(message);
-  const result = await tune({ ...options, signal, onProgress, onNotice, diskFolder: dirname(out) });
+  const result = await tune({ ...options, signal, onProgress, onNotice: log.warn, diskFolder: dirname(out) });
   const { trials, best, nodes, dim } = result;
   await writeTogether(dirname(out), async (folder) => {
     await writeText(join(folder, basename(out)), settingsFile(result, out));

@@ -77,6 +77,9 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
   readonly onNotice?: ((message: string) => void) | undefined;
 }
 
+/** By whom a setting was chosen: the caller, the calibration that is stored with the model, or neither. */
+export type Origin = 'given' | 'calibrated' | 'default';
+
 /** What `naan label --json` prints. */
 export interface LabelSummary {
   readonly nodes: number;
@@ -87,18 +90,18 @@ export interface LabelSummary {
   readonly unlabelled: number;
   /** Nodes of the largest cluster. */
   readonly largest: number;
+  readonly partition: Partition;
+  readonly partitionFrom: Origin;
   readonly threshold: number;
+  readonly thresholdFrom: Origin;
   readonly seconds: { readonly total: number; readonly stages: Readonly<Record<string, number>> };
   readonly peakRssBytes: number;
 }
 
 export interface LabelResult {
   readonly summary: LabelSummary;
-  readonly partition: Partition;
   /** Rows gathered from around the tiles for each row owned, over the stages that gather. */
   readonly haloFactor: number;
-  /** Whether the threshold is the one calibrated with the model. */
-  readonly calibrated: boolean;
   /** Pseudo-label of each node, numbered by first appearance; −1 for none [n]. */
   readonly labels: Int32Array;
   /** With `saveEdges`: pairs a < b, sorted [E × 2], and the probability that they are one identity [E]. */
@@ -194,7 +197,10 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     const counts = countClusters(labels);
     const summary = (): LabelSummary => ({
       ...{ nodes: graph.nodeCount, edges: run.edges.targets.length, ...counts },
+      partition,
+      partitionFrom: originOf(options.partition, model.config.partition),
       threshold: ladder.threshold,
+      thresholdFrom: originOf(options.threshold, calibrated),
       seconds: { total: (performance.now() - began) / 1000, stages },
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     });
@@ -241,9 +247,10 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     }
     await work?.finish();
     return {
-      ...{ summary: summary(), partition, haloFactor: run.haloFactor },
-      calibrated: options.threshold === undefined && calibrated !== undefined,
-      ...{ labels, ...(edges ? { edges } : {}) },
+      summary: summary(),
+      haloFactor: run.haloFactor,
+      labels,
+      ...(edges ? { edges } : {}),
     };
   } catch (error) {
     if (work?.lost) throw work.lost;
@@ -302,6 +309,11 @@ async function openWork(path: string, options: LabelOptions, run: StoredRun): Pr
     onNotice?.(`${path}: goes on with the run of ${work.header.started}: ${work.doneCount} of ${all} shards are done`);
   }
   return work;
+}
+
+function originOf(given: unknown, calibrated: unknown): Origin {
+  if (given !== undefined) return 'given';
+  return calibrated !== undefined ? 'calibrated' : 'default';
 }
 
 /** Part of the threads' time, over the sharded stages, that they spent working. */

@@ -52,7 +52,7 @@ export interface MemoryPlan {
 const processBytes = 130 * 2 ** 20;
 const threadBytes = 30 * 2 ** 20;
 
-/** Throws BAD_USAGE, with the sizes that would do, when the run cannot fit into memory. */
+/** Throws OUT_OF_MEMORY, with the sizes that would do, when the run cannot fit into memory. */
 export function planMemory(shape: PlanShape, { memory, precision = 'auto', workDir }: PlanRequest): MemoryPlan {
   const limitBytes = Math.floor(memory ?? usableBytes());
   const tried = (precision === 'auto' ? (['f32', 'bf16'] as const) : [precision]).map((p) =>
@@ -114,7 +114,7 @@ function tooLarge({ nodes, dim, deflated }: PlanShape, least: MemoryPlan, workDi
       ? 'give that much with --memory, or --work-dir to keep rows in files'
       : 'give that much with --memory, or take fewer --threads or a smaller --batch';
   return new NaanError(
-    'BAD_USAGE',
+    'OUT_OF_MEMORY',
     `${nodes} nodes × ${dim} need ${gib(least.memoryBytes)} GiB of memory with rows as ${least.precision}, ` +
       `but ${gib(least.limitBytes)} GiB may be taken: ${advice}`,
   );

@@ -74,7 +74,7 @@ function allocate<T>({ source, length, shape, fortran }: StoredNumbers, View: Ar
   try {
     return new View(length);
   } catch (cause) {
-    throw new NaanError('BAD_SHAPE', `${source.name}: memory for shape (${shape}) was refused`, { cause });
+    throw new NaanError('OUT_OF_MEMORY', `${source.name}: memory for shape (${shape}) was refused`, { cause });
   }
 }
 

@@ -117,7 +117,7 @@ function allocate({ source }: StoredNumbers, nodeCount: number, width: number): 
   } catch (cause) {
     const gib = ((nodeCount * width * 4) / 2 ** 30).toFixed(1);
     throw new NaanError(
-      'BAD_SHAPE',
+      'OUT_OF_MEMORY',
       `${source.name}: ${nodeCount} rows × ${width} columns: memory (${gib} GiB) was refused`,
       {
         cause,

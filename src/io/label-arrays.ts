@@ -120,12 +120,12 @@ function utf32(bytes: Uint8Array, littleEndian: boolean): string {
   return text;
 }
 
-/** Room for a code each. Throws BAD_SHAPE when the system refuses it. */
+/** Room for a code each. Throws OUT_OF_MEMORY when the system refuses it. */
 function allocate({ source, length }: StoredNumbers): Int32Array {
   requireMemory(4 * length, `${source.name}: ${length} labels`);
   try {
     return new Int32Array(length);
   } catch (cause) {
-    throw new NaanError('BAD_SHAPE', `${source.name}: memory for ${length} labels was refused`, { cause });
+    throw new NaanError('OUT_OF_MEMORY', `${source.name}: memory for ${length} labels was refused`, { cause });
   }
 }

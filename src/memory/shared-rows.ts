@@ -35,7 +35,7 @@ export class SharedRows implements SharedRowsHandle, RowStore {
     this.mask = 2 ** this.shift - 1;
   }
 
-  /** Allocates n × d zeros. Throws BAD_SHAPE when the machine refuses the memory. */
+  /** Allocates n × d zeros. Throws OUT_OF_MEMORY when the machine refuses the memory. */
   static allocate(rowCount: number, dim: number): SharedRows {
     const rowsPerWindow = 2 ** windowShift(dim);
     const windows: SharedArrayBuffer[] = [];
@@ -45,7 +45,7 @@ export class SharedRows implements SharedRowsHandle, RowStore {
       }
     } catch (cause) {
       const gib = ((rowCount * dim * 4) / 2 ** 30).toFixed(1);
-      throw new NaanError('BAD_SHAPE', `shared memory for ${rowCount} rows × ${dim} (${gib} GiB) was refused`, {
+      throw new NaanError('OUT_OF_MEMORY', `shared memory for ${rowCount} rows × ${dim} (${gib} GiB) was refused`, {
         cause,
       });
     }

@@ -14,15 +14,17 @@ export function concatSettings(options: Partial<TrainOptions>, listed: number, s
   const [k1, k2] = options.kHops ?? defaults.kHops.map((hops) => Math.min(hops, listed));
   const sampleHops = options.sampleHops ?? Math.min(defaults.sampleHops, listed);
   const longest = Math.max(k1, k2, sampleHops);
+  const where = typeof options.knn === 'string' ? `${options.knn}: ` : '';
   if (longest > listed) {
-    const where = typeof options.knn === 'string' ? `${options.knn}: ` : '';
     throw new NaanError(
       'BAD_USAGE',
       `${where}the kNN graph has ${listed} neighbours a node, expected at least ${longest} for k-hops ${k1} ${k2} and sample-hops ${sampleHops}`,
     );
   }
   if (options.kHops === undefined && k1 < defaults.kHops[0]) {
-    options.onNotice?.(`the kNN graph has ${listed} neighbours a node: k-hops ${k1} ${k2}, sample-hops ${sampleHops}`);
+    options.onNotice?.(
+      `${where}the kNN graph has ${listed} neighbours a node: k-hops ${k1} ${k2}, sample-hops ${sampleHops}`,
+    );
   }
   const { heads, alpha, lr, lrDecay, weightDecay, clip, dropout, batch, epochs, passes } = {
     ...defaults,

@@ -160,7 +160,7 @@ export async function trainConcat(
       const { loss, pairs, positives, correct, gradientNorm } = result;
       if (!Number.isFinite(loss)) {
         throw new NaanError(
-          'BAD_USAGE',
+          'DIVERGED',
           `the loss of step ${engine.steps} is ${loss}: expected a lower --lr than ${learningRate}`,
         );
       }

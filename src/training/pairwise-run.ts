@@ -30,7 +30,11 @@ export function pairwiseSettings(options: TrainOptions, listed: number, seed: nu
   const { sampleHops = Math.min(defaults.sampleHops, listed), validation = defaults.validation } = options;
   const k = Math.min(pairwiseDefaults.k, listed);
   if (sampleHops > k) {
-    throw new NaanError('BAD_USAGE', `sample-hops is ${sampleHops}, expected at most the ${k} neighbours of the lists`);
+    const where = typeof options.knn === 'string' ? `${options.knn}: ` : '';
+    throw new NaanError(
+      'BAD_USAGE',
+      `${where}sample-hops is ${sampleHops}, expected at most the ${k} neighbours of the lists`,
+    );
   }
   if (validation === 0) {
     throw new NaanError('BAD_USAGE', 'validation is 0: head pairwise learns from folds held out, expected 0.1 to 0.5');

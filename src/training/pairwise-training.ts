@@ -365,6 +365,12 @@ async function trainNetwork(network: number, round: Round): Promise<void> {
       ...{ positives: sums.positives, learningRate: rate, loss: sums.loss / stepsOfEpoch },
       ...{ accuracy: sums.correct / pairsDone, gradientNorm: sums.norm / stepsOfEpoch },
     };
+    if (!Number.isFinite(result.loss)) {
+      throw new NaanError(
+        'DIVERGED',
+        `the loss of round ${progress.round + 1}, epoch ${epoch + 1} is ${result.loss}: expected a lower --lr than ${learningRate}`,
+      );
+    }
     progress.epochs.push(result);
     progress.epoch++;
     await options.onEpoch?.(result, progress.state());

@@ -117,7 +117,7 @@ export class TrainingEngine {
     return this.finder.find(block);
   }
 
-  /** One step of Adam on the mean loss of a block's pairs. Throws BAD_INPUT when it has none, BAD_SHAPE when it is too large. */
+  /** One step of Adam on the mean loss of a block's pairs. Throws BAD_INPUT when it has none, OUT_OF_MEMORY when it is too large. */
   async step(closure: Closure, settings: StepSettings): Promise<StepResult> {
     const { dropout = 0, classWeights, ...update } = settings;
     if (closure.targets.length === 0) {
@@ -183,7 +183,7 @@ export class TrainingEngine {
     const bytes = stepBytes(fixedSizes, sizes);
     if (!reserve(memory, bytes)) {
       throw new NaanError(
-        'BAD_SHAPE',
+        'OUT_OF_MEMORY',
         `a block of ${closure.blockCount} nodes reaches ${closure.rowCount} nodes in two hops and needs ` +
           `${(bytes / 2 ** 30).toFixed(1)} GiB, expected at most 4 and what the machine has: use smaller blocks or fewer hops`,
       );

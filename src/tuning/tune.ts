@@ -121,7 +121,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       return await timeRun(setting, size);
     } catch (error) {
       // The pilot has shown that the inputs can be used, so it is the setting: a batch that no thread has memory for, say.
-      if (asNaanError(error)?.code !== 'BAD_USAGE') throw error;
+      if (!['BAD_USAGE', 'OUT_OF_MEMORY'].includes(asNaanError(error)?.code ?? '')) throw error;
       onNotice?.(`${nameOf(setting)}: not tried: ${asNaanError(error)?.message}`);
       return undefined;
     }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { readInt32Array } from '../../src/io/arrays.js';
+import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
+import { writeNpy } from '../../src/io/npy-writer.js';
 import { readModel, writeModel } from '../../src/model/model-file.js';
 import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
 import { naan, temporaryFolder } from './naan.js';
@@ -35,7 +36,10 @@ test('label --json prints exactly one JSON object, with the keys the manual give
     'singletons',
     'unlabelled',
     'largest',
+    'partition',
+    'partitionFrom',
     'threshold',
+    'thresholdFrom',
     'seconds',
     'peakRssBytes',
   ];
@@ -92,24 +96,26 @@ test('what was calibrated with the model holds unless told otherwise, and label 
   const thresholds = { linkage: 0.45, threshold: 0.55 };
   await writeModel(model, { tensors, config: { ...config, partition: 'linkage', threshold: 0.45, thresholds } });
   const run = async (name: string, args: string[]) => {
-    const { stdout, stderr, code } = await naan([
-      ...labelFlags({ ...inputs, model }, join(folder, name)),
-      ...hops,
-      ...args,
-    ]);
+    const flags = [...labelFlags({ ...inputs, model }, join(folder, name)), ...hops];
+    const { stdout, stderr, code } = await naan([...flags, ...args]);
     assert.equal(code, 0, stderr);
-    const { options } = JSON.parse(readFileSync(join(folder, name, 'run.json'), 'utf8'));
-    return { stdout, chosen: [options.partition, options.threshold] };
+    const { options, ...recorded } = JSON.parse(readFileSync(join(folder, name, 'run.json'), 'utf8'));
+    const { partition, partitionFrom, threshold, thresholdFrom } = recorded;
+    assert.deepEqual([partition, threshold], [options.partition, options.threshold]);
+    return { stdout, chosen: [partition, partitionFrom, threshold, thresholdFrom] };
   };
   const calibrated = await run('calibrated', []);
-  assert.deepEqual(calibrated.chosen, ['linkage', 0.45]);
+  assert.deepEqual(calibrated.chosen, ['linkage', 'calibrated', 0.45, 'calibrated']);
   assert.match(calibrated.stdout, /^partition +linkage$/m);
-  assert.match(calibrated.stdout, /^threshold +0\.450$[\s\S]*^the threshold is the one calibrated with the model$/m);
-  assert.deepEqual((await run('other', ['--partition', 'threshold'])).chosen, ['threshold', 0.55]);
+  assert.match(calibrated.stdout, /^threshold +0\.450$[\s\S]*^partition and threshold are calibrated with the model$/m);
+  const other = await run('other', ['--partition', 'threshold', '--json']);
+  assert.deepEqual(other.chosen, ['threshold', 'given', 0.55, 'calibrated']);
+  const { partition, partitionFrom, threshold, thresholdFrom } = JSON.parse(other.stdout);
+  assert.deepEqual([partition, partitionFrom, threshold, thresholdFrom], other.chosen);
   const told = await run('told', ['--threshold', '0.5']);
-  assert.deepEqual(told.chosen, ['linkage', 0.5]);
+  assert.deepEqual(told.chosen, ['linkage', 'calibrated', 0.5, 'given']);
   assert.match(told.stdout, /^threshold +0\.500$/m);
-  assert.doesNotMatch(told.stdout, /calibrated/);
+  assert.match(told.stdout, /^the partition is calibrated with the model, the threshold as given$/m);
 });
 
 test('--quiet keeps stderr empty, and progress goes to stderr otherwise', async () => {
@@ -117,4 +123,26 @@ test('--quiet keeps stderr empty, and progress goes to stderr otherwise', async 
   assert.equal(quiet.stderr, '');
   const loud = await naan([...labelFlags(inputs, join(folder, 'loud')), ...hops]);
   assert.match(loud.stderr, /^\w+ +\d+ %/m);
+  assert.match(loud.stdout, /^partition and threshold are by default$/m);
+});
+
+test('a notice is a line of text like any other, and the log level or --quiet leaves it out', async () => {
+  const { data, shape } = await readFloat32Array(inputs.features, 'embs');
+  const features = join(folder, 'long_feats.npy');
+  await writeNpy(
+    features,
+    'f4',
+    shape,
+    data.map((value) => 3 * value),
+  );
+  const run = (...args: string[]) =>
+    naan([...labelFlags({ ...inputs, features }, join(folder, 'noticed')), ...hops, ...args]);
+  const notice = /^naan label: \S+long_feats\.npy: 165 rows were not unit vectors and were normalised$/m;
+  assert.match((await run()).stderr, notice);
+  const errors = await run('--log-level', 'error');
+  assert.doesNotMatch(errors.stderr, /normalised/);
+  assert.equal((await run('--quiet')).stderr, '');
+  const debug = await run('--log-level', 'debug');
+  assert.match(debug.stderr, notice);
+  assert.match(debug.stderr, /^naan label: options \{"values":\{"features":/m);
 });

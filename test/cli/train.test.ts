@@ -59,7 +59,7 @@ for (const { head, flags, unit } of [
     const labelled = await naan(['label', ...files, '--model', out, '--out', at(head, 'labels')]);
     assert.equal(labelled.code, 0, labelled.stderr);
     assert.match(labelled.stdout, new RegExp(`^partition +${config.partition}$`, 'm'));
-    assert.match(labelled.stdout, /^the threshold is the one calibrated with the model$/m);
+    assert.match(labelled.stdout, /^partition and threshold are calibrated with the model$/m);
   });
 }
 
@@ -234,3 +234,13 @@ test('identities that never meet: no pair of two identities', async () => {
   await refuses('never', [...graph, '--head', 'concat', '--validation', '0'], /there is no pair of two identities/);
   await refuses('never', graph, /there is no pair of two identities/);
 });
+
+for (const [head, flags] of Object.entries({ concat, pairwise })) {
+  test(`${head}: a loss that is no number ends the run with 1 and says what to do`, async () => {
+    const out = at(`diverged-${head}`);
+    const { code, stderr } = await naan(trainFlags(out, [...flags, '--lr', '1e38', '--quiet']));
+    assert.match(stderr, /^naan train: the loss of .* is (NaN|-?Infinity): expected a lower --lr than 1e\+38\n$/);
+    assert.equal(code, 1);
+    assert.equal(existsSync(out), false);
+  });
+}

@@ -38,7 +38,7 @@ describe('planMemory', () => {
       throw new assert.AssertionError({ message: 'was not refused' });
     };
     const { code, message } = refusal(gib);
-    assert.equal(code, 'BAD_USAGE');
+    assert.equal(code, 'OUT_OF_MEMORY');
     assert.match(message, /^1000000 nodes × 512 need 2\.\d GiB .* as bf16, but 1\.0 GiB may be taken: .*--work-dir/);
     const needed = Number(/need ([\d.]+) GiB/.exec(message)?.[1]);
     assert.equal(planMemory(shape, { memory: (needed + 0.05) * gib }).precision, 'bf16');
