@@ -1,7 +1,7 @@
 import { cpus, totalmem } from 'node:os';
 import { basename, dirname, extname, join } from 'node:path';
 import { NaanError } from '../errors.js';
-import { writeText, writeTogether } from '../io/output-file.js';
+import { existingFolder, writeText, writeTogether } from '../io/output-file.js';
 import { checkOutputs, isOurDrawing, startsAs } from '../io/outputs.js';
 import { keyName } from '../options/names.js';
 import { type Cause, type Causes, causes, greatestCause, secondsOf, sumOfCauses } from '../tuning/bottleneck.js';
@@ -22,7 +22,13 @@ export const run: Run<'tune'> = async (values, { signal, onProgress, log }) => {
     { name: 'out', path: join(dirname(out), map), isOurs: isOurDrawing, otherwise: 'is no map of naan tune' },
   ];
   await checkOutputs(files, { features, knn, model, config }, overwrite);
-  const result = await tune({ ...options, signal, onProgress, onNotice: log.warn, diskFolder: dirname(out) });
+  const result = await tune({
+    ...options,
+    signal,
+    onProgress,
+    onNotice: log.warn,
+    diskFolder: existingFolder(dirname(out)).folder,
+  });
   const { trials, best, nodes, dim } = result;
   await writeTogether(dirname(out), async (folder) => {
     await writeText(join(folder, basename(out)), settingsFile(result, out));

@@ -112,11 +112,16 @@ async function moveAll(moves: readonly { from: string; to: string }[]): Promise<
   for (const folder of new Set(moves.map(({ to }) => dirname(to)))) syncFolder(folder);
 }
 
-async function makeFolder(path: string): Promise<void> {
+/** The nearest folder that is there, of a path to one, and the folders below it that are missing, the deepest first. */
+export function existingFolder(path: string): { readonly folder: string; readonly missing: readonly string[] } {
   const missing: string[] = [];
-  for (let folder = path; !existsSync(folder) && dirname(folder) !== folder; folder = dirname(folder)) {
-    missing.push(folder);
-  }
+  let folder = path;
+  for (; !existsSync(folder) && dirname(folder) !== folder; folder = dirname(folder)) missing.push(folder);
+  return { folder, missing };
+}
+
+async function makeFolder(path: string): Promise<void> {
+  const { missing } = existingFolder(path);
   if (missing.length === 0) return;
   mkdirSync(path, { recursive: true });
   for (const folder of missing) syncFolder(dirname(folder));
@@ -129,11 +134,10 @@ async function makeFolder(path: string): Promise<void> {
 export async function checkWritable(path: string): Promise<void> {
   if (path.includes('\0')) throw notWritable(path.replaceAll('\0', '\\0'), 'its name has a zero byte');
   if (/(^|\/)\.{0,2}$/.test(path)) throw notWritable(path, 'it names a folder, expected a file name');
-  const names = [basename(path)];
-  let folder = dirname(await resolveTarget(path));
-  for (; !existsSync(folder) && dirname(folder) !== folder; folder = dirname(folder)) names.push(basename(folder));
+  const { folder, missing } = existingFolder(dirname(await resolveTarget(path)));
   // The file system looks at a name, such as a very long one, only in a folder that is there.
-  for (const name of names) await refusedBy(path, stat(join(folder, name)).catch(unlessMissing));
+  for (const name of [basename(path), ...missing.map((one) => basename(one))])
+    await refusedBy(path, stat(join(folder, name)).catch(unlessMissing));
   const probe = temporaryIn(folder);
   try {
     await refusedBy(
