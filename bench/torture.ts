@@ -24,6 +24,10 @@ import { filesIn, Lab, type Size } from './torture/lab.js';
 import { ownerCases } from './torture/owners.js';
 import { tried, type Verdict } from './torture/trial.js';
 
+// With it end what it started and mounted.
+process.on('SIGINT', () => process.exit(130));
+process.on('SIGTERM', () => process.exit(143));
+
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },

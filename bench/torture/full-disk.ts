@@ -13,6 +13,11 @@ import { type Case, checkJson, checkOnly, checkSame, checkWhole, earlierResults,
 
 const pageBytes = 4096;
 
+const mounted = new Set<string>();
+process.on('exit', () => {
+  for (const folder of mounted) spawnSync('umount', [folder]);
+});
+
 /** A file system of its own with so many bytes, while `work` runs. Skips where that is not permitted. */
 async function onSmallDisk(
   trial: Trial,
@@ -24,6 +29,7 @@ async function onSmallDisk(
     spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder], { encoding: 'utf8' });
   const { status, stderr, error } = mount(`size=${bytes}`);
   if (status !== 0) throw new Finding('skipped', `mount: not permitted here: ${error?.message ?? tail(stderr)}`);
+  mounted.add(folder);
   trial.note(`mount -t tmpfs -o size=${bytes} tmpfs ${folder}`);
   try {
     await work(folder, () => {
@@ -32,6 +38,7 @@ async function onSmallDisk(
     });
   } finally {
     spawnSync('umount', [folder]);
+    mounted.delete(folder);
   }
 }
 
