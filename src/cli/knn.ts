@@ -13,7 +13,7 @@ export const run: Run<'knn'> = async ({ features, dim, out, overwrite, ...option
   const file = { name: 'out', path: out, isOurs: isGraph, otherwise: 'is no kNN graph' };
   await checkOutputs([file], { features }, overwrite);
   const location = await locateFeatures(features, { dim });
-  const { graph, method, recall, attempts } = await findKnn(location, {
+  const { graph, method, recall, attempts, copies, badRows } = await findKnn(location, {
     ...options,
     signal,
     onProgress,
@@ -26,10 +26,12 @@ export const run: Run<'knn'> = async ({ features, dim, out, overwrite, ...option
   const facts = table([
     ['nodes', count(nodeCount)],
     ['neighbours each', count(k)],
+    ...(copies > 0 ? [['copies', count(copies)]] : []),
+    ...(badRows > 0 ? [['left out', count(badRows)]] : []),
     ['method', method],
     ['recall', method === 'exact' ? '1' : `${recall.toFixed(4)} on a sample`],
     ['time', duration(seconds)],
   ]);
-  const json = { nodes: nodeCount, k, method, recall, attempts, seconds, out };
+  const json = { nodes: nodeCount, copies, badRows, k, method, recall, attempts, seconds, out };
   return { json, text: `${facts}\n\nwritten to ${out}` };
 };

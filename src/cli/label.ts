@@ -30,11 +30,13 @@ async function startMetrics(port: number) {
 }
 
 function describe({ summary, haloFactor }: LabelResult, out: string): string {
-  const { nodes, edges, clusters, singletons, unlabelled, largest, seconds, peakRssBytes } = summary;
+  const { nodes, copies, badRows, edges, clusters, singletons, unlabelled, largest, seconds, peakRssBytes } = summary;
   const { partition, threshold } = summary;
   const stages = Object.entries(seconds.stages).map(([stage, taken]) => [`  ${stage}`, duration(taken)]);
   const facts = table([
     ['nodes', count(nodes)],
+    ...(copies > 0 ? [['  copies', count(copies)]] : []),
+    ...(badRows > 0 ? [['  left out', count(badRows)]] : []),
     ['candidate edges', count(edges)],
     ['clusters', count(clusters)],
     ['  of one node', count(singletons)],

@@ -17,6 +17,7 @@ import { Coder, codeLength } from './knn-codes.js';
 import { createSampleSearch, dot, inPortions, type Neighbours, sampleQueries } from './knn-sample.js';
 import { Pool } from './pool.js';
 import { unitRows } from './unit-rows.js';
+import { checkRows } from './usable-rows.js';
 
 export interface BuildKnnOptions {
   /** Neighbours of each node, itself not counted: 1..n − 1, 0 for a single row. */
@@ -51,6 +52,7 @@ const mostUnproven = 0.1;
  */
 export async function buildKnn(features: MatrixLocation, options: BuildKnnOptions): Promise<KnnGraph> {
   checkK(options.k, features);
+  checkRows(features);
   return searchExactly(unitRows(features, options.onNotice), options);
 }
 

@@ -1,16 +1,20 @@
 /** The kNN graph of a set by the method that suits its size, with its recall measured. */
+import { runPlan } from '../cluster/plan.js';
 import { NaanError } from '../errors.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
+import { graphOfRows } from '../graph/node-map.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { shapeOf } from '../io/matrix.js';
 import { type BuildKnnOptions, checkK, searchExactly } from './knn-exact.js';
 import { searchHnsw } from './knn-hnsw.js';
 import { type ApproximateKnn, searchCells } from './knn-ivf.js';
+import { surveyPlan } from './survey.js';
 import { unitRows } from './unit-rows.js';
+import { featuresOf, type RowOptions, usableRows } from './usable-rows.js';
 
 type KnnMethod = 'exact' | 'ivf' | 'hnsw';
 
-export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'> {
+export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
   /** Neighbours of each node, itself not counted; default 80, or all others where there are fewer. */
   readonly k?: number | undefined;
   /** `auto`, the default: exact where that is as fast, else ivf. */
@@ -25,6 +29,10 @@ export interface FoundKnn {
   readonly method: KnnMethod;
   /** Measured on rows sampled from the set; 1 of exact search. */
   readonly recall: number;
+  /** Rows that are copies of an earlier one: each lists that one first, and then its list. */
+  readonly copies: number;
+  /** Rows that cannot be used: no list names them, and they have none. */
+  readonly badRows: number;
   /** Searches made until the recall was met. */
   readonly attempts: number;
 }
@@ -55,18 +63,24 @@ export async function findKnn(features: MatrixLocation, options: FindKnnOptions)
   if (!(minRecall > 0 && minRecall <= 1)) {
     throw new NaanError('BAD_USAGE', `minRecall is ${minRecall}, expected a number above 0 and up to 1`);
   }
-  const rows = unitRows(features, onNotice);
-  const search = { ...options, k };
-  const small = k === 0 || (method === 'auto' && (rows.rowCount < exactBelow(k) || minRecall === 1));
+  const survey = runPlan(surveyPlan(features, options.duplicates !== 'keep', 1));
+  const map = usableRows(features, survey, options);
+  const rows = unitRows(featuresOf(features, map), onNotice);
+  const search = { ...options, k: Math.min(k, rows.rowCount - 1) };
+  const counts = { copies: map?.copies ?? 0, badRows: survey.badRows.length };
+  const ofRows = (graph: KnnGraph) => (map ? graphOfRows(graph, map, k + 1) : graph);
+  const small = search.k === 0 || (method === 'auto' && (rows.rowCount < exactBelow(k) || minRecall === 1));
   const chosen = small ? 'exact' : method === 'auto' ? 'ivf' : method;
   if (chosen !== 'exact') {
     const attemptOf: Approximate = (attempt) => {
-      if (chosen === 'hnsw') return searchHnsw(rows, search, Math.max(128, 2 * k) * 4 ** attempt);
+      if (chosen === 'hnsw') return searchHnsw(rows, search, Math.max(128, 2 * search.k) * 4 ** attempt);
       return searchCells(rows, search, effortOf(attempt, minRecall));
     };
     for (let attempt = 0; attempt < mostAttempts; attempt++) {
       const { graph, recall } = await attemptOf(attempt);
-      if (recall >= minRecall) return { graph, method: chosen, recall, attempts: attempt + 1 };
+      if (recall >= minRecall) {
+        return { graph: ofRows(graph), method: chosen, recall, attempts: attempt + 1, ...counts };
+      }
       const next = attempt + 1 < mostAttempts ? 'trying again with more effort' : 'searching exactly';
       onNotice?.(
         `${features.name}: ${chosen} found ${recall.toFixed(4)} of the neighbours, expected ${minRecall}: ${next}`,
@@ -74,7 +88,8 @@ export async function findKnn(features: MatrixLocation, options: FindKnnOptions)
     }
   }
   const graph = await searchExactly(rows, search);
-  return { graph, method: 'exact', recall: 1, attempts: chosen === 'exact' ? 1 : mostAttempts + 1 };
+  const attempts = chosen === 'exact' ? 1 : mostAttempts + 1;
+  return { graph: ofRows(graph), method: 'exact', recall: 1, attempts, ...counts };
 }
 
 function defaultK(features: MatrixLocation, onNotice?: (message: string) => void): number {

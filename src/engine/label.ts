@@ -2,8 +2,10 @@
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Partition, type PartitionOptions, partitionDefaults } from '../cluster/partition.js';
+import { relabel } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
+import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/node-map.js';
 import { digestFile, fileState } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
@@ -11,12 +13,9 @@ import { writeLabelText } from '../io/labels.js';
 import { inflate } from '../io/locate-matrix.js';
 import { type FeatureLocation, type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
-import { itemBytes } from '../io/numbers.js';
 import { writeJson, writeTogether } from '../io/output-file.js';
 import { isRecorded, readRecord, recordName, recordOutputs } from '../io/output-record.js';
 import { checkOutputs, isOurJson, type Output } from '../io/outputs.js';
-import { readAhead } from '../io/read-ahead.js';
-import { availableBytes } from '../memory/available.js';
 import type { Precision } from '../memory/row-store.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
@@ -27,9 +26,10 @@ import { checkGraph, type GraphCheck } from './graph-check.js';
 import { keptStages } from './kept-stages.js';
 import { type MemoryPlan, planMemory } from './memory-plan.js';
 import { checkWidth, defaultBatch, type EngineOptions, ScoringRun, shardCount } from './scoring-run.js';
+import { featuresOf, type RowOptions, usableRows } from './usable-rows.js';
 import type { WorkDir } from './work-dir.js';
 
-export interface LabelOptions extends Omit<EngineOptions, 'precision'> {
+export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptions {
   readonly features: FeatureSource;
   /** Values a row of the features: needed for a raw file. */
   readonly dim?: number | undefined;
@@ -82,7 +82,13 @@ export type Origin = 'given' | 'calibrated' | 'default';
 
 /** What `naan label --json` prints. */
 export interface LabelSummary {
+  /** Rows of the features. */
   readonly nodes: number;
+  /** Rows that are copies of an earlier one and have its label. */
+  readonly copies: number;
+  /** Rows that cannot be used and were left out, labelled −1. */
+  readonly badRows: number;
+  /** Candidate edges, of copies one each. */
   readonly edges: number;
   readonly clusters: number;
   readonly singletons: number;
@@ -109,6 +115,8 @@ export interface LabelResult {
 }
 
 const uncalibratedThreshold = 0.8;
+/** Where lists lose entries because rows are no nodes of their own, they are read this many times as long. */
+const longerLists = 4;
 
 /**
  * Labels every node of a kNN graph: embeds nodes and scores candidate edges with a trained model (NAAN 2020), then cuts
@@ -175,13 +183,19 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     work?.checkGraph(graph.ids);
     const inputs = describeInputs(options);
     inputs.catch(() => {}); // it is awaited when the results are written
-    const layout = await timed('order', () =>
-      whileReadingAhead(features, plan, async () => {
-        const [laidOut] = await allDone([run.layOut(graph), checkedGraph(options, features, graph)]);
-        return laidOut;
-      }),
-    );
-    run.load({ features, layout, uniteFrom });
+    const { layout, map } = await timed('order', async () => {
+      // Rows are looked at by threads that the order leaves idle. Where some are no nodes, it is found anew.
+      const [layout, survey] = await allDone([
+        run.layOut(graph),
+        run.survey(features, options.duplicates !== 'keep'),
+        checkedGraph(options, features, graph),
+      ]);
+      const map = usableRows(features, survey, options);
+      if (map === undefined) return { layout, map };
+      const longer = await findGraph(options, features, longerLists * columns);
+      return { layout: await run.layOut(graphOfNodes(longer, map, columns)), map };
+    });
+    run.load({ features: featuresOf(features, map), layout, uniteFrom });
     if (work?.resumed) await timed('verify', () => run.verifyKept());
     await run.buildEdges();
     await run.embedNodes();
@@ -191,12 +205,22 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     if (normalised > 0) {
       options.onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
     }
-    const labels = await timed('partition', () => run.cut(partition, ladder));
-    const edges = options.saveEdges ? await timed('pairs', () => run.sortedPairs()) : undefined;
+    const labels = await timed('partition', async () => ofRows(await run.cut(partition, ladder), map));
+    const edges = options.saveEdges
+      ? await timed('pairs', async () => {
+          const pairs = await run.sortedPairs();
+          return map ? pairsOfRows(pairs, map) : pairs;
+        })
+      : undefined;
 
     const counts = countClusters(labels);
+    const copies = map?.copies ?? 0;
     const summary = (): LabelSummary => ({
-      ...{ nodes: graph.nodeCount, edges: run.edges.targets.length, ...counts },
+      nodes,
+      copies,
+      badRows: map === undefined ? 0 : nodes - map.rows.length - copies,
+      edges: run.edges.targets.length + copies,
+      ...counts,
       partition,
       partitionFrom: originOf(options.partition, model.config.partition),
       threshold: ladder.threshold,
@@ -230,7 +254,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
               ...{ threads: run.threads, shards: run.shardCount, ...run.backend },
               ...(run.devices && { devices: run.devices.summary() }),
               // Rows that tiles copied from their halos, for each node: each stage that gathers costs at least 1.
-              rowsGatheredPerNode: run.counters.total('rowsGathered') / graph.nodeCount,
+              rowsGatheredPerNode: run.counters.total('rowsGathered') / layout.graph.nodeCount,
               haloFactor: run.haloFactor,
               busy: run.busy,
               busyShare: busyShare(run),
@@ -288,7 +312,8 @@ async function openWork(path: string, options: LabelOptions, run: StoredRun): Pr
   const { k1, k2, sampleHops, model, nodes } = run;
   const { precision, diskBytes } = run.plan;
   const { restart = false, signal, onNotice } = options;
-  const identity: Record<string, unknown> = { k1, k2, sampleHops, backend: options.backend ?? 'auto' };
+  const { backend = 'auto', duplicates = 'collapse', badRows = 'refuse' } = options;
+  const identity: Record<string, unknown> = { k1, k2, sampleHops, backend, duplicates, badRows };
   if (options.provider !== undefined && options.provider !== 'auto') identity.provider = options.provider;
   if (options.precision !== undefined && options.precision !== 'auto') identity.precision = precision;
   for (const [name, input] of Object.entries({ features: options.features, knn: options.knn, model: options.model })) {
@@ -355,6 +380,14 @@ async function findGraph(options: LabelOptions, features: MatrixLocation, column
   return options.knn;
 }
 
+/** Labels of rows from those of nodes. */
+function ofRows(labels: Int32Array, map: NodeMap | undefined): Int32Array {
+  if (map === undefined) return labels;
+  const all = labelsOfRows(labels, map);
+  relabel(all);
+  return all;
+}
+
 /** Resolves when all have ended, and so may be followed by an end of the threads that they use. */
 async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyof T]: Promise<T[I]> }): Promise<T> {
   await Promise.allSettled(work);
@@ -365,24 +398,6 @@ async function checkedGraph(options: LabelOptions, features: MatrixLocation, gra
   const { knn, graphCheck = 'refuse', onNotice } = options;
   if (graphCheck === 'skip') return;
   checkGraph(features, { name: typeof knn === 'string' ? knn : 'the kNN graph', graph }, onNotice);
-}
-
-/**
- * Does what leaves threads and the disk idle, and meanwhile reads features that come next, as many as memory has room for
- * beside the plan.
- */
-async function whileReadingAhead<T>(features: MatrixLocation, plan: MemoryPlan, work: () => Promise<T>): Promise<T> {
-  if (features.kind === 'memory') return work();
-  const { path, offset, rowCount, dim, type } = features;
-  const controller = new AbortController();
-  const room = Math.max(0, availableBytes() - plan.memoryBytes);
-  const ahead = readAhead(path, offset, Math.min(room, rowCount * dim * itemBytes(type)), controller.signal);
-  try {
-    return await work();
-  } finally {
-    controller.abort();
-    await ahead;
-  }
 }
 
 function countClusters(labels: Int32Array) {

@@ -34,7 +34,12 @@ export function normaliseRows(rows: Float32Array, firstRow: number, count: numbe
 }
 
 function badRow(row: Float32Array, index: number, name: string): NaanError {
+  const expected = 'expected finite features that are not all zero';
+  return new NaanError('BAD_INPUT', `${name}: row ${index} ${badValue(row)}, ${expected}`);
+}
+
+/** What is wrong with a row that cannot be normalised. */
+export function badValue(row: Float32Array): string {
   const column = row.findIndex((value) => !Number.isFinite(value));
-  const got = column < 0 ? 'is all zeros' : `column ${column} is ${row[column]}`;
-  return new NaanError('BAD_INPUT', `${name}: row ${index} ${got}, expected finite features that are not all zero`);
+  return column < 0 ? 'is all zeros' : `column ${column} is ${row[column]}`;
 }

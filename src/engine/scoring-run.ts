@@ -35,6 +35,7 @@ import { featureRows } from './open-job.js';
 import { Pool } from './pool.js';
 import { runPlanOn } from './run-plan.js';
 import type { ShardResult, Verdict } from './shard-runner.js';
+import { type Survey, surveyPlan } from './survey.js';
 import { differs, type WorkDir } from './work-dir.js';
 
 export interface EngineOptions {
@@ -96,6 +97,7 @@ export interface ShardWorkerData {
 export const defaultBatch = 512;
 const progressIntervalMs = 200;
 const nodesOfAShard = 8192;
+const surveyedRangesEach = 8;
 
 export class ScoringRun {
   readonly threads: number;
@@ -142,6 +144,15 @@ export class ScoringRun {
    */
   layOut(graph: KnnGraph): Promise<Layout> {
     return runPlanOn(this.pool, layOutPlan(graph, this.threads), this.options.signal);
+  }
+
+  /** What there is to know of the features before anything is computed from them. */
+  survey(features: MatrixLocation, findCopies: boolean): Promise<Survey> {
+    return runPlanOn(
+      this.pool,
+      surveyPlan(features, findCopies, surveyedRangesEach * this.threads),
+      this.options.signal,
+    );
   }
 
   /** Labels by input number of what has been scored. */

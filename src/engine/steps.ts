@@ -9,12 +9,14 @@ import { placesOfPairs, writePairs } from '../cluster/sorted-pairs.js';
 import { flatten, unite } from '../cluster/unite.js';
 import { localityOrder } from '../graph/locality-order.js';
 import { moveLists, positionsOf } from './layout.js';
+import { findEqualRows, surveyRows } from './survey.js';
 
 const functions = [
   ...[unite, flatten, countLinks, fillLinks],
   ...[lowestOf, oversize, spanningEdges, climb],
   ...[findRooms, joinWithin, joinBetween, inInputOrder, placesOfPairs, writePairs],
   ...[localityOrder, positionsOf, moveLists],
+  ...[surveyRows, findEqualRows],
 ];
 const byName = new Map<string, Step['work']>(functions.map((work) => [work.name, work]));
 

@@ -16,7 +16,7 @@ export function locateMatrix(array: StoredNumbers): FeatureLocation {
     throw new NaanError('BAD_SHAPE', `${source.name}: shape (${shape}), expected features [n × d]`);
   }
   const [rowCount, dim] = shape;
-  const { path, name } = source;
+  const { path, name, offset: start, crc32 } = source;
   if (source.deflatedLength !== undefined) return { kind: 'deflated', name, rowCount, dim, array: { ...array, type } };
   return {
     kind: 'file',
@@ -29,6 +29,7 @@ export function locateMatrix(array: StoredNumbers): FeatureLocation {
     littleEndian,
     fortran,
     ...(dimBeforeRow && { dimBeforeRow }),
+    ...(crc32 !== undefined && { member: { start, end: start + source.length, crc32 } }),
   };
 }
 

@@ -7,6 +7,7 @@ import { closeSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 import { openInput, readFully } from './input-file.js';
+import type { StoredMember } from './member-checksum.js';
 import { type FloatType, float32Decoder, itemBytes, swapBytes } from './numbers.js';
 import type { StoredNumbers } from './stored-array.js';
 
@@ -26,8 +27,20 @@ export type MatrixLocation =
       readonly fortran: boolean;
       /** Each row stands behind an int32 that repeats d, as in `.fvecs`. */
       readonly dimBeforeRow?: boolean;
+      /** Of an archive: the member that the matrix lies in. */
+      readonly member?: StoredMember;
     }
-  | { readonly kind: 'memory'; readonly name: string; readonly rows: SharedRowsHandle };
+  | { readonly kind: 'memory'; readonly name: string; readonly rows: SharedRowsHandle }
+  | SomeRows;
+
+/** Some rows of another matrix. */
+export interface SomeRows {
+  readonly kind: 'some';
+  readonly name: string;
+  readonly of: MatrixLocation;
+  /** Their numbers, rising, in shared memory. */
+  readonly rows: Int32Array;
+}
 
 /** Features that cannot be read by rows before `inflate` has put them into memory. */
 export interface DeflatedMatrix {
@@ -41,6 +54,7 @@ export interface DeflatedMatrix {
 export type FeatureLocation = MatrixLocation | DeflatedMatrix;
 
 export function shapeOf(location: FeatureLocation): { readonly rowCount: number; readonly dim: number } {
+  if (location.kind === 'some') return { rowCount: location.rows.length, dim: shapeOf(location.of).dim };
   return location.kind === 'memory' ? location.rows : location;
 }
 
@@ -52,12 +66,22 @@ export interface RowReader {
   close(): void;
 }
 
-/** Opens a matrix for reading by rows, on any thread. Close it when done. Throws BAD_INPUT. */
-export function openRows(location: MatrixLocation): RowReader {
+/** Bytes of a file, and where they lie. */
+type BytesAt = (bytes: Uint8Array, position: number) => void;
+
+/**
+ * Opens a matrix for reading by rows, on any thread. Close it when done. `onBytes` hears of bytes of a file as they are
+ * read, before anything is done with them. Throws BAD_INPUT.
+ */
+export function openRows(location: MatrixLocation, onBytes?: BytesAt): RowReader {
   if (location.kind === 'memory') return rowsInMemory(SharedRows.from(location.rows));
+  if (location.kind === 'some') return someRows(location);
   const fd = openInput(location.path);
   const readerOf = location.fortran ? columnReader : location.dimBeforeRow ? vectorReader : elementReader;
-  const read = readerOf(fd, location);
+  const read = readerOf(location, (bytes, position) => {
+    readFully(fd, bytes, position, location.name);
+    onBytes?.(bytes, position);
+  });
   return { rowCount: location.rowCount, dim: location.dim, read, close: () => closeSync(fd) };
 }
 
@@ -76,13 +100,33 @@ function rowsInMemory(rows: SharedRows): RowReader {
   };
 }
 
+/** Rows that lie side by side are read together. */
+function someRows({ of, rows }: SomeRows): RowReader {
+  const reader = openRows(of);
+  const { dim } = reader;
+  return {
+    rowCount: rows.length,
+    dim,
+    read(start, count, out) {
+      for (let i = 0; i < count; ) {
+        const first = rows[start + i];
+        let run = 1;
+        while (i + run < count && rows[start + i + run] === first + run) run++;
+        reader.read(first, run, out.subarray(i * dim, (i + run) * dim));
+        i += run;
+      }
+    },
+    close: () => reader.close(),
+  };
+}
+
 /** Rows of a C-order file are one run of elements: float32 goes straight into `out`, other types through a scratch. */
-function elementReader(fd: number, { name, offset, type, littleEndian, dim }: FileLocation): RowReader['read'] {
+function elementReader({ offset, type, littleEndian, dim }: FileLocation, fill: BytesAt): RowReader['read'] {
   const size = itemBytes(type);
   if (type === 'f4') {
     return (start, count, out) => {
       const bytes = new Uint8Array(out.buffer, out.byteOffset, count * dim * size);
-      readFully(fd, bytes, offset + start * dim * size, name);
+      fill(bytes, offset + start * dim * size);
       if (!littleEndian) swapBytes(bytes, type);
     };
   }
@@ -91,7 +135,7 @@ function elementReader(fd: number, { name, offset, type, littleEndian, dim }: Fi
   return (start, count, out) => {
     for (let done = 0; done < count * dim; done += scratchBytes / size) {
       const bytes = scratch.subarray(0, Math.min(scratchBytes, (count * dim - done) * size));
-      readFully(fd, bytes, offset + (start * dim + done) * size, name);
+      fill(bytes, offset + (start * dim + done) * size);
       if (!littleEndian) swapBytes(bytes, type);
       decode(0, bytes.length / size, out, done, 1);
     }
@@ -99,7 +143,7 @@ function elementReader(fd: number, { name, offset, type, littleEndian, dim }: Fi
 }
 
 /** Rows of float32 that each stand behind their dimension. Whole ones go through a scratch, as many as fit. */
-function vectorReader(fd: number, { path, name, offset, dim }: FileLocation): RowReader['read'] {
+function vectorReader({ path, offset, dim }: FileLocation, fill: BytesAt): RowReader['read'] {
   const rowElements = dim + 1;
   const rowsAtOnce = Math.max(1, Math.floor(scratchBytes / (4 * rowElements)));
   const scratch = new Float32Array(rowsAtOnce * rowElements);
@@ -109,7 +153,7 @@ function vectorReader(fd: number, { path, name, offset, dim }: FileLocation): Ro
       const rows = Math.min(rowsAtOnce, count - done);
       const first = start + done;
       const bytes = new Uint8Array(scratch.buffer, 0, rows * rowElements * 4);
-      readFully(fd, bytes, offset + (first * rowElements - 1) * 4, name);
+      fill(bytes, offset + (first * rowElements - 1) * 4);
       for (let row = 0; row < rows; row++) {
         const at = row * rowElements;
         if (dims[at] !== dim) throw wrongDim(path, first + row, dims[at], dim);
@@ -125,10 +169,7 @@ export function wrongDim(path: string, row: number, found: number, expected: num
 }
 
 /** A column of a Fortran-order file is one run of elements: the slice of each goes to every d-th place of `out`. */
-function columnReader(
-  fd: number,
-  { name, offset, type, littleEndian, dim, rowCount }: FileLocation,
-): RowReader['read'] {
+function columnReader({ offset, type, littleEndian, dim, rowCount }: FileLocation, fill: BytesAt): RowReader['read'] {
   const size = itemBytes(type);
   const scratch = new Uint8Array(scratchBytes);
   const decode = float32Decoder(type, scratch.buffer);
@@ -136,7 +177,7 @@ function columnReader(
     for (let c = 0; c < dim; c++) {
       for (let done = 0; done < count; done += scratchBytes / size) {
         const bytes = scratch.subarray(0, Math.min(scratchBytes, (count - done) * size));
-        readFully(fd, bytes, offset + (c * rowCount + start + done) * size, name);
+        fill(bytes, offset + (c * rowCount + start + done) * size);
         if (!littleEndian) swapBytes(bytes, type);
         decode(0, bytes.length / size, out, done * dim + c, dim);
       }

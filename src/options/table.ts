@@ -54,6 +54,16 @@ const knn = path({
   help: "kNN graph [n × (k+1)] of integers: .npy, .npz (knn, learn-to-cluster's data, faiss's I, or FILE:NAME), .ivecs",
 });
 
+const duplicates = choice(['collapse', 'keep'], {
+  default: 'collapse',
+  help: 'of rows that are equal to the bit, work on one and let the others go with it, or take each by itself; more copies than neighbours cut their row off from all others',
+});
+
+const badRows = choice(['refuse', 'skip'], {
+  default: 'refuse',
+  help: 'rows of zeros, and rows with a NaN or an infinity, are refused, or left out: they are in no list and get label -1',
+});
+
 const graphCheck = choice(['refuse', 'skip'], {
   default: 'refuse',
   help: 'a kNN graph whose lists, in a sample, are no nearer than other rows is refused as one of other features, or not looked at',
@@ -207,6 +217,8 @@ export const commands = {
         default: 0.99,
         help: 'share of the true neighbours that an approximate graph must hold, measured on a sample; 1 makes auto exact',
       }),
+      duplicates,
+      badRows,
       dim,
       threads,
     },
@@ -347,6 +359,8 @@ export const commands = {
       dim,
       knn,
       graphCheck,
+      duplicates,
+      badRows,
       model,
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
       overwrite,

@@ -5,6 +5,7 @@ import type { Partition } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
 import { type FeatureSource, findSource } from '../engine/feature-source.js';
 import { checkGraph, type GraphCheck } from '../engine/graph-check.js';
+import { checkRows } from '../engine/usable-rows.js';
 import { NaanError } from '../errors.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
@@ -153,6 +154,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { rowCount, dim } = shapeOf(found);
   const graph = await findGraph(options, head, rowCount);
   const location = await inflate(found);
+  checkRows(location);
   if (options.graphCheck !== 'skip') {
     const name = typeof options.knn === 'string' ? options.knn : 'the kNN graph';
     checkGraph(location, { name, graph }, onNotice);

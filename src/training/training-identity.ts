@@ -34,6 +34,11 @@ function updateWithMatrix(hash: Hash, location: MatrixLocation): void {
     for (const window of windows) hash.update(new Uint8Array(window));
     return;
   }
+  if (location.kind === 'some') {
+    updateWithMatrix(hash, location.of);
+    hash.update(bytesOf(location.rows));
+    return;
+  }
   const { path, name, offset, rowCount, dim, type, littleEndian, fortran, dimBeforeRow } = location;
   hash.update(`${rowCount} × ${dim} ${type} ${littleEndian} ${fortran}\n`);
   const bytes = rowCount * (dim * itemBytes(type) + (dimBeforeRow ? 4 : 0));
