@@ -116,7 +116,7 @@ export interface LabelResult {
 
 const uncalibratedThreshold = 0.8;
 /** Where lists lose entries because rows are no nodes of their own, they are read this many times as long. */
-const longerLists = 4;
+const longerLists = 2;
 
 /**
  * Labels every node of a kNN graph: embeds nodes and scores candidate edges with a trained model (NAAN 2020), then cuts

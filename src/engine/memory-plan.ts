@@ -84,8 +84,9 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
   const stores = concat ? 2 : 1;
   const structure = concat ? 0 : edges * structuralFeatureCount * 4;
   const inMemory = rowsIn === 'memory';
-  // The graph as it came and in its order; order, positions, offsets and components; what each thread keeps of a node.
-  const graph = nodes * (8 * columns + 16 + 8 * threads);
+  // The graph as it came and in its order; order, positions, offsets and components; which rows are nodes, where not all
+  // are; what each thread keeps of a node.
+  const graph = nodes * (8 * columns + 24 + 8 * threads);
   const ofNodes = concat ? 12 * config.heads : 4 * columns + 60 + 2 * threads;
   // Targets and scores; a head in rounds also has the scores before and the edges by their other end.
   const ofEdges = concat ? 8 : 20;

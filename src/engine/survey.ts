@@ -37,8 +37,9 @@ const weightPurpose = 91;
 export function* surveyPlan(features: MatrixLocation, findCopies: boolean, ranges: number): Plan<Survey> {
   const { rowCount } = shapeOf(features);
   const fingerprints = new Float64Array(new SharedArrayBuffer(8 * rowCount));
-  const bound = (part: number) => Math.floor((rowCount * part) / ranges);
-  const inputs = Array.from({ length: Math.min(ranges, rowCount) }, (_, part): RangeInput => {
+  const parts = Math.min(ranges, rowCount);
+  const bound = (part: number) => Math.floor((rowCount * part) / parts);
+  const inputs = Array.from({ length: parts }, (_, part): RangeInput => {
     return { features, fingerprints, from: bound(part), to: bound(part + 1) };
   });
   const sums = yield* together(surveyRows, inputs);

@@ -31,6 +31,8 @@ test('label --json prints exactly one JSON object, with the keys the manual give
   const summary = JSON.parse(stdout);
   const keys = [
     'nodes',
+    'copies',
+    'badRows',
     'edges',
     'clusters',
     'singletons',

@@ -141,14 +141,14 @@ describe('method ivf', () => {
 
   it('takes rows that are all in one cell, larger than a segment and a block', async () => {
     const features = copiedRows(1200, 16, 1200);
-    const { graph, recall } = await findKnn(features, { k: 30, threads: 2, method: 'ivf' });
+    const { graph, recall } = await findKnn(features, { k: 30, threads: 2, method: 'ivf', duplicates: 'keep' });
     assert.equal(recall, 1);
     assertContract(graph, features);
   });
 
   it('finds copies of a row before all others', async () => {
     const features = copiedRows(2000, 32, 5);
-    const { graph } = await findKnn(features, { k: 10, threads: 2, method: 'ivf' });
+    const { graph } = await findKnn(features, { k: 10, threads: 2, method: 'ivf', duplicates: 'keep' });
     for (let row = 0; row < 2000; row++) {
       const copies = Array.from({ length: 5 }, (_, c) => (row % 400) + 400 * c).filter((id) => id !== row);
       assert.deepEqual([...graph.ids.subarray(row * 11 + 1, row * 11 + 5)], copies);

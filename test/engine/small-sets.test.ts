@@ -90,7 +90,11 @@ describe('a set of few rows', () => {
     const input = { features: randomRows(12), knn };
     const labels = (each: number) => Int32Array.from({ length: 12 }, (_, i) => Math.floor(i / each));
     for (const [head, each, message] of [
-      ['pairwise', 12, /^labels of .*: all rows are of one identity, expected 3 identities or more, some to learn/],
+      [
+        'pairwise',
+        12,
+        /^labels of .*: all rows are of one identity \('0'\), expected 3 identities or more, some to learn/,
+      ],
       ['pairwise', 6, /^labels of .*: 2 identities, expected 3 identities or more, some to learn/],
       ['concat', 4, /^labels of .*: 3 identities, expected 4 .*or --validation 0 to hold none out/],
     ] as const) {
