@@ -42,19 +42,20 @@ export function* surveyPlan(features: MatrixLocation, findCopies: boolean, range
   const inputs = Array.from({ length: parts }, (_, part): RangeInput => {
     return { features, fingerprints, from: bound(part), to: bound(part + 1) };
   });
-  const sums = yield* together(surveyRows, inputs);
+  const surveyed = yield* together(surveyRows, inputs);
   if (features.kind === 'file' && features.member !== undefined) {
     const { path, name, member, offset, dim, type } = features;
-    const sum = sums.reduce((whole, part) => whole ^ part, 0);
+    const sum = surveyed.reduce((whole, part) => whole ^ part.sum, 0);
     checkMember({ path, name, member }, offset, offset + rowCount * dim * itemBytes(type), sum);
   }
   const firstEqual = findCopies ? yield* alone(findEqualRows, { features, fingerprints }) : undefined;
-  const badRows = Int32Array.from(fingerprints.keys()).filter((row) => Number.isNaN(fingerprints[row]));
+  const badRows = Int32Array.from(surveyed.flatMap((part) => part.badRows));
   return { badRows, ...(firstEqual && { firstEqual }) };
 }
 
-/** Writes the fingerprints of rows; returns what their bytes add to the checksum of the whole. */
-export function surveyRows({ features, fingerprints, from, to }: RangeInput): number {
+/** Writes the fingerprints of rows; returns what their bytes add to the checksum of the whole, and the bad ones. */
+export function surveyRows({ features, fingerprints, from, to }: RangeInput): { sum: number; badRows: number[] } {
+  const badRows: number[] = [];
   const { dim } = shapeOf(features);
   const byColumns = features.kind === 'file' && features.fortran;
   const rowsAtOnce = Math.max(1, Math.floor((byColumns ? windowBytesByColumns : windowBytes) / (4 * dim)));
@@ -67,9 +68,12 @@ export function surveyRows({ features, fingerprints, from, to }: RangeInput): nu
     for (let start = from; start < to; start += rowsAtOnce) {
       const count = Math.min(rowsAtOnce, to - start);
       reader.read(start, count, x);
-      for (let i = 0; i < count; i++) fingerprints[start + i] = fingerprint(x, i * dim, weights);
+      for (let i = 0; i < count; i++) {
+        fingerprints[start + i] = fingerprint(x, i * dim, weights);
+        if (Number.isNaN(fingerprints[start + i])) badRows.push(start + i);
+      }
     }
-    return checksum?.sum ?? 0;
+    return { sum: checksum?.sum ?? 0, badRows };
   } finally {
     reader.close();
   }
@@ -97,7 +101,7 @@ export function findEqualRows({ features, fingerprints }: SurveyInput): Int32Arr
           break;
         }
         if (fingerprints[earlier] !== fingerprints[row] || !pair.equal(earlier, row)) continue;
-        firstEqual ??= Int32Array.from(fingerprints.keys());
+        firstEqual ??= new Int32Array(rowCount).map((_, own) => own);
         firstEqual[row] = earlier;
         break;
       }

@@ -6,14 +6,11 @@ import { type MatrixLocation, openRows, shapeOf } from '../io/matrix.js';
 import { badValue } from './normalise.js';
 import { type Survey, surveyPlan } from './survey.js';
 
-export const duplicatesChoices = ['collapse', 'keep'] as const;
-export const badRowsChoices = ['refuse', 'skip'] as const;
-
 export interface RowOptions {
   /** `collapse`, the default: of rows that are equal to the bit one is worked on, and the others get what it gets. */
-  readonly duplicates?: (typeof duplicatesChoices)[number] | undefined;
+  readonly duplicates?: 'collapse' | 'keep' | undefined;
   /** Rows of zeros, and rows with a NaN or an infinity: `refuse`, the default, is BAD_INPUT; `skip` leaves them out. */
-  readonly badRows?: (typeof badRowsChoices)[number] | undefined;
+  readonly badRows?: 'refuse' | 'skip' | undefined;
   /** Hears of rows that are left out or taken together. */
   readonly onNotice?: ((message: string) => void) | undefined;
 }

@@ -2,7 +2,7 @@ import { freemem } from 'node:os';
 import { NaanError } from '../errors.js';
 
 /** Bytes that the machine, or the container that the process is in, has free. */
-export function availableBytes(): number {
+function availableBytes(): number {
   const constrained = process.constrainedMemory?.() ?? 0;
   const left =
     constrained > 0 && constrained < Number.MAX_SAFE_INTEGER ? constrained - process.memoryUsage.rss() : Infinity;
