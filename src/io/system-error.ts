@@ -1,11 +1,22 @@
+import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
+
+/** What libuv, and so Node, has no words for. */
+const moreReasons: ReadonlyMap<string, string> = new Map([
+  ['EDQUOT', 'disk quota exceeded'],
+  ['ESTALE', 'stale file handle: the file server has removed it'],
+]);
 
 /**
  * The operating system's reason in words, such as `no space left on device`; undefined when `error` is not its.
  * (Errors of zlib carry an `errno` too, of another numbering, but no `syscall`.)
  */
 export function systemReason(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('syscall' in error) || !('errno' in error) || typeof error.errno !== 'number')
-    return undefined;
-  return getSystemErrorMap().get(error.errno)?.[1] ?? error.message;
+  if (!(error instanceof Error) || !('syscall' in error) || !('errno' in error)) return undefined;
+  const { errno } = error;
+  if (typeof errno !== 'number') return undefined;
+  const known = getSystemErrorMap().get(errno);
+  if (known) return known[1];
+  const name = Object.entries(constants.errno).find(([, number]) => number === -errno)?.[0];
+  return (name && moreReasons.get(name)) ?? name ?? `error ${-errno} of the system`;
 }
