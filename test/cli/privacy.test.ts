@@ -67,6 +67,8 @@ function labelFiles(trained: string): string[] {
   return ['--features', unlabeled, '--knn', graph, '--model', at(trained, 'model.safetensors')];
 }
 
+mkdirSync(set, { recursive: true }); // or generate would try the folder above it
+
 for (const [what, command] of Object.entries(commands)) {
   const flags = what.startsWith('train') ? ['--out', 'model.safetensors'] : [];
   test(`${what}: writes where it is told alone, and opens no connection`, { skip: withoutStrace }, () => {
