@@ -7,9 +7,9 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { BackendChoice } from '../src/backends/plan.js';
 import { tileStages } from '../src/backends/stages.js';
-import { type Probe, probeBackend } from '../src/engine/backend-probe.js';
-import { candidates, usesThreads } from '../src/engine/doctor.js';
-import { describeMachine } from '../src/engine/machine.js';
+import { candidates, usesThreads } from '../src/jobs/doctor.js';
+import { type Probe, probeBackend } from '../src/machine/backend-probe.js';
+import { describeMachine } from '../src/machine/machine.js';
 import { report, spread } from './report.js';
 
 const { values } = parseArgs({

@@ -10,9 +10,9 @@ import { RandomStream } from '../src/graph/random.js';
 import { SyntheticSet } from '../src/graph/synthetic-set.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
 import type { ConcatConfig, ConcatModel } from '../src/model/model.js';
-import { type ConcatSettings, trainConcat } from '../src/training/concat-training.js';
+import { type ConcatSettings, trainConcat } from '../src/training/concat/training.js';
+import { TrainingEngine } from '../src/training/concat/training-engine.js';
 import { type HeldOut, judge } from '../src/training/held-out.js';
-import { TrainingEngine } from '../src/training/training-engine.js';
 import type { TrainingPart } from '../src/training/training-set.js';
 import { report, spread } from './report.js';
 

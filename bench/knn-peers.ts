@@ -15,11 +15,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { findKnn } from '../src/engine/knn.js';
 import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { SyntheticSet } from '../src/graph/synthetic-set.js';
 import type { MatrixLocation } from '../src/io/matrix.js';
 import { writeNpy } from '../src/io/npy-writer.js';
+import { findKnn } from '../src/knn/find.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
 import { report, spread } from './report.js';
 

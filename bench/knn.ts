@@ -7,10 +7,10 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { buildKnn } from '../src/engine/knn-exact.js';
-import { measureLimits } from '../src/engine/limits.js';
 import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { SyntheticSet } from '../src/graph/synthetic-set.js';
+import { buildKnn } from '../src/knn/exact.js';
+import { measureLimits } from '../src/machine/limits.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
 import { report, spread } from './report.js';
 

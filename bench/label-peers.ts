@@ -13,7 +13,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/format.js';
-import { generate } from '../src/engine/generate.js';
+import { generate } from '../src/jobs/generate.js';
 import { writeModel } from '../src/model/model-file.js';
 import { report, type Spread, spread } from './report.js';
 import { smoothedDistanceModel } from './smoothed-distance-model.js';

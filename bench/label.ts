@@ -12,8 +12,8 @@ import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } fro
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { generate } from '../src/engine/generate.js';
-import { measureLimits } from '../src/engine/limits.js';
+import { generate } from '../src/jobs/generate.js';
+import { measureLimits } from '../src/machine/limits.js';
 import { writeModel } from '../src/model/model-file.js';
 import { report, spread } from './report.js';
 import { smoothedDistanceModel } from './smoothed-distance-model.js';

@@ -9,15 +9,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runPlan } from '../src/cluster/plan.js';
-import { generate } from '../src/engine/generate.js';
-import { Halo } from '../src/engine/halo.js';
 import { layOutIn } from '../src/engine/layout.js';
+import { runPlan } from '../src/execution/plan.js';
 import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { localityOrder } from '../src/graph/locality-order.js';
 import { locateFeatures } from '../src/io/features.js';
 import { readKnn } from '../src/io/knn.js';
 import { openRows } from '../src/io/matrix.js';
+import { generate } from '../src/jobs/generate.js';
+import { Halo } from '../src/memory/halo.js';
 import { asItCame, breadthFirst, kMeansCells, labelPropagationCells, recursiveBisection } from './orders.js';
 import { report } from './report.js';
 

@@ -8,12 +8,12 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { generate } from '../src/engine/generate.js';
-import { type LabelResult, label } from '../src/engine/label.js';
 import { evaluate } from '../src/evaluation/evaluate.js';
 import { readLabels } from '../src/io/labels.js';
+import { generate } from '../src/jobs/generate.js';
+import { type LabelResult, label } from '../src/jobs/label.js';
+import { train } from '../src/jobs/train.js';
 import { precisions } from '../src/memory/row-store.js';
-import { train } from '../src/training/train.js';
 import { report } from './report.js';
 
 const { values } = parseArgs({

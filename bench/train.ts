@@ -6,13 +6,13 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type Limits, measureLimits } from '../src/engine/limits.js';
 import { plantKnn } from '../src/graph/knn-planted.js';
 import { SyntheticSet } from '../src/graph/synthetic-set.js';
+import { type Limits, measureLimits } from '../src/machine/limits.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
-import { balancedWeights, coverageOf, cutBlocks } from '../src/training/blocks.js';
-import type { Closure, Hops } from '../src/training/closure.js';
-import { TrainingEngine } from '../src/training/training-engine.js';
+import { balancedWeights, coverageOf, cutBlocks } from '../src/training/concat/blocks.js';
+import type { Closure, Hops } from '../src/training/concat/closure.js';
+import { TrainingEngine } from '../src/training/concat/training-engine.js';
 import { report, spread } from './report.js';
 
 const { values } = parseArgs({

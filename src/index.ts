@@ -1,26 +1,27 @@
 /** The public API: what the commands do, as functions. */
-import { type FeatureSource, locateSource } from './engine/feature-source.js';
-import { type FindKnnOptions, type FoundKnn, findKnn as searchBy } from './engine/knn.js';
-import { type BuildKnnOptions, buildKnn as searchKnn } from './engine/knn-exact.js';
+
 import type { KnnGraph } from './graph/knn-graph.js';
+import { type FeatureSource, locateSource } from './io/feature-source.js';
+import { type BuildKnnOptions, buildKnn as searchKnn } from './knn/exact.js';
+import { type FindKnnOptions, type FoundKnn, findKnn as searchBy } from './knn/find.js';
 
 export type { BackendName } from './backends/backend.js';
-export type { Embeddings, FeatureSource } from './engine/feature-source.js';
-export { type GenerateOptions, type GenerateSummary, generate } from './engine/generate.js';
-export { type LabelOptions, type LabelResult, type LabelSummary, label } from './engine/label.js';
 export { type ErrorCode, NaanError } from './errors.js';
 export { type Agreement, type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate.js';
 export type { PrecisionRecall } from './evaluation/precision-recall.js';
 export { type SweepOptions, type SweepPoint, sweep } from './evaluation/sweep.js';
 export { type CandidateEdges, edgesFromPairs } from './graph/candidate-edges.js';
+export type { Embeddings, FeatureSource } from './io/feature-source.js';
 export { readKnn } from './io/knn.js';
 export { type Labels, nameOf } from './io/label-codes.js';
 export { readLabels } from './io/labels.js';
+export { type GenerateOptions, type GenerateSummary, generate } from './jobs/generate.js';
+export { type LabelOptions, type LabelResult, type LabelSummary, label } from './jobs/label.js';
+export { type TrainOptions, type TrainResult, type TrainSummary, train } from './jobs/train.js';
 export { importCheckpoint } from './model/import-checkpoint.js';
 export type { ConcatConfig, ModelConfig, NaanModel, PairwiseConfig, Tensor } from './model/model.js';
 export { readModel, writeModel } from './model/model-file.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
-export { type TrainOptions, type TrainResult, type TrainSummary, train } from './training/train.js';
 export type { TrainingReport } from './training/trained.js';
 export type { BuildKnnOptions, FindKnnOptions, FoundKnn, KnnGraph };
 

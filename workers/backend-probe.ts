@@ -4,7 +4,7 @@
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { forbidReducedPrecision } from '../src/backends/onnx-providers.js';
-import { type Probe, type ProbeAnswer, type ProbeRequest, probeTile } from '../src/engine/backend-probe.js';
+import { type Probe, type ProbeAnswer, type ProbeRequest, probeTile } from '../src/machine/backend-probe.js';
 
 interface ProbeShare {
   readonly request: ProbeRequest;

@@ -2,9 +2,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Backend } from '../src/backends/backend.js';
 import type { startDevice } from '../src/backends/start-device.js';
-import { DeviceLink } from '../src/engine/device-link.js';
-import { DeviceOwner } from '../src/engine/device-owner.js';
-import type { DeviceEnd, DeviceWorkerData } from '../src/engine/devices.js';
+import type { DeviceEnd, DeviceWorkerData } from '../src/devices/devices.js';
+import { DeviceLink } from '../src/devices/link.js';
+import { DeviceOwner } from '../src/devices/owner.js';
 import { factor } from '../src/model/factored.js';
 
 const { module, choices, model, capacity, device, handle } = workerData as DeviceWorkerData;

@@ -1,10 +1,11 @@
 /** Thread entry of generating sets: makes the planted kNN graph while the main thread writes features. */
-import type { PlantTask } from '../src/engine/generate.js';
-import { startWorker } from '../src/engine/worker-start.js';
+
 import { rethrowPortable } from '../src/errors.js';
+import { startWorker } from '../src/execution/worker-start.js';
 import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { plantKnn } from '../src/graph/knn-planted.js';
 import { SyntheticSet } from '../src/graph/synthetic-set.js';
+import type { PlantTask } from '../src/jobs/generate.js';
 
 await startWorker(async () => undefined);
 

@@ -1,9 +1,10 @@
 /**
  * Thread entry of the exact kNN search by bounds: allocates its blocks once, then runs the tasks it is given.
  */
-import { type BoundResult, type BoundTask, createBoundSearch } from '../src/engine/knn-bounds.js';
-import { startWorker } from '../src/engine/worker-start.js';
+
 import { rethrowPortable } from '../src/errors.js';
+import { startWorker } from '../src/execution/worker-start.js';
+import { type BoundResult, type BoundTask, createBoundSearch } from '../src/knn/bounds.js';
 
 const started = await startWorker(createBoundSearch);
 

@@ -1,9 +1,10 @@
 /**
  * Thread entry of the approximate kNN search: allocates its blocks once, then runs the tasks it is given.
  */
-import { type CellResult, type CellTask, createCellSearch } from '../src/engine/knn-cells.js';
-import { startWorker } from '../src/engine/worker-start.js';
+
 import { rethrowPortable } from '../src/errors.js';
+import { startWorker } from '../src/execution/worker-start.js';
+import { type CellResult, type CellTask, createCellSearch } from '../src/knn/cells.js';
 
 const started = await startWorker(createCellSearch);
 

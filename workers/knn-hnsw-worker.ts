@@ -1,9 +1,10 @@
 /**
  * Thread entry of the HNSW search: holds the index, and runs the tasks it is given.
  */
-import { createHnsw, type HnswTask } from '../src/engine/knn-hnsw.js';
-import { startWorker } from '../src/engine/worker-start.js';
+
 import { rethrowPortable } from '../src/errors.js';
+import { startWorker } from '../src/execution/worker-start.js';
+import { createHnsw, type HnswTask } from '../src/knn/hnsw.js';
 
 const started = await startWorker(createHnsw);
 

@@ -1,9 +1,10 @@
 /**
  * Thread entry of the exact kNN search: allocates its tiles once, then runs the block tasks it is given.
  */
-import { createBlockSearch, type KnnTask } from '../src/engine/knn-blocks.js';
-import { startWorker } from '../src/engine/worker-start.js';
+
 import { rethrowPortable } from '../src/errors.js';
+import { startWorker } from '../src/execution/worker-start.js';
+import { createBlockSearch, type KnnTask } from '../src/knn/blocks.js';
 
 const started = await startWorker(createBlockSearch);
 

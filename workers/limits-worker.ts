@@ -1,7 +1,8 @@
 /** Thread entry of measuring the machine: runs the probes it is given. */
-import { type LimitTask, probe } from '../src/engine/limit-probes.js';
-import { startWorker } from '../src/engine/worker-start.js';
+
 import { rethrowPortable } from '../src/errors.js';
+import { startWorker } from '../src/execution/worker-start.js';
+import { type LimitTask, probe } from '../src/machine/limit-probes.js';
 
 await startWorker(async () => undefined);
 

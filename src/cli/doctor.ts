@@ -1,5 +1,5 @@
-import { type BackendDiagnosis, type Diagnosis, diagnose } from '../engine/doctor.js';
-import type { Machine } from '../engine/machine.js';
+import { type BackendDiagnosis, type Diagnosis, diagnose } from '../jobs/doctor.js';
+import type { Machine } from '../machine/machine.js';
 import type { Run } from './command.js';
 import { bytes, count, table } from './format.js';
 

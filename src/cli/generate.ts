@@ -1,4 +1,4 @@
-import { generate } from '../engine/generate.js';
+import { generate } from '../jobs/generate.js';
 import type { Run } from './command.js';
 import { count, duration, table } from './format.js';
 

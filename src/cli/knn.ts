@@ -1,7 +1,7 @@
-import { findKnn } from '../engine/knn.js';
 import { locateFeatures } from '../io/features.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { checkOutputs, startsAs } from '../io/outputs.js';
+import { findKnn } from '../knn/find.js';
 import type { Run } from './command.js';
 import { count, duration, table } from './format.js';
 

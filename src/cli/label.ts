@@ -1,5 +1,5 @@
-import { type LabelResult, type LabelSummary, label, type Origin } from '../engine/label.js';
 import { describePlan, type MemoryPlan } from '../engine/memory-plan.js';
+import { type LabelResult, type LabelSummary, label, type Origin } from '../jobs/label.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 

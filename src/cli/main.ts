@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** Parse, run, print, exit code. The only place that reads argv and the environment, and that exits. */
 import { asNaanError, NaanError } from '../errors.js';
-import { systemReason } from '../io/system-error.js';
 import type { CommandName } from '../options/table.js';
+import { systemReason } from '../system-error.js';
 import type { Context, Run } from './command.js';
 import { parse, type Usage } from './program.js';
 

@@ -1,6 +1,6 @@
-import { readOwner } from '../engine/folder-lock.js';
 import { readWork } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
+import { readOwner } from '../io/folder-lock.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 

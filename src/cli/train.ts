@@ -1,6 +1,6 @@
+import { type TrainSummary, train } from '../jobs/train.js';
 import { serveMetrics } from '../metrics/server.js';
 import { TrainingMetrics } from '../metrics/training.js';
-import { type TrainSummary, train } from '../training/train.js';
 import type { TrainingReport } from '../training/trained.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';

@@ -42,9 +42,9 @@
  * nodes costs O(m²) of that.
  */
 import { NaanError } from '../errors.js';
+import { alone, type Plan, runPlan, together } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { type Links, linksOf } from './links.js';
-import { alone, type Plan, runPlan, together } from './plan.js';
 import { relabel } from './relabel.js';
 import {
   lowestScore,

@@ -1,6 +1,7 @@
 /** Scored edges at both of their ends, for what looks at all neighbours of a node. */
+
+import { type Plan, together } from '../execution/plan.js';
 import { startOffsets } from '../graph/candidate-edges.js';
-import { type Plan, together } from './plan.js';
 import { type NodeRange, rangesOfEdges, type ScoredEdges, sharedInts } from './scored-edges.js';
 
 /** Edges of node p are offsets[p] .. offsets[p + 1]. 8 bytes an end. */

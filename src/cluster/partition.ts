@@ -1,7 +1,8 @@
 /** The ways in which scored edges become clusters. */
+
+import { alone, type Plan, runPlan } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { type AbsentPairs, linkageBytes, linkagePlan } from './linkage.js';
-import { alone, type Plan, runPlan } from './plan.js';
 import { type PropagationOptions, propagationPlan } from './propagation.js';
 import { relabel } from './relabel.js';
 import { type ScoredEdges, sharedInts, withScores } from './scored-edges.js';

@@ -13,10 +13,10 @@
  * from the tightest rung to the loosest, O(E α(n)).
  */
 import { NaanError } from '../errors.js';
+import { alone, type Plan, runPlan, together } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { DisjointSet } from './disjoint-set.js';
 import { type ForestEdges, sortByThreshold, spanningEdges } from './edges-by-threshold.js';
-import { alone, type Plan, runPlan, together } from './plan.js';
 import { relabel } from './relabel.js';
 import {
   lowestScore,

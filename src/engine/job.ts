@@ -6,11 +6,11 @@
  */
 import type { SharedDisjointSetHandle } from '../cluster/shared-disjoint-set.js';
 import { NaanError } from '../errors.js';
+import type { CountersHandle } from '../execution/counters.js';
+import type { PairwiseJob } from '../heads/pairwise/job.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { RangeCheck } from '../memory/file-writes.js';
 import type { RowStoreHandle } from '../memory/row-store.js';
-import type { PairwiseJob } from '../pairwise/pairwise-job.js';
-import type { CountersHandle } from './counters.js';
 import type { RowSums } from './kept-shards.js';
 import type { Lease } from './lease.js';
 

@@ -1,6 +1,7 @@
 /** The stages whose results a work directory keeps: the files that each leaves, and what it reads of the others. */
+
+import { columnFile } from '../memory/column-files.js';
 import type { NaanModel } from '../model/model.js';
-import { columnFile } from './column-files.js';
 import type { HeadStage } from './job.js';
 
 export interface KeptStage {

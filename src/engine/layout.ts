@@ -1,6 +1,7 @@
 /** Laying a graph out in its locality order, as a plan of steps. */
-import { alone, type Plan, together } from '../cluster/plan.js';
+
 import { type NodeRange, sharedInts } from '../cluster/scored-edges.js';
+import { alone, type Plan, together } from '../execution/plan.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { localityOrder } from '../graph/locality-order.js';
 

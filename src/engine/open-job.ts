@@ -1,11 +1,11 @@
 /** Views of a job's shared memory, and the working memory that a thread needs for it. */
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
+import { Counters } from '../execution/counters.js';
 import { type CandidateEdges, EdgeBuilder } from '../graph/candidate-edges.js';
 import { openRows, type RowReader } from '../io/matrix.js';
+import { ColumnFiles } from '../memory/column-files.js';
 import { FileWrites } from '../memory/file-writes.js';
-import { ColumnFiles } from './column-files.js';
-import { Counters } from './counters.js';
-import { Halo } from './halo.js';
+import { Halo } from '../memory/halo.js';
 import { checkCancelled, type LabelJob } from './job.js';
 import { awaitLease } from './lease.js';
 

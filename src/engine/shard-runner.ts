@@ -6,10 +6,10 @@
  * with the next tile. That is what makes stages that replace their input (embed, split) safe to retry.
  */
 import { performance } from 'node:perf_hooks';
+import type { Stage } from '../execution/counters.js';
 import { sortEdges } from '../graph/candidate-edges.js';
 import { countReverse, listReverse, type ReverseEdges } from '../graph/reverse-edges.js';
 import type { FileCheck } from '../memory/file-writes.js';
-import type { Stage } from './counters.js';
 import {
   checkCancelled,
   type HeadStage,

@@ -6,8 +6,9 @@
  * A row's fingerprint is its product with fixed random numbers, summed in a fixed order: equal rows have equal ones, and
  * rows of equal fingerprint are compared byte by byte.
  */
-import { alone, type Plan, together } from '../cluster/plan.js';
+
 import type { NodeRange } from '../cluster/scored-edges.js';
+import { alone, type Plan, together } from '../execution/plan.js';
 import { RandomStream } from '../graph/random.js';
 import { type MatrixLocation, openRows, type RowReader, shapeOf } from '../io/matrix.js';
 import { checkMember, MemberChecksum } from '../io/member-checksum.js';

@@ -1,9 +1,10 @@
 /** What a survey of the features means for a run: it is refused, or goes on with some of the rows, or with all. */
-import { runPlan } from '../cluster/plan.js';
+
 import { NaanError } from '../errors.js';
+import { runPlan } from '../execution/plan.js';
 import { mapNodes, type NodeMap } from '../graph/node-map.js';
 import { type MatrixLocation, openRows, shapeOf } from '../io/matrix.js';
-import { badValue } from './normalise.js';
+import { badValue } from '../io/normalise.js';
 import { type Survey, surveyPlan } from './survey.js';
 
 export interface RowOptions {

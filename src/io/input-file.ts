@@ -1,6 +1,6 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { NaanError } from '../errors.js';
-import { systemReason } from './system-error.js';
+import { systemReason } from '../system-error.js';
 
 /** An input as a user names it: a file, or `file:member`, one array of an archive or one column of a table. */
 export interface Input {

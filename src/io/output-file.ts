@@ -7,8 +7,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { asNaanError, NaanError } from '../errors.js';
+import { systemReason } from '../system-error.js';
 import { syncFolder } from './sync-folder.js';
-import { systemReason } from './system-error.js';
 import { removeAbandoned, removeTemporary, temporaryIn } from './temporaries.js';
 
 /** A file being written, front to back. Errors of the disk are NOT_WRITABLE and name the target. */

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { NaanError } from '../errors.js';
-import { systemReason } from './system-error.js';
+import { systemReason } from '../system-error.js';
 
 interface WrittenFile {
   readonly name: string;

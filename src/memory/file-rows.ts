@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { NaanError } from '../errors.js';
-import { systemReason } from '../io/system-error.js';
+import { systemReason } from '../system-error.js';
 import type { FileWrites } from './file-writes.js';
 import type { RowStore } from './row-store.js';
 

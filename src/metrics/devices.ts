@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { DeviceCounter } from '../engine/device-link.js';
-import type { DeviceReading } from '../engine/devices.js';
+import type { DeviceReading } from '../devices/devices.js';
+import type { DeviceCounter } from '../devices/link.js';
 
 const counters: readonly (readonly [name: string, counter: DeviceCounter, help: string])[] = [
   ['naan_device_batches_total', 'batches', 'Batches that a device has computed.'],

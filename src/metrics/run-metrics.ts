@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
+import type { RunDescription, RunObserver, ShardStates, StartedBackend } from '../engine/run-observer.js';
 import { addDeviceMetrics } from './devices.js';
 import { addBuildInfo, addProcessMetrics } from './process.js';
-import type { RunDescription, RunObserver, ShardStates, StartedBackend } from './run-observer.js';
 import { addShardMetrics } from './shards.js';
 import { addStageMetrics } from './stages.js';
 import { addWorkMetrics } from './work.js';

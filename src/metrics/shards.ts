@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
-import type { ShardStates } from './run-observer.js';
+import type { ShardStates } from '../engine/run-observer.js';
 
 /** Returns the recorder of shard states. */
 export function addShardMetrics(registry: Registry): (states: ShardStates) => void {

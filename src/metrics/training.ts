@@ -1,5 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { TrainingObserver, TrainingSteps } from '../training/training-observer.js';
+import type { TrainingObserver, TrainingSteps } from '../training/observer.js';
 import { addProcessMetrics } from './process.js';
 
 /** Prometheus metrics of a training run. */

@@ -1,5 +1,5 @@
 import { Counter, type Registry } from 'prom-client';
-import { type Counters, stages } from '../engine/counters.js';
+import { type Counters, stages } from '../execution/counters.js';
 
 /** Work done so far. Read from shared memory when scraped, so that counting costs the workers nothing more. */
 export function addWorkMetrics(registry: Registry, counters: Counters): void {

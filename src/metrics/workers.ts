@@ -1,5 +1,5 @@
 import { Counter, type Registry } from 'prom-client';
-import type { Counters } from '../engine/counters.js';
+import type { Counters } from '../execution/counters.js';
 
 /** How busy each worker thread is: a rate near 1 is a worker that never waits. */
 export function addWorkerMetrics(registry: Registry, counters: Counters): void {

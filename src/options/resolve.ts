@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { NaanError } from '../errors.js';
-import { systemReason } from '../io/system-error.js';
+import { systemReason } from '../system-error.js';
 import { didYouMean, environmentName, environmentPrefix, flagName, keyName } from './names.js';
 import type { Option, Options, Values, Zod } from './option.js';
 import { type CommandName, type CommandValues, commands, commonOptions, optionsOf } from './table.js';

@@ -4,9 +4,9 @@ import type { PrecisionRecall } from '../evaluation/precision-recall.js';
 import type { NaanModel } from '../model/model.js';
 import type { ProgressListener } from '../progress.js';
 import type { Judgement } from './held-out.js';
+import type { TrainingObserver } from './observer.js';
 import type { Course } from './plot.js';
 import type { CheckOwned } from './training-lock.js';
-import type { TrainingObserver } from './training-observer.js';
 
 /** After each epoch (head `concat`) or round (head `pairwise`). */
 export interface TrainingReport {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
-import { FolderLock, type LockRequest } from '../engine/folder-lock.js';
 import { NaanError } from '../errors.js';
-import { systemReason } from '../io/system-error.js';
+import { FolderLock, type LockRequest } from '../io/folder-lock.js';
+import { systemReason } from '../system-error.js';
 
 /** Before something is written: throws LOCK_LOST when another process has taken the training over. */
 export type CheckOwned = () => Promise<void>;

@@ -1,9 +1,10 @@
 /** What training reads, checked and split into the part to train on and the part to judge by. */
-import { buildKnn } from '../engine/knn-exact.js';
-import { normaliseRows } from '../engine/normalise.js';
+
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { type MatrixLocation, openRows } from '../io/matrix.js';
+import { normaliseRows } from '../io/normalise.js';
+import { buildKnn } from '../knn/exact.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
 import type { HeldOut } from './held-out.js';

@@ -1,5 +1,5 @@
 /** Where the time of a run goes, beside what the machine can do: which of its limits a stage has reached. */
-import type { Limits } from '../engine/limits.js';
+import type { Limits } from '../machine/limits.js';
 import type { ModelConfig } from '../model/model.js';
 
 /** What one stage did, all threads together. */

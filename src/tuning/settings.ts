@@ -1,6 +1,6 @@
 /** What `naan tune` varies. A dimension more is a line more in `dimensions`. */
 import { availableParallelism } from 'node:os';
-import type { LabelOptions } from '../engine/label.js';
+import type { LabelOptions } from '../jobs/label.js';
 
 type Value = number | string;
 

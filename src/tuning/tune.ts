@@ -1,15 +1,15 @@
 /** The settings of `naan label` that suit a machine and a set, found by timing the engine itself on samples. */
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import { findSource } from '../engine/feature-source.js';
-import { hopsOf, type LabelOptions, label } from '../engine/label.js';
-import { type Limits, measureLimits } from '../engine/limits.js';
+import type { RunDescription, RunObserver } from '../engine/run-observer.js';
 import { checkWidth } from '../engine/scoring-run.js';
 import { asNaanError } from '../errors.js';
+import { findSource } from '../io/feature-source.js';
 import { readKnn } from '../io/knn.js';
 import { inflate } from '../io/locate-matrix.js';
 import { shapeOf } from '../io/matrix.js';
-import type { RunDescription, RunObserver } from '../metrics/run-observer.js';
+import { hopsOf, type LabelOptions, label } from '../jobs/label.js';
+import { type Limits, measureLimits } from '../machine/limits.js';
 import { readModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
 import { type Causes, causesOf, explainStages, type StageWork, scaledCauses } from './bottleneck.js';

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { generate } from '../../src/engine/generate.js';
+import { generate } from '../../src/jobs/generate.js';
 import { naan, temporaryFolder } from './naan.js';
 import { withoutPackage } from './without-package.js';
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { generate } from '../../src/engine/generate.js';
-import { label } from '../../src/engine/label.js';
-import { train } from '../../src/training/train.js';
+import { generate } from '../../src/jobs/generate.js';
+import { label } from '../../src/jobs/label.js';
+import { train } from '../../src/jobs/train.js';
 import { fixtureInputs, type Inputs } from './inputs.js';
 import { naan, temporaryFolder } from './naan.js';
 

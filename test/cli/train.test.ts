@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { generate } from '../../src/engine/generate.js';
 import { readFloat32Array } from '../../src/io/arrays.js';
 import { readLabels, writeLabelText } from '../../src/io/labels.js';
 import { writeNpy } from '../../src/io/npy-writer.js';
+import { generate } from '../../src/jobs/generate.js';
 import { readModel } from '../../src/model/model-file.js';
 import { naan, start, temporaryFolder } from './naan.js';
 

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
-import { locateSource } from '../../src/engine/feature-source.js';
-import { findKnn } from '../../src/engine/knn.js';
-import { type LabelOptions, type LabelResult, label } from '../../src/engine/label.js';
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
 import { RandomStream } from '../../src/graph/random.js';
+import { locateSource } from '../../src/io/feature-source.js';
 import { locateFeatures } from '../../src/io/features.js';
 import { writeNpy } from '../../src/io/npy-writer.js';
+import { type LabelOptions, type LabelResult, label } from '../../src/jobs/label.js';
+import { findKnn } from '../../src/knn/find.js';
 import { writeModel } from '../../src/model/model-file.js';
 import { randomPairwise } from './fixture.js';
 

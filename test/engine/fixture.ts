@@ -1,9 +1,9 @@
 /** Fixture cases as the engine takes them. */
 import { existsSync, readFileSync } from 'node:fs';
-import { runPlan } from '../../src/cluster/plan.js';
 import { layOutIn } from '../../src/engine/layout.js';
 import type { EngineOptions, ScoringOptions } from '../../src/engine/scoring-run.js';
 import { ScoringRun } from '../../src/engine/scoring-run.js';
+import { runPlan } from '../../src/execution/plan.js';
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
 import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
 import { locateFeatures } from '../../src/io/features.js';

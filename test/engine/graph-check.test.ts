@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkGraph } from '../../src/engine/graph-check.js';
-import { findKnn } from '../../src/engine/knn.js';
-import { label } from '../../src/engine/label.js';
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
 import { RandomStream } from '../../src/graph/random.js';
 import type { MatrixLocation } from '../../src/io/matrix.js';
+import { label } from '../../src/jobs/label.js';
+import { train } from '../../src/jobs/train.js';
+import { findKnn } from '../../src/knn/find.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
-import { train } from '../../src/training/train.js';
 import { randomPairwise } from './fixture.js';
 
 const random = new RandomStream(5, 1, 0);

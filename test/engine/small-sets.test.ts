@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
-import { locateSource } from '../../src/engine/feature-source.js';
-import { findKnn } from '../../src/engine/knn.js';
-import { label } from '../../src/engine/label.js';
 import { RandomStream } from '../../src/graph/random.js';
+import { locateSource } from '../../src/io/feature-source.js';
 import { writeNpy } from '../../src/io/npy-writer.js';
+import { label } from '../../src/jobs/label.js';
+import { train } from '../../src/jobs/train.js';
+import { findKnn } from '../../src/knn/find.js';
 import { writeModel } from '../../src/model/model-file.js';
-import { train } from '../../src/training/train.js';
 import { randomPairwise } from './fixture.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'naan-small-'));

@@ -22,15 +22,15 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
-import { generate } from '../../src/engine/generate.js';
-import { type LabelOptions, label } from '../../src/engine/label.js';
 import { readWork, WorkDir, workHeader } from '../../src/engine/work-dir.js';
 import { digestFile } from '../../src/io/digest.js';
 import { Journal, readJournal } from '../../src/io/journal.js';
 import { writeNpy } from '../../src/io/npy-writer.js';
+import { generate } from '../../src/jobs/generate.js';
+import { type LabelOptions, label } from '../../src/jobs/label.js';
+import { train } from '../../src/jobs/train.js';
 import type { ConcatModel } from '../../src/model/model.js';
 import { writeModel } from '../../src/model/model-file.js';
-import { train } from '../../src/training/train.js';
 import { labelFlags } from '../cli/inputs.js';
 import { main, naan } from '../cli/naan.js';
 

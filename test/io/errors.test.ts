@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
 import { asNaanError, NaanError, rethrowPortable } from '../../src/errors.js';
-import { systemReason } from '../../src/io/system-error.js';
+import { systemReason } from '../../src/system-error.js';
 
 test('memory that the system refuses has a code of its own, and is no bad usage', () => {
   for (const allocate of [() => new ArrayBuffer(2 ** 52), () => new SharedArrayBuffer(2 ** 52)]) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Counters } from '../../src/engine/counters.js';
+import { Counters } from '../../src/execution/counters.js';
 import { RunMetrics } from '../../src/metrics/run-metrics.js';
 
 test('alerts and dashboard use only metrics that exist, and the dashboard all of them', async () => {

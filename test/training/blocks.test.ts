@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { balancedWeights, coverageOf, cutBlocks } from '../../src/training/blocks.js';
+import { balancedWeights, coverageOf, cutBlocks } from '../../src/training/concat/blocks.js';
 import { smallProblem } from './fixture.js';
 
 const { graph, labels, hops } = smallProblem({ nodeCount: 300, dim: 16, identities: 30 });

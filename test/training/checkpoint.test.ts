@@ -12,12 +12,12 @@ import {
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { before, type TestContext, test } from 'node:test';
-import { generate } from '../../src/engine/generate.js';
 import { readFloat32Array } from '../../src/io/arrays.js';
 import { readKnn } from '../../src/io/knn.js';
 import { writeLabelText } from '../../src/io/labels.js';
+import { generate } from '../../src/jobs/generate.js';
+import { type TrainOptions, train } from '../../src/jobs/train.js';
 import { readCheckpoint, writeCheckpoint } from '../../src/training/checkpoint.js';
-import { type TrainOptions, train } from '../../src/training/train.js';
 import { ownCheckpoint } from '../../src/training/training-lock.js';
 import { temporaryFolder } from '../io/python.js';
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { buildKnn } from '../../src/engine/knn-exact.js';
 import { auc } from '../../src/evaluation/auc.js';
 import { RandomStream } from '../../src/graph/random.js';
+import { buildKnn } from '../../src/knn/exact.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
 import type { ConcatConfig } from '../../src/model/model.js';
-import { type ConcatSettings, trainConcat } from '../../src/training/concat-training.js';
-import { Parameters, parameterCount } from '../../src/training/parameters.js';
-import type { TrainingInput } from '../../src/training/training-engine.js';
+import { Parameters, parameterCount } from '../../src/training/concat/parameters.js';
+import { type ConcatSettings, trainConcat } from '../../src/training/concat/training.js';
+import type { TrainingInput } from '../../src/training/concat/training-engine.js';
 import { Reference } from './reference.js';
 
 type AnyTensors = ReadonlyMap<string, ArrayLike<number>>;

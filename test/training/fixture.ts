@@ -8,9 +8,9 @@ import { readKnn } from '../../src/io/knn.js';
 import { readLabels } from '../../src/io/labels.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
 import { expectedTensors } from '../../src/model/model.js';
-import type { Block, Hops } from '../../src/training/closure.js';
-import type { Architecture } from '../../src/training/parameters.js';
-import { loadTrainingFeatures, TrainingEngine, type TrainingInput } from '../../src/training/training-engine.js';
+import type { Block, Hops } from '../../src/training/concat/closure.js';
+import type { Architecture } from '../../src/training/concat/parameters.js';
+import { loadTrainingFeatures, TrainingEngine, type TrainingInput } from '../../src/training/concat/training-engine.js';
 import { readJson } from '../engine/fixture.js';
 
 export interface StoredStep {

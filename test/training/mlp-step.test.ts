@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RandomStream } from '../../src/graph/random.js';
-import { mlpLogits } from '../../src/pairwise/mlp.js';
-import { adamw } from '../../src/training/adamw.js';
-import { layersOf, MlpStep } from '../../src/training/mlp-step.js';
+import { mlpLogits } from '../../src/heads/pairwise/mlp.js';
+import { adamw } from '../../src/training/pairwise/adamw.js';
+import { layersOf, MlpStep } from '../../src/training/pairwise/mlp-step.js';
 
 test('loss and gradients of a step are those of the plain network, by finite differences', async () => {
   const random = new RandomStream(3, 0, 0);

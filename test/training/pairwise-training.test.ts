@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { auc } from '../../src/evaluation/auc.js';
 import { candidateEdges } from '../../src/graph/candidate-edges.js';
 import { RandomStream } from '../../src/graph/random.js';
+import { scorePairwise } from '../../src/heads/pairwise/scorer.js';
 import { checkModel } from '../../src/model/model.js';
-import { scorePairwise } from '../../src/pairwise/pairwise-scorer.js';
-import { type PairwiseState, trainPairwise } from '../../src/training/pairwise-training.js';
+import { type PairwiseState, trainPairwise } from '../../src/training/pairwise/training.js';
 
 const settings = { k: 8, sampleHops: 8, rounds: 2, hidden: [8], folds: 3, epochs: 6, batch: 64, seed: 7 };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Parameters, parameterCount } from '../../src/training/parameters.js';
+import { Parameters, parameterCount } from '../../src/training/concat/parameters.js';
 import { loadStoredStep, relativeErrors, smallProblem } from './fixture.js';
 import { Reference } from './reference.js';
 

@@ -5,8 +5,8 @@
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
 import type { SharedRows } from '../../src/memory/shared-rows.js';
 import { expectedTensors } from '../../src/model/model.js';
-import type { Hops } from '../../src/training/closure.js';
-import type { Architecture } from '../../src/training/parameters.js';
+import type { Hops } from '../../src/training/concat/closure.js';
+import type { Architecture } from '../../src/training/concat/parameters.js';
 
 type Vector = Float64Array;
 export type Tensors = ReadonlyMap<string, Vector>;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { dropoutKey, isKept } from '../../src/training/dropout.js';
-import { Parameters, parameterCount } from '../../src/training/parameters.js';
-import { TrainingEngine, type TrainingInput } from '../../src/training/training-engine.js';
+import { dropoutKey, isKept } from '../../src/training/concat/dropout.js';
+import { Parameters, parameterCount } from '../../src/training/concat/parameters.js';
+import { TrainingEngine, type TrainingInput } from '../../src/training/concat/training-engine.js';
 import { largestDifference } from '../engine/fixture.js';
 import { fillFrom, relativeErrors, type SmallProblem, smallProblem, withEngine } from './fixture.js';
 import { Reference } from './reference.js';

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
-import type { Counters } from '../../src/engine/counters.js';
-import { label } from '../../src/engine/label.js';
+import type { Counters } from '../../src/execution/counters.js';
 import { candidateEdges } from '../../src/graph/candidate-edges.js';
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
 import { plantKnn } from '../../src/graph/knn-planted.js';
 import { SyntheticSet } from '../../src/graph/synthetic-set.js';
 import type { MatrixLocation } from '../../src/io/matrix.js';
+import { label } from '../../src/jobs/label.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
 import type { ConcatModel } from '../../src/model/model.js';
 import { foldedGraph, sampleNodes, takeSample } from '../../src/tuning/sample.js';

@@ -1,0 +1,36 @@
+import type { DeviceReading } from '../devices/devices.js';
+import type { Counters } from '../execution/counters.js';
+
+/** What a run tells whoever watches it, on the main thread. The engine knows this type and nothing else of metrics. */
+export interface RunObserver {
+  /** Once, before the first stage. `counters` are raised by the workers while they run. */
+  start(run: RunDescription): void;
+  /** Once, when the workers have told which back-end they started. */
+  backend(started: StartedBackend): void;
+  /** After every change. */
+  shards(states: ShardStates): void;
+  /** `busy`: part of the threads' time that they worked, 0..1. */
+  stageDone(stage: string, seconds: number, busy: number): void;
+}
+
+export interface RunDescription {
+  readonly counters: Counters;
+  readonly threads: number;
+  readonly shards: number;
+  readonly devices?: readonly DeviceReading[];
+}
+
+export interface StartedBackend {
+  readonly backend: string;
+  /** SIMD level of its kernels, such as `relaxed`; `none` for plain loops. */
+  readonly simd: string;
+}
+
+/** Shard tasks of the stage that runs. */
+export interface ShardStates {
+  readonly queued: number;
+  readonly running: number;
+  readonly done: number;
+  /** Failed once and run again. */
+  readonly retried: number;
+}

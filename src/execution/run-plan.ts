@@ -1,0 +1,33 @@
+/** Plans of steps on the threads of an executor. */
+
+import type { Executor } from './executor.js';
+import { type Plan, runPlanWith } from './plan.js';
+
+/** One call of a step, as it is sent to a thread: see `runStep` in steps.ts. */
+export interface StepTask {
+  readonly step: string;
+  readonly input: unknown;
+  /** Among the calls that run at once. */
+  readonly index: number;
+}
+
+/** Throws CANCELLED after an abort. */
+export function runPlanOn<T>(executor: Executor, plan: Plan<T>, signal?: AbortSignal): Promise<T> {
+  return runPlanWith(plan, async ({ work, inputs }) => {
+    const results = new Array<unknown>(inputs.length);
+    const tasks = inputs.map((input, index): StepTask => ({ step: work.name, input, index }));
+    await executor.runAll<StepTask, unknown>(
+      tasks,
+      ({ step, index }) => `step '${step}', ${index + 1} of ${tasks.length}`,
+      {
+        onDone: ({ index }, result) => {
+          results[index] = result;
+        },
+        // Steps work in place.
+        attempts: 1,
+        signal,
+      },
+    );
+    return results;
+  });
+}

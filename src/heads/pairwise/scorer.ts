@@ -1,0 +1,151 @@
+/**
+ * The `pairwise` head: scores candidate edges in rounds. The first knows the kNN graph, each later one also the scores of
+ * the round before; every round has a small network of its own.
+ *
+ * A job lies in memory that threads share. Its steps, each over ranges of nodes or edges in any order by any number of
+ * threads, with a barrier after each:
+ *
+ *   summariseLists                              nodes   once the cosines are there
+ *   score(0)                                    edges
+ *   for each later round r: summariseScores     nodes   of the round before
+ *                           score(r)            edges
+ *
+ * Scores are the same to the bit for any ranges, any threads, and any numbering of nodes inside the engine.
+ */
+import type { CandidateEdges } from '../../graph/candidate-edges.js';
+import { reverseEdges } from '../../graph/reverse-edges.js';
+import { featureCount, type PairwiseModel, structuralFeatureCount } from '../../model/model.js';
+import { allocatePairwiseJob, type PairwiseJob } from './job.js';
+import { PlainMlp, roundParameters, sigmoid } from './mlp.js';
+import type { NeighbourLists } from './neighbour-lists.js';
+import { PairwiseMlp } from './network.js';
+import { quantiseScore, ScoreFeatures, summariseScores } from './score-features.js';
+import { StructuralFeatures, summariseLists } from './structural-features.js';
+
+/** Edges whose features are in local memory at a time: with the layers they fit in a second-level cache. */
+const edgesAtOnce = 1024;
+
+/** One thread's features of edges: those of the graph from its own tables or, after round 0, from the job. */
+export class EdgeFeatures {
+  private readonly structural: StructuralFeatures;
+  private readonly scored: ScoreFeatures;
+  private readonly ids = new Int32Array(edgesAtOnce);
+  private readonly local = new Float32Array(edgesAtOnce * structuralFeatureCount);
+
+  constructor(
+    private readonly job: PairwiseJob,
+    private readonly k: number,
+  ) {
+    const { lists, edges, reverse, listSummaries, scoreSummaries } = job;
+    this.structural = new StructuralFeatures(lists, edges, listSummaries, k);
+    this.scored = new ScoreFeatures(edges, reverse, scoreSummaries);
+  }
+
+  summariseLists(start: number, end: number): void {
+    summariseLists(this.job.lists, this.k, start, end, this.job.listSummaries);
+  }
+
+  /** `scores` [E]: of a whole round. */
+  summariseScores(scores: Float32Array, start: number, end: number): void {
+    const { edges, reverse, scoreSummaries } = this.job;
+    summariseScores(edges, reverse, scores, start, end, scoreSummaries);
+  }
+
+  /**
+   * Features of edges first .. until−1, at most `edgesAtOnce`, → out [edges × featureCount(round)].
+   * `previous` [E]: scores of the round before.
+   */
+  write(round: number, first: number, until: number, previous: Float32Array, out: Float32Array): void {
+    const { ids, local } = this;
+    const { structure } = this.job;
+    const stride = featureCount(round);
+    const count = until - first;
+    for (let i = 0; i < count; i++) ids[i] = first + i;
+    if (round === 0) {
+      this.structural.write(first, until, out, stride);
+      structure.scatter(out, ids, count);
+      return;
+    }
+    structure.gather(ids, count, local);
+    for (let i = 0; i < count; i++) {
+      for (let f = 0; f < structuralFeatureCount; f++) out[i * stride + f] = local[i * structuralFeatureCount + f];
+    }
+    this.scored.write(first, until, previous, out, stride, structuralFeatureCount);
+  }
+}
+
+/** The networks of one thread, over the features of a job. */
+export class PairwiseScorer {
+  private constructor(
+    private readonly features: EdgeFeatures,
+    private readonly mlps: readonly (PairwiseMlp | PlainMlp)[],
+  ) {}
+
+  /** `plain`: networks in plain loops. */
+  static async create(model: PairwiseModel, job: PairwiseJob, plain = false): Promise<PairwiseScorer> {
+    const { k, rounds } = model.config;
+    const mlps: (PairwiseMlp | PlainMlp)[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const parameters = roundParameters(model, round);
+      mlps.push(plain ? new PlainMlp(parameters, edgesAtOnce) : await PairwiseMlp.create(parameters, edgesAtOnce));
+    }
+    return new PairwiseScorer(new EdgeFeatures(job, k), mlps);
+  }
+
+  summariseLists(start: number, end: number): void {
+    this.features.summariseLists(start, end);
+  }
+
+  summariseScores(scores: Float32Array, start: number, end: number): void {
+    this.features.summariseScores(scores, start, end);
+  }
+
+  /**
+   * Scores edges first .. until−1 of a round into `scores` [E]: the probability that both ends are one identity.
+   * `previous` [E]: scores of the whole round before, another array; not read in round 0.
+   */
+  async score(
+    round: number,
+    first: number,
+    until: number,
+    previous: Float32Array,
+    scores: Float32Array,
+  ): Promise<void> {
+    const mlp = this.mlps[round];
+    const last = round === this.mlps.length - 1;
+    for (let from = first; from < until; from += edgesAtOnce) {
+      const to = Math.min(from + edgesAtOnce, until);
+      this.features.write(round, from, to, previous, mlp.features);
+      await mlp.run(to - from);
+      for (let e = from; e < to; e++) {
+        const score = sigmoid(mlp.logits[e - from]);
+        scores[e] = last ? score : quantiseScore(score);
+      }
+    }
+  }
+
+  async release(): Promise<void> {
+    for (const mlp of this.mlps) await mlp.release();
+  }
+}
+
+/** Scores [E] of all candidate edges, on the calling thread. Throws BAD_SHAPE when lists are too short for the model. */
+export async function scorePairwise(
+  model: PairwiseModel,
+  lists: NeighbourLists,
+  edges: CandidateEdges,
+): Promise<Float32Array> {
+  const job = allocatePairwiseJob(lists, edges, reverseEdges(edges), model.config.k);
+  const scorer = await PairwiseScorer.create(model, job);
+  const edgeCount = edges.targets.length;
+  scorer.summariseLists(0, edges.nodeCount);
+  let previous = new Float32Array(edgeCount);
+  let scores = new Float32Array(edgeCount);
+  for (let round = 0; round < model.config.rounds; round++) {
+    [previous, scores] = [scores, previous];
+    if (round > 0) scorer.summariseScores(previous, 0, edges.nodeCount);
+    await scorer.score(round, 0, edgeCount, previous, scores);
+  }
+  await scorer.release();
+  return scores;
+}

@@ -1,0 +1,118 @@
+/** What this machine can do for naan: what it has, how fast each back-end computes on it, and which one `auto` takes. */
+import { missingFor } from '../backends/onnx-providers.js';
+import { type BackendChoice, planBackend } from '../backends/plan.js';
+import { NaanError } from '../errors.js';
+import { type Probe, type ProbeRequest, probeBackend } from '../machine/backend-probe.js';
+import { type Limits, measureLimits } from '../machine/limits.js';
+import { describeMachine, type Machine } from '../machine/machine.js';
+import type { ProgressListener } from '../progress.js';
+
+export interface DoctorOptions {
+  /** Default: the cores this process may use. */
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ProgressListener | undefined;
+}
+
+interface Rate {
+  readonly threads: number;
+  readonly nodesPerSecond: number;
+  readonly gflops: number;
+}
+
+export interface BackendDiagnosis {
+  readonly backend: string;
+  readonly provider?: string | undefined;
+  /** It takes itself for a GPU and computes on the CPU. */
+  readonly software?: boolean;
+  /** On one thread, then on all where that is of use; none where it cannot start. */
+  readonly rates: readonly Rate[];
+  /** Why it cannot start, in one line. */
+  readonly reason?: string;
+}
+
+export interface Diagnosis {
+  readonly machine: Machine;
+  readonly limits: Limits;
+  readonly backends: readonly BackendDiagnosis[];
+  /** What `--backend auto` takes, and why nothing that it would rather have; undefined where nothing starts. */
+  readonly auto: { readonly backend: string; readonly provider?: string | undefined } | undefined;
+}
+
+/** Every back-end and provider. */
+export const candidates: readonly BackendChoice[] = [
+  { backend: 'native' },
+  { backend: 'onnx', provider: 'cuda' },
+  { backend: 'onnx', provider: 'tensorrt' },
+  { backend: 'onnx', provider: 'webgpu' },
+  { backend: 'onnx', provider: 'cpu' },
+  { backend: 'tfjs' },
+  { backend: 'reference' },
+];
+
+const secondsEach = 0.5;
+const batch = 512;
+/** For what computes a few hundred nodes a second or fewer. */
+const slowBatch = 32;
+
+/** Takes a second or two a back-end that starts. Throws CANCELLED after an abort. */
+export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> {
+  const { signal, onProgress } = options;
+  const machine = describeMachine();
+  const threads = options.threads ?? machine.threads;
+  const total = candidates.length + 1;
+  let done = 0;
+  const tell = (stage: string) => onProgress?.({ stage, done: done++, total, unit: 'runs' });
+
+  tell('limits');
+  const limits = await measureLimits({ threads, secondsEach, signal });
+  const backends: BackendDiagnosis[] = [];
+  for (const candidate of candidates) {
+    tell(candidate.provider ?? candidate.backend);
+    backends.push(await diagnoseBackend(candidate, threads, signal));
+  }
+  return { machine, limits, backends, auto: automatic(backends) };
+}
+
+/** The first of its plan that has started here. */
+function automatic(backends: readonly BackendDiagnosis[]): Diagnosis['auto'] {
+  const { devices, otherwise } = planBackend('auto');
+  const starts = ({ backend, provider, realAdapter = false }: BackendChoice) =>
+    backends.some(
+      (found) =>
+        found.backend === backend &&
+        (provider === undefined || found.provider === provider) &&
+        found.rates.length > 0 &&
+        !(realAdapter && found.software),
+    );
+  const taken = [...devices, ...(otherwise ? [otherwise] : [])].find(starts);
+  return taken && { backend: taken.backend, provider: taken.provider };
+}
+
+async function diagnoseBackend(
+  candidate: BackendChoice,
+  threads: number,
+  signal: AbortSignal | undefined,
+): Promise<BackendDiagnosis> {
+  const slow = candidate.backend === 'reference' || (candidate.provider === 'webgpu' && missingFor('webgpu'));
+  const size = slow ? slowBatch : batch;
+  const request: ProbeRequest = { ...candidate, threads: 1, batch: size, seconds: secondsEach };
+  try {
+    const probes = [await probeBackend(request, signal)];
+    const [{ backend, provider, software }] = probes;
+    if (threads > 1 && usesThreads(probes[0])) probes.push(await probeBackend({ ...request, threads }, signal));
+    const rates = probes.map((probe): Rate => {
+      const { nodesPerSecond, gflops } = probe;
+      return { threads: probe.threads, nodesPerSecond, gflops };
+    });
+    return { backend, provider, software, rates };
+  } catch (error) {
+    if (!(error instanceof NaanError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
+    return { ...candidate, rates: [], reason: error.message };
+  }
+}
+
+/** A device has one owner, and nobody runs plain loops in earnest. */
+export function usesThreads({ backend, provider = 'CPU' }: Probe): boolean {
+  return backend !== 'reference' && ['cpu', 'CPU', 'WebAssembly'].includes(provider);
+}

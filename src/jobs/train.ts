@@ -1,0 +1,315 @@
+/** From a labelled set to a calibrated model. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Partition } from '../cluster/partition.js';
+import { relabel } from '../cluster/relabel.js';
+import { checkGraph, type GraphCheck } from '../engine/graph-check.js';
+import { checkRows } from '../engine/usable-rows.js';
+import { NaanError } from '../errors.js';
+import type { PrecisionRecall } from '../evaluation/precision-recall.js';
+import type { KnnGraph } from '../graph/knn-graph.js';
+import { digestFile } from '../io/digest.js';
+import { type FeatureSource, findSource } from '../io/feature-source.js';
+import { readKnn } from '../io/knn.js';
+import { type Labels, nameOf } from '../io/label-codes.js';
+import { readLabels, readLabelsBeside } from '../io/labels.js';
+import { inflate } from '../io/locate-matrix.js';
+import { shapeOf } from '../io/matrix.js';
+import { quoted } from '../io/messages.js';
+import { writeJson, writeText } from '../io/output-file.js';
+import { checkOutputs, isOurDrawing, isOurJson } from '../io/outputs.js';
+import type { ModelConfig, NaanModel } from '../model/model.js';
+import { isModelFile, writeModel } from '../model/model-file.js';
+import type { ProgressListener } from '../progress.js';
+import { checkpointPath, removeCheckpoint } from '../training/checkpoint.js';
+import { concatSettings, runConcat } from '../training/concat/run.js';
+import { concatTrainingDefaults, pairwiseTrainingDefaults, trainingDefaults } from '../training/defaults.js';
+import type { TrainingObserver } from '../training/observer.js';
+import { pairwiseSettings, runPairwise } from '../training/pairwise/run.js';
+import { pairwiseDefaults } from '../training/pairwise/training.js';
+import { plotCourse } from '../training/plot.js';
+import { bestOf, type Trained, type TrainingReport } from '../training/trained.js';
+import { identityOf } from '../training/training-identity.js';
+import { type CheckOwned, ownCheckpoint } from '../training/training-lock.js';
+import { version } from '../version.js';
+
+export interface TrainOptions {
+  readonly features: FeatureSource;
+  /** Values a row of the features: needed for a raw file. */
+  readonly dim?: number | undefined;
+  /** Identity of each row, −1 where not known: a file of any names, or in memory. Default: `labels` of the feature file. */
+  readonly labels?: string | Int32Array | undefined;
+  /** kNN file, or a graph such as `buildKnn` returns. */
+  readonly knn: string | KnnGraph;
+  /** `refuse`, the default: a graph that is no graph of the features, as a sample of its lists says, is BAD_INPUT. */
+  readonly graphCheck?: GraphCheck | undefined;
+  /** Model file to write; beside it a history, a plot and, while training lasts, a checkpoint. Without it nothing is written. */
+  readonly out?: string | undefined;
+  /** Replace a file under the name of one of these that naan cannot tell it wrote. */
+  readonly overwrite?: boolean | undefined;
+  /** `pairwise` (default) or, as published, `concat`. */
+  readonly head?: ModelConfig['head'] | undefined;
+  /** `concat`: neighbours of hop one and hop two in training; default: 100 and 10, or as many as the lists hold. */
+  readonly kHops?: readonly [number, number] | undefined;
+  /** Pairs go to this many nearest neighbours; default: 120 (`concat`) or 20, or as many as the lists hold. */
+  readonly sampleHops?: number | undefined;
+  /** `concat`: attention heads; default 1. */
+  readonly heads?: number | undefined;
+  /** `concat`: slope of LeakyReLU below zero; default 0.2. */
+  readonly alpha?: number | undefined;
+  /** Learning rate of the first step; default 0.002 (`concat`) or 0.003. */
+  readonly lr?: number | undefined;
+  /** `concat`: what the learning rate is multiplied by after each epoch; default 0.1. `pairwise` falls along a cosine. */
+  readonly lrDecay?: number | undefined;
+  /** L2 in Adam, default 5e-4 (`concat`), or decoupled from it, default 1e-4. */
+  readonly weightDecay?: number | undefined;
+  /** `concat`: largest norm of the gradient of all parameters together; default 2. */
+  readonly clip?: number | undefined;
+  /** `concat`: share of attention entries dropped in a step; default 0. */
+  readonly dropout?: number | undefined;
+  /** `concat`: nodes of a block, whose candidate pairs make a step; default 512. `pairwise`: pairs of a step; 1024. */
+  readonly batch?: number | undefined;
+  /** At most this many; default 4 (`concat`), or exactly, of each network; 10. */
+  readonly epochs?: number | undefined;
+  /** `concat`: times that every node is in a block in an epoch; default 20. */
+  readonly passes?: number | undefined;
+  /** Of all random numbers: the same seed gives the same model, whatever the threads. Default 1. */
+  readonly seed?: number | undefined;
+  /**
+   * Share of the identities that is held out to judge and calibrate by. `concat`: default 0.1, 0 for none. `pairwise`:
+   * default 0.2, in five folds that take turns.
+   */
+  readonly validation?: number | undefined;
+  /** Steps between checkpoints; default 200. */
+  readonly checkpointEvery?: number | undefined;
+  /** Go on from the checkpoint beside `out`, if there is one. */
+  readonly resume?: boolean | undefined;
+  /** Where the history goes, and a plot under the same name with `.svg`; default: train.json beside `out`. */
+  readonly history?: string | undefined;
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Stages `read`, `knn` and `train`. */
+  readonly onProgress?: ProgressListener | undefined;
+  readonly observer?: TrainingObserver | undefined;
+  /** Hears about each epoch (`concat`) or round (`pairwise`) when it is over. */
+  readonly onReport?: ((report: TrainingReport) => void) | undefined;
+  /** Hears what a user should know. */
+  readonly onNotice?: ((message: string) => void) | undefined;
+  /** Where each option came from, for the history. */
+  readonly optionSources?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What `naan train --json` prints. */
+export interface TrainSummary {
+  readonly head: ModelConfig['head'];
+  readonly nodes: number;
+  readonly identities: number;
+  /** Steps and pairs trained on, over all epochs and networks. */
+  readonly steps: number;
+  readonly pairs: number;
+  /** On identities that were not trained on; absent without any. */
+  readonly heldOut?: {
+    readonly auc: number;
+    readonly accuracy: number;
+    readonly loss: number;
+    readonly partition: Partition;
+    readonly threshold: number;
+    readonly bcubed: PrecisionRecall;
+    readonly pairwise: PrecisionRecall;
+    /** Standard deviation of both F over resamples of the identities. */
+    readonly deviation: { readonly bcubed: number; readonly pairwise: number };
+  };
+  readonly seconds: number;
+  readonly peakRssBytes: number;
+}
+
+export interface TrainResult {
+  readonly model: NaanModel;
+  readonly summary: TrainSummary;
+}
+
+/** Options that only the other head has. */
+const concatOnly = ['kHops', 'heads', 'alpha', 'lrDecay', 'clip', 'dropout', 'passes'] as const;
+
+/**
+ * Trains a scorer on a labelled set: cross-entropy of pairs of a node and one of its neighbours (NAAN 2020). Identities
+ * held out choose the best epoch, and the partition and threshold that `label` takes.
+ *
+ * Throws BAD_INPUT, BAD_SHAPE or BAD_USAGE for what cannot be used, NOT_WRITABLE for `out`, CANCELLED after an abort,
+ * when a checkpoint has been written from which `resume` goes on to the same model, bit for bit.
+ */
+export async function train(options: TrainOptions): Promise<TrainResult> {
+  const began = performance.now();
+  const { out, onNotice } = options;
+  const head = options.head ?? trainingDefaults.head;
+  const seed = options.seed ?? trainingDefaults.seed;
+  const files = out === undefined ? undefined : filesOf(out, options.history);
+  if (files) await checkFiles(files, options);
+
+  const { location: found, labels, labelsName } = await findLabelled(options);
+  const identities = labels.codes.slice();
+  const identityCount = relabel(identities);
+  const validation = options.validation ?? defaultsOf(head).validation;
+  checkIdentities(labels, identityCount, { head, validation, name: labelsName });
+  const { rowCount, dim } = shapeOf(found);
+  const graph = await findGraph(options, head, rowCount);
+  const location = await inflate(found);
+  checkRows(location);
+  if (options.graphCheck !== 'skip') {
+    const name = typeof options.knn === 'string' ? options.knn : 'the kNN graph';
+    checkGraph(location, { name, graph }, onNotice);
+  }
+  const listed = graph.width - 1;
+  const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
+  const inputs = await describeInputs(options);
+  const contents = files && identityOf(location, graph, identities);
+  const hooksFor = (settings: object, checkOwned?: CheckOwned) => {
+    const identity = { naan: version, head, dim, validation, ...settings, ...contents };
+    const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
+    return {
+      ...options,
+      provenance,
+      checkpoint: { path: files?.checkpoint, identity, every, resume: options.resume === true, checkOwned },
+    };
+  };
+  let settings: object;
+  let run: (checkOwned?: CheckOwned) => Promise<Trained>;
+  if (head === 'concat') {
+    const own = concatSettings(options, listed, seed);
+    settings = own;
+    run = (checkOwned) =>
+      runConcat(location, dim, graph, identities, own, { ...hooksFor(own, checkOwned), validation });
+  } else {
+    const meaningless = concatOnly.filter((name) => options[name] !== undefined);
+    if (meaningless.length > 0) onNotice?.(`${meaningless.join(', ')}: of head concat, not used`);
+    const own = pairwiseSettings(options, listed, seed);
+    settings = own;
+    run = (checkOwned) => runPairwise(location, graph, identities, own, hooksFor(own, checkOwned));
+  }
+  const finish = async (trained: Trained, checkOwned?: CheckOwned): Promise<TrainResult> => {
+    const { model, judgement, steps, pairs } = trained;
+    const summary: TrainSummary = {
+      ...{ head, nodes: rowCount, identities: identityCount, steps, pairs },
+      ...(judgement && { heldOut: bestOf(judgement) }),
+      seconds: (performance.now() - began) / 1000,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    };
+    if (files) {
+      await checkOwned?.();
+      await writeJson(files.history, {
+        ...{ naan: version, node: process.version },
+        options: { ...describeOptions(options), head, validation, ...settings },
+        ...(options.optionSources && { optionSources: options.optionSources }),
+        inputs,
+        model: { ...model.config },
+        ...summary,
+        ...(judgement && { calibration: judgement.partitions }),
+        ...trained.history,
+      });
+      await writeText(files.plot, plotCourse(trained.course, `training of ${files.model}`));
+      // The model comes last: when it is there, so is the rest, and the checkpoint has done its work.
+      await writeModel(files.model, model);
+      await removeCheckpoint(files.checkpoint);
+    }
+    return { model, summary };
+  };
+  if (!files) return finish(await run());
+  return ownCheckpoint(files.checkpoint, options, async (checkOwned) => {
+    if (existsSync(files.checkpoint) && !options.resume) {
+      onNotice?.(`${files.checkpoint}: is replaced, as training starts anew: --resume would go on from it`);
+    }
+    return finish(await run(checkOwned), checkOwned);
+  });
+}
+
+interface TrainingFiles {
+  readonly model: string;
+  readonly checkpoint: string;
+  readonly history: string;
+  readonly plot: string;
+}
+
+function filesOf(model: string, history = join(dirname(model), 'train.json')): TrainingFiles {
+  const plot = `${history.replace(/\.json$/, '')}.svg`;
+  return { model, checkpoint: checkpointPath(model), history, plot };
+}
+
+/** Before anything is computed. A checkpoint has a name that nothing else has, and may be damaged: it may be replaced. */
+async function checkFiles({ model, checkpoint, history, plot }: TrainingFiles, options: TrainOptions): Promise<void> {
+  const { features, labels, knn, overwrite } = options;
+  const historyOption = options.history === undefined ? 'out' : 'history';
+  const files = [
+    { name: 'out', path: model, isOurs: isModelFile, otherwise: 'is no model of naan' },
+    { name: 'out', path: checkpoint, isOurs: () => true, otherwise: '' },
+    { name: historyOption, path: history, isOurs: isOurJson, otherwise: 'is no history of naan' },
+    { name: historyOption, path: plot, isOurs: isOurDrawing, otherwise: 'is no plot of naan' },
+  ];
+  await checkOutputs(files, { features, labels, knn }, overwrite);
+}
+
+function defaultsOf(head: ModelConfig['head']) {
+  return head === 'concat' ? concatTrainingDefaults : pairwiseTrainingDefaults;
+}
+
+/** Throws BAD_INPUT for fewer identities than it takes to learn from some and to hold out others. */
+function checkIdentities(
+  labels: Labels,
+  count: number,
+  { head, validation, name }: { head: ModelConfig['head']; validation: number; name: string },
+): void {
+  const fewest = head === 'pairwise' ? 3 : validation > 0 ? 4 : 2;
+  if (count >= fewest) return;
+  const only = labels.codes.find((code) => code !== -1);
+  const one = only === undefined ? 'every row is -1' : `all rows are of one identity (${quoted(nameOf(labels, only))})`;
+  const found = count < 2 ? one : `${count} identities`;
+  const use = validation > 0 ? ', some to learn from and some to hold out' : '';
+  const advice = head === 'concat' && count >= 2 ? ': give more, or --validation 0 to hold none out' : '';
+  throw new NaanError('BAD_INPUT', `${name}: ${found}, expected ${fewest} identities or more${use}${advice}`);
+}
+
+/** The features, and the identity of each row. Throws BAD_INPUT without labels, BAD_SHAPE when they are not one a row. */
+async function findLabelled(options: TrainOptions) {
+  const { features, labels: source, dim } = options;
+  const location = await findSource(features, dim);
+  const labels = await findLabels(features, source);
+  if (labels === undefined) {
+    throw new NaanError('BAD_INPUT', `${location.name}: no labels are with the features: give --labels`);
+  }
+  const { rowCount } = shapeOf(location);
+  const labelsName = typeof source === 'string' ? source : `labels of ${location.name}`;
+  if (labels.codes.length !== rowCount) {
+    throw new NaanError(
+      'BAD_SHAPE',
+      `${labelsName}: ${labels.codes.length} labels, expected one for each of the ${rowCount} rows of ${location.name}`,
+    );
+  }
+  return { location, labels, labelsName };
+}
+
+async function findLabels(features: FeatureSource, source: TrainOptions['labels']): Promise<Labels | undefined> {
+  if (typeof source === 'string') return readLabels(source);
+  if (source !== undefined) return { codes: source };
+  return typeof features === 'string' ? readLabelsBeside(features) : undefined;
+}
+
+async function findGraph(options: TrainOptions, head: ModelConfig['head'], rowCount: number): Promise<KnnGraph> {
+  const { knn, onProgress, sampleHops = defaultsOf(head).sampleHops } = options;
+  if (typeof knn === 'string') {
+    const [k1, k2] = head === 'concat' ? (options.kHops ?? concatTrainingDefaults.kHops) : [pairwiseDefaults.k, 0];
+    return readKnn(knn, { nodeCount: rowCount, columns: Math.max(k1, k2, sampleHops) + 1, onProgress });
+  }
+  if (knn.nodeCount !== rowCount) {
+    throw new NaanError('BAD_SHAPE', `the kNN graph has ${knn.nodeCount} rows, but there are ${rowCount} features`);
+  }
+  return knn;
+}
+
+function describeOptions({ features, knn, labels, out }: TrainOptions) {
+  const named = (value: unknown) => (typeof value === 'string' ? value : 'in memory');
+  return { features: named(features), knn: named(knn), ...(labels && { labels: named(labels) }), out };
+}
+
+async function describeInputs({ features, knn, labels }: TrainOptions) {
+  const digest = async (input: unknown) => (typeof input === 'string' ? digestFile(input) : undefined);
+  return { features: await digest(features), knn: await digest(knn), labels: await digest(labels) };
+}

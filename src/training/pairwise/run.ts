@@ -1,0 +1,172 @@
+/** `naan train --head pairwise`: folds of identities take turns to be held out, so that the whole set calibrates. */
+import { NaanError } from '../../errors.js';
+import { sweep } from '../../evaluation/sweep.js';
+import { candidateEdges } from '../../graph/candidate-edges.js';
+import type { KnnGraph } from '../../graph/knn-graph.js';
+import { withSimilarities } from '../../heads/pairwise/similarities.js';
+import type { MatrixLocation } from '../../io/matrix.js';
+import type { TrainOptions } from '../../jobs/train.js';
+import type { PairwiseConfig } from '../../model/model.js';
+import { calibrate } from '../calibration.js';
+import { readCheckpoint, writeCheckpoint } from '../checkpoint.js';
+import { loadTrainingFeatures } from '../concat/training-engine.js';
+import { pairwiseTrainingDefaults as defaults } from '../defaults.js';
+import type { Judgement } from '../held-out.js';
+import { calibrated, type Trained, type TrainingHooks } from '../trained.js';
+import { checkPairs } from '../training-set.js';
+import {
+  type PairwiseEpoch,
+  type PairwiseRound,
+  type PairwiseSettings,
+  type PairwiseState,
+  pairwiseDefaults,
+  trainPairwise,
+} from './training.js';
+
+const mostFolds = 10;
+
+/** What the options say; neighbours are cut to those that there are, unless asked for. */
+export function pairwiseSettings(options: TrainOptions, listed: number, seed: number): PairwiseSettings {
+  const { sampleHops = Math.min(defaults.sampleHops, listed), validation = defaults.validation } = options;
+  const k = Math.min(pairwiseDefaults.k, listed);
+  if (sampleHops > k) {
+    const where = typeof options.knn === 'string' ? `${options.knn}: ` : '';
+    throw new NaanError(
+      'BAD_USAGE',
+      `${where}sample-hops is ${sampleHops}, expected at most the ${k} neighbours of the lists`,
+    );
+  }
+  if (validation === 0) {
+    throw new NaanError('BAD_USAGE', 'validation is 0: head pairwise learns from folds held out, expected 0.1 to 0.5');
+  }
+  return {
+    ...{ ...pairwiseDefaults, k, sampleHops, seed },
+    folds: Math.min(mostFolds, Math.max(2, Math.round(1 / validation))),
+    epochs: options.epochs ?? defaults.epochs,
+    batch: options.batch ?? defaults.batch,
+    learningRate: options.lr ?? defaults.lr,
+    weightDecay: options.weightDecay ?? defaults.weightDecay,
+  };
+}
+
+type Saved = Omit<PairwiseState, 'tensors'>;
+
+export async function runPairwise(
+  location: MatrixLocation,
+  graph: KnnGraph,
+  labels: Int32Array,
+  settings: PairwiseSettings,
+  options: TrainingHooks & { readonly provenance: PairwiseConfig['provenance'] },
+): Promise<Trained> {
+  const { checkpoint, signal, observer, onProgress, onNotice, onReport, provenance } = options;
+  checkPairs(
+    { graph, labels },
+    settings.sampleHops,
+    `the rows of ${location.name}`,
+    'more --sample-hops or other labels',
+  );
+  const { rows, normalisedRows } = loadTrainingFeatures(location);
+  if (normalisedRows > 0) {
+    onNotice?.(`${location.name}: ${normalisedRows} rows were not unit vectors and were normalised`);
+  }
+  const lists = withSimilarities(graph, rows);
+  const edges = candidateEdges(graph, settings.sampleHops);
+
+  const state = restored(checkpoint, onNotice);
+  const networks = settings.folds + 1;
+  const total = settings.rounds * networks * settings.epochs;
+  const began = state?.epochs.length ?? 0;
+  let pairsDone = 0;
+  let stepsSaved = stepsOf(state?.epochs ?? []);
+  let latest = state && ownCopy(state);
+  const save = async () => {
+    if (checkpoint.path === undefined || latest === undefined) return;
+    const { tensors, ...rest } = latest;
+    await checkpoint.checkOwned?.();
+    await writeCheckpoint<Saved>(checkpoint.path, { identity: checkpoint.identity, state: rest, tensors });
+  };
+  const onEpoch = async (epoch: PairwiseEpoch, after: PairwiseState) => {
+    const { steps, pairs, loss, learningRate, gradientNorm } = epoch;
+    observer?.steps({ steps, pairs, loss, learningRate, gradientNorm });
+    pairsDone += pairs;
+    const done = after.epochs.length;
+    const perEpoch = pairsDone / (done - began);
+    onProgress?.({
+      ...{ stage: 'train', unit: 'pairs', total: Math.round(total * perEpoch) },
+      ...{ from: Math.round(began * perEpoch), done: Math.round(done * perEpoch) },
+    });
+    latest = ownCopy(after);
+    if (stepsOf(after.epochs) - stepsSaved < checkpoint.every) return;
+    stepsSaved = stepsOf(after.epochs);
+    await save();
+  };
+  /** Of the rounds of this run. */
+  const fOfRound = new Map<number, number>();
+  const onRound = (round: PairwiseRound, scores: Float32Array, epochs: readonly PairwiseEpoch[]) => {
+    const { learningRate, loss, accuracy } = epochs[epochs.length - 1];
+    const points = sweep(edges, scores, { truth: labels });
+    const best = points
+      .map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! }))
+      .reduce((a, b) => (b.bcubed.f > a.bcubed.f ? b : a));
+    fOfRound.set(round.round, best.bcubed.f);
+    onReport?.({
+      ...{ unit: 'round', index: round.round + 1, count: settings.rounds, learningRate, loss, accuracy },
+      heldOut: { loss: round.loss, auc: round.auc, accuracy: round.accuracy, partition: 'threshold', ...best },
+    });
+  };
+
+  try {
+    const trained = await trainPairwise(
+      { lists, edges, labels },
+      { settings, provenance, state, onEpoch, onRound, signal },
+    );
+    const { model, scores, epochs, rounds } = trained;
+    const last = rounds[rounds.length - 1];
+    const judgement: Judgement = {
+      ...{ edges: last.edges, auc: last.auc, accuracy: last.accuracy, loss: last.loss },
+      ...(await calibrate({ ...edges, scores }, labels, signal)),
+    };
+    return {
+      model: calibrated(model, judgement),
+      ...{ judgement, steps: stepsOf(epochs), pairs: epochs.reduce((sum, { pairs }) => sum + pairs, 0) },
+      history: { heldOutNodes: labels.length, rounds, epochs },
+      course: {
+        ...{ unit: 'round', until: settings.rounds },
+        trainingLoss: epochs
+          .filter(({ network }) => network === settings.folds)
+          .map(({ round, epoch, loss }) => [round + (epoch + 1) / settings.epochs, loss] as const),
+        heldOut: rounds.map(({ round, loss, auc, accuracy }) => {
+          const f = fOfRound.get(round);
+          return { at: round + 1, loss, auc, accuracy, ...(f !== undefined && { f }) };
+        }),
+      },
+    };
+  } catch (error) {
+    if (signal?.aborted) await save();
+    throw error;
+  }
+}
+
+function restored({ path, identity, resume }: TrainingHooks['checkpoint'], onNotice: TrainingHooks['onNotice']) {
+  if (!resume || path === undefined) return undefined;
+  const found = readCheckpoint<Saved>(path, identity);
+  if (!found) {
+    onNotice?.(`${path}: no checkpoint yet, training starts from the beginning`);
+    return undefined;
+  }
+  const { round, network, epochs } = found.state;
+  onNotice?.(`goes on from step ${stepsOf(epochs)}, round ${round + 1}, network ${network + 1}`);
+  return { ...found.state, tensors: found.tensors };
+}
+
+function stepsOf(epochs: readonly PairwiseEpoch[]): number {
+  return epochs.reduce((sum, { steps }) => sum + steps, 0);
+}
+
+/** What training changes in place is copied; the scores of the round before, the one large array, are not changed. */
+function ownCopy(state: PairwiseState): PairwiseState {
+  const tensors = new Map(
+    [...state.tensors].map(([name, data]) => [name, name === 'previous' ? data : data.slice()] as const),
+  );
+  return { ...state, epochs: [...state.epochs], rounds: [...state.rounds], finished: [...state.finished], tensors };
+}
