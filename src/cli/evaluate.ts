@@ -2,6 +2,7 @@ import { NaanError } from '../errors.js';
 import { cleanLabels } from '../evaluation/clean-labels.js';
 import { type Agreement, type Evaluation, evaluate } from '../evaluation/evaluate.js';
 import { readLabels, writeLabels } from '../io/labels.js';
+import { itemsOfBoth, type Matching, matchByItem } from '../io/labels-by-item.js';
 import { checkOutputs } from '../io/outputs.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
@@ -13,13 +14,23 @@ export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unla
   }
   const labels = await readLabels(path);
   const { codes } = await readLabels(truth);
-  if (labels.codes.length !== codes.length) {
-    const got = `${path}: ${labels.codes.length} labels`;
-    throw new NaanError('BAD_SHAPE', `${got}, expected ${codes.length} as ${truth} has`);
+  const items = await itemsOfBoth(path, truth);
+  const matching = items && (await matchByItem({ labels, items: items[0] }, { labels: { codes }, items: items[1] }));
+  if (matching?.matched === 0) {
+    throw new NaanError('BAD_INPUT', `${path}: has none of the items of ${truth}, expected the same names in both`);
   }
-  const evaluation = evaluate(labels.codes, codes, { unlabelled });
+  if (!matching && labels.codes.length !== codes.length) {
+    const got = `${path}: ${labels.codes.length} labels`;
+    throw new NaanError('BAD_SHAPE', `${got}, expected ${codes.length} as ${truth} has, or an item beside each label`);
+  }
+  const evaluation = evaluate(labels.codes, matching?.truth ?? codes, { unlabelled });
   if (cleanOut !== undefined) await writeLabels(cleanOut, cleanLabels(labels));
-  return { json: evaluation, text: describe(evaluation) };
+  if (!matching) return { json: evaluation, text: describe(evaluation) };
+  const { matched, onlyInLabels, onlyInTruth, ambiguous } = matching;
+  return {
+    json: { ...evaluation, items: { matched, onlyInLabels, onlyInTruth, ambiguous } },
+    text: `${describe(evaluation)}\n\n${describeMatching(matching, path, truth)}`,
+  };
 };
 
 function describe(evaluation: Evaluation): string {
@@ -45,4 +56,13 @@ function rows(name: string, { bcubed, pairwise, nmi }: Agreement): string[][] {
     [`${name}: BCubed`, ...figures(bcubed), nmi.toFixed(4)],
     [`${name}: pairwise`, ...figures(pairwise), ''],
   ];
+}
+
+function describeMatching(matching: Matching, labels: string, truth: string): string {
+  const { matched, onlyInLabels, onlyInTruth, ambiguous } = matching;
+  const facts = [`${count(matched)} items matched by name`];
+  if (onlyInLabels > 0) facts.push(`${count(onlyInLabels)} of ${labels} are not in ${truth}`);
+  if (onlyInTruth > 0) facts.push(`${count(onlyInTruth)} of ${truth} are not in ${labels}`);
+  if (ambiguous > 0) facts.push(`${count(ambiguous)} have two labels in one file and were not counted`);
+  return facts.join('\n');
 }

@@ -45,20 +45,20 @@ export async function readAll(source: ByteSource, limit: number): Promise<Uint8A
 
 /**
  * Reads a source front to back. After `skip` bytes, `visit` gets windows of `windowBytes` bytes (the last may be
- * shorter), always in the same buffer from its byte 0; `start` counts from the end of the skipped bytes.
+ * shorter), always in the same buffer from its byte 0, and is waited for; `start` counts from the end of the skipped bytes.
  * Throws BAD_INPUT when the bytes end early, do not inflate, or do not match their checksum.
  */
 export async function readWindows(
   source: ByteSource,
   skip: number,
   windowBytes: number,
-  visit: (window: Uint8Array<ArrayBuffer>, start: number) => void,
+  visit: (window: Uint8Array<ArrayBuffer>, start: number) => void | Promise<void>,
 ): Promise<void> {
   let checksum = source.crc32 === undefined ? undefined : crc32(await readHead(source, skip));
   let start = 0;
   for await (const window of windows(source, skip, windowBytes)) {
     if (checksum !== undefined) checksum = crc32(window, checksum);
-    visit(window, start);
+    await visit(window, start);
     start += window.length;
   }
   if (checksum !== source.crc32) throw damaged(source, 'its bytes do not match their checksum');

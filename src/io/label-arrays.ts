@@ -1,13 +1,15 @@
-/** Labels in an array of numbers or of text of fixed width. */
+/** Labels, and names of rows, in an array of numbers or of text of fixed width. */
 import { NaanError } from '../errors.js';
 import { requireMemory } from '../memory/available.js';
 import { readWindows } from './byte-source.js';
+import type { Items, VisitNames } from './item-list.js';
 import { LabelGatherer, type Labels } from './label-codes.js';
 import { quoted } from './messages.js';
 import { elementText, type FloatType, float32Decoder, int32Decoder, isFloat } from './numbers.js';
 import { checkNumbers, checkWhole, readElements, type StoredArray, type StoredNumbers } from './stored-array.js';
 
 const windowElements = 2 ** 19;
+const textType = /^[<>|=]?([US])(\d+)$/;
 
 /** Reads the labels of an array [n], or [n × 1]. Throws BAD_INPUT, naming the row that has none, or BAD_SHAPE. */
 export async function labelsOfArray(array: StoredArray): Promise<Labels> {
@@ -15,7 +17,7 @@ export async function labelsOfArray(array: StoredArray): Promise<Labels> {
   if (shape.length === 0 || length === 0 || !shape.includes(length)) {
     throw new NaanError('BAD_SHAPE', `${source.name}: shape (${shape}), expected labels [n]`);
   }
-  const [, kind, width] = /^[<>|=]?([US])(\d+)$/.exec(dtype) ?? [];
+  const [, kind, width] = textType.exec(dtype) ?? [];
   if (kind === 'U' || kind === 'S') return textLabels(array, kind, Number(width));
   if (dtype === '|b1') return numberLabels(checkNumbers({ ...array, type: 'u1' }));
   if (dtype.endsWith('O')) {
@@ -72,13 +74,49 @@ function floatText(type: FloatType, buffer: ArrayBuffer, count: number): (i: num
   return (i) => String(values[i]);
 }
 
-/** Elements of NumPy's `U` are UTF-32, of `S` bytes, here UTF-8; both are filled up with zeros. */
+/** The labels of an array of text. */
 async function textLabels(array: StoredArray, kind: 'U' | 'S', width: number): Promise<Labels> {
+  const labels = new LabelGatherer((row) => `${array.source.name}: row ${row}`);
+  await eachText(array, kind, width, (texts, first) => {
+    for (let i = 0; i < texts.length; i++) labels.add(texts[i].trim(), first + i);
+  });
+  return labels.finish();
+}
+
+/**
+ * The names of rows in an array [n], or [n × 1], of text or integers; undefined where it is of anything else.
+ * Throws BAD_INPUT, naming the row that has none.
+ */
+export function itemsOfArray(array: StoredArray): Items | undefined {
+  const { source, shape, length, dtype, type } = array;
+  if (shape.length === 0 || length === 0 || !shape.includes(length)) return undefined;
+  const [, kind, width] = textType.exec(dtype) ?? [];
+  if (kind === undefined && (type === undefined || isFloat(type))) return undefined;
+  const each = async (visit: VisitNames): Promise<void> => {
+    if (kind !== undefined) {
+      return eachText(array, kind as 'U' | 'S', Number(width), (texts, first) => {
+        const missing = texts.indexOf('');
+        if (missing < 0) return visit(texts, first);
+        throw new NaanError('BAD_INPUT', `${source.name}: row ${first + missing}: has no item`);
+      });
+    }
+    const numbers = checkNumbers(array);
+    await readElements(numbers, 2 ** 16, (buffer, count, first) =>
+      visit(
+        Array.from({ length: count }, (_, i) => elementText(numbers.type, buffer, i)),
+        first,
+      ),
+    );
+  };
+  return { name: source.name, each, count: async () => length };
+}
+
+/** Texts window by window. Elements of NumPy's `U` are UTF-32, of `S` bytes, here UTF-8; both are filled up with zeros. */
+async function eachText(array: StoredArray, kind: 'U' | 'S', width: number, visit: VisitNames): Promise<void> {
   const { source, dataStart, length, littleEndian } = array;
   const elementBytes = kind === 'U' ? 4 * width : width;
   const where = (row: number) => `${source.name}: row ${row}`;
-  const labels = new LabelGatherer(where);
-  if (elementBytes === 0) throw new NaanError('BAD_INPUT', `${where(0)}: has no label: dtype ${quoted(array.dtype)}`);
+  if (elementBytes === 0) throw new NaanError('BAD_INPUT', `${where(0)}: has no text: dtype ${quoted(array.dtype)}`);
   checkWhole(array, elementBytes);
   const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   const textOf = (bytes: Uint8Array, row: number) => {
@@ -91,15 +129,15 @@ async function textLabels(array: StoredArray, kind: 'U' | 'S', width: number): P
     }
   };
   const rowsAtOnce = Math.max(1, Math.floor((8 * windowElements) / elementBytes));
-  await readWindows(source, dataStart, rowsAtOnce * elementBytes, (window, byteStart) => {
+  await readWindows(source, dataStart, rowsAtOnce * elementBytes, async (window, byteStart) => {
     const start = byteStart / elementBytes;
     const count = Math.min(Math.floor(window.length / elementBytes), length - start);
+    const texts: string[] = [];
     for (let i = 0; i < count; i++) {
-      const element = window.subarray(i * elementBytes, (i + 1) * elementBytes);
-      labels.add(textOf(element, start + i).trim(), start + i);
+      texts.push(textOf(window.subarray(i * elementBytes, (i + 1) * elementBytes), start + i));
     }
+    await visit(texts, start);
   });
-  return labels.finish();
 }
 
 function bytesBeforeZeros(bytes: Uint8Array): number {

@@ -55,14 +55,14 @@ export function checkWhole({ source, dataStart, length, shape }: StoredArray, el
 export async function readElements(
   { source, dataStart, type, littleEndian, length }: StoredNumbers,
   windowBytes: number,
-  visit: (buffer: ArrayBuffer, count: number, start: number) => void,
+  visit: (buffer: ArrayBuffer, count: number, start: number) => void | Promise<void>,
 ): Promise<void> {
   const size = itemBytes(type);
-  await readWindows(source, dataStart, windowBytes, (window, byteStart) => {
+  await readWindows(source, dataStart, windowBytes, async (window, byteStart) => {
     const start = byteStart / size;
     const count = Math.min(Math.floor(window.length / size), length - start); // bytes may follow the array
     if (count <= 0) return;
     if (!littleEndian) swapBytes(window.subarray(0, count * size), type);
-    visit(window.buffer, count, start);
+    await visit(window.buffer, count, start);
   });
 }

@@ -16,7 +16,10 @@ import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/
 import { digestFile, fileState } from '../io/digest.js';
 import { type FeatureSource, findSource } from '../io/feature-source.js';
 import { parseInput } from '../io/input-file.js';
+import type { Items } from '../io/item-list.js';
+import { itemsBeside, openItems } from '../io/items.js';
 import { readKnn } from '../io/knn.js';
+import { labelTableName, writeLabelTable } from '../io/label-table.js';
 import { writeLabelText } from '../io/labels.js';
 import { inflate } from '../io/locate-matrix.js';
 import { type FeatureLocation, type MatrixLocation, shapeOf } from '../io/matrix.js';
@@ -37,6 +40,8 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly knn: string | KnnGraph;
   /** Model file, or a model. */
   readonly model: string | NaanModel;
+  /** Names of the rows, as a file; default: those beside the features. With them `out` gets labels.csv. */
+  readonly items?: string | undefined;
   /** Directory to write labels and run.json to; without it nothing is written. */
   readonly out?: string | undefined;
   /** Replace files in `out` that naan cannot tell it wrote, such as labels by hand. */
@@ -137,7 +142,8 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     return result;
   };
 
-  if (options.out !== undefined) await checkFiles(options.out, options);
+  let items = options.out === undefined ? undefined : await findItems(options);
+  if (options.out !== undefined) await checkFiles(options.out, options, items);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
   const found = await findFeatures(options, model);
   const { k1, k2, sampleHops } = hopsOf(options, model);
@@ -158,6 +164,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const columns = Math.max(k1, k2, sampleHops) + 1;
   const { threads = availableParallelism(), batch = defaultBatch, workDir, saveEdges } = options;
   const { rowCount: nodes, dim } = shapeOf(found);
+  if (items && !(await fitsRows(items, nodes, found.name, options))) items = undefined;
   const edges = await expectedEdges(options.knn, nodes, sampleHops);
   const deflated = found.kind === 'deflated' ? found.name : undefined;
   const planned = { model, nodes, dim, deflated, columns, edges, partition, threads, batch, saveEdges };
@@ -236,13 +243,14 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
         async (folder) => {
           const record = await timed('write', async () => {
             await writeResults(folder, options, labels, edges);
-            return recordOutputs(folder, outputNames(options), before);
+            if (items) await writeLabelTable(join(folder, labelTableName), items, labels);
+            return recordOutputs(folder, outputNames(options, items), before);
           });
           await writeJson(join(folder, recordName), {
             naan: version,
             node: process.version,
             options: {
-              ...describeOptions(options),
+              ...describeOptions(options, items),
               ...ladder,
               partition,
               k1,
@@ -419,24 +427,31 @@ function countClusters(labels: Int32Array) {
 }
 
 /** Before anything is computed: labels replace neither inputs nor files that are not ours. */
-async function checkFiles(out: string, options: LabelOptions): Promise<void> {
+async function checkFiles(out: string, options: LabelOptions, items: Items | undefined): Promise<void> {
   const { features, knn, model, overwrite } = options;
-  const files: Output[] = outputNames(options).map((name) => ({
+  const files: Output[] = outputNames(options, items).map((name) => ({
     name: 'out',
     path: join(out, name),
     isOurs: isRecorded,
     otherwise: 'naan did not write it, or it was changed since',
   }));
   files.push({ name: 'out', path: join(out, recordName), isOurs: isOurJson, otherwise: 'naan did not write it' });
-  await checkOutputs(files, { features, knn, model }, overwrite);
+  await checkOutputs(files, { features, knn, model, items: options.items }, overwrite);
 }
 
 const edgeSuffixes = ['_edges.npy', '_scores.npy'];
 
 /** Files of the result, run.json aside. */
-function outputNames(options: LabelOptions): string[] {
+function outputNames(options: LabelOptions, items?: Items): string[] {
   const suffixes = ['_labels.txt', '_labels.npy', ...(options.saveEdges ? edgeSuffixes : [])];
-  return suffixes.map((suffix) => outputStem(options) + suffix);
+  const names = suffixes.map((suffix) => outputStem(options) + suffix);
+  return items ? [...names, labelTableName] : names;
+}
+
+/** Names of the rows as asked, else those beside the features. */
+async function findItems({ items, features }: LabelOptions): Promise<Items | undefined> {
+  if (items !== undefined) return openItems(items);
+  return typeof features === 'string' ? itemsBeside(features, 'features') : undefined;
 }
 
 async function writeResults(
@@ -461,12 +476,25 @@ function outputStem({ features }: LabelOptions): string {
     .replace(/[_-]feat(ure)?s$/, '');
 }
 
-function describeOptions({ features, knn, model, out, backend, provider, batch, saveEdges }: LabelOptions) {
+/** Whether there is a name for each row. Names that were asked for must fit: BAD_SHAPE; others are left aside, told. */
+async function fitsRows(items: Items, rowCount: number, features: string, options: LabelOptions): Promise<boolean> {
+  const count = await items.count();
+  if (count === rowCount) return true;
+  const got = `${items.name}: ${count} items`;
+  const expected = `${rowCount} as ${features} has rows`;
+  if (options.items !== undefined) throw new NaanError('BAD_SHAPE', `${got}, expected ${expected}`);
+  options.onNotice?.(`${got}, not ${expected}: they are not taken for names of the rows`);
+  return false;
+}
+
+function describeOptions(options: LabelOptions, items: Items | undefined) {
+  const { features, knn, model, out, backend, provider, batch, saveEdges } = options;
   const named = (value: unknown) => (typeof value === 'string' ? value : 'in memory');
   return {
     features: named(features),
     knn: named(knn),
     model: named(model),
+    items: items?.name,
     out,
     backend: backend ?? 'auto',
     provider,
@@ -476,8 +504,8 @@ function describeOptions({ features, knn, model, out, backend, provider, batch, 
 }
 
 /** Of what is written alone: without `out` nothing. */
-async function describeInputs({ features, knn, model, out }: LabelOptions) {
+async function describeInputs({ features, knn, model, items, out }: LabelOptions) {
   if (out === undefined) return [];
-  const paths = [features, knn, model].filter((input) => typeof input === 'string');
+  const paths = [features, knn, model, items].filter((input) => typeof input === 'string');
   return Promise.all(paths.map((path) => digestFile(path)));
 }

@@ -352,6 +352,7 @@ export const commands = {
     examples: [
       ['naan label --features split1_feats.npz --knn split1_knn.npy --model model.safetensors --out labels', ''],
       ['naan label --config config/naan-paper.yaml --features F --knn K --model M --out DIR', 'as published'],
+      ['naan label --items paths.txt ...', 'also labels.csv: the label of each path'],
       ['NAAN_THREADS=4 naan label ... --metrics-port 9464', 'four threads, watched by Prometheus'],
     ],
     options: {
@@ -362,6 +363,11 @@ export const commands = {
       duplicates,
       badRows,
       model,
+      items: path({
+        unit: 'file',
+        otherwise: 'the items, paths or ids beside the features, if there are any',
+        help: 'names of the rows, such as image paths: a list of one a line, a column of a table (FILE:COLUMN), JSON Lines, or an array; with them labels.csv says the label of each name',
+      }),
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
       overwrite,
       ...hops,
@@ -464,8 +470,11 @@ export const commands = {
   },
   evaluate: {
     summary: 'compare labels with the truth',
-    description: 'BCubed, pairwise, NMI and purity, of all rows and of those not alone in their cluster.',
+    description:
+      'BCubed, pairwise, NMI and purity, of all rows and of those not alone in their cluster. Where both files name their ' +
+      'rows (tables with the titles item,label) rows are matched by name, in any order; else row i is row i.',
     examples: [
+      ['naan evaluate --labels labels/labels.csv --truth truth.csv', 'matched by the name of each row'],
       ['naan evaluate --labels labels/split1_labels.txt --truth split1_labels.txt', ''],
       ['naan evaluate --labels L --truth T --json | jq .all.bcubed.f', 'one number'],
     ],

@@ -1,5 +1,6 @@
 /** What a kind of input file is to its readers. A format that cannot be something leaves that method out. */
 import type { Input } from '../input-file.js';
+import type { Items } from '../item-list.js';
 import type { Labels } from '../label-codes.js';
 import type { FeatureLocation } from '../matrix.js';
 import type { StoredNumbers } from '../stored-array.js';
@@ -19,12 +20,16 @@ export interface Format {
   labels?(input: Input): Promise<Labels>;
   /** Reads the labels that stand beside features in one file, when there are any. */
   labelsBeside?(path: string): Promise<Labels | undefined>;
+  /** Finds one name a row. */
+  items?(input: Input): Promise<Items>;
+  /** Finds the names that stand beside features or labels in one file, when it says that there are any. */
+  itemsBeside?(path: string): Promise<Items | undefined>;
   /** Finds an array of any other meaning, which goes by `name` unless the input says another. */
   array?(input: Input, name: string): Promise<StoredNumbers>;
 }
 
 /** A role that a file may be given for. */
-export type Role = 'features' | 'graph' | 'labels' | 'array';
+export type Role = 'features' | 'graph' | 'labels' | 'items' | 'array';
 
 /** A file as formats look at it. */
 export interface Sniffed {

@@ -39,6 +39,7 @@ const nouns: Readonly<Record<Role, string>> = {
   features: 'features',
   graph: 'a kNN graph',
   labels: 'labels',
+  items: 'items',
   array: 'an array',
 };
 

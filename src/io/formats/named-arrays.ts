@@ -1,7 +1,8 @@
 /** Files that hold arrays by name: one contract for `.npz`, safetensors and, with one nameless array, `.npy`. */
 import { NaanError } from '../../errors.js';
 import type { Input } from '../input-file.js';
-import { labelsOfArray } from '../label-arrays.js';
+import { mayBeIdentities, usualItemTitles } from '../item-list.js';
+import { itemsOfArray, labelsOfArray } from '../label-arrays.js';
 import { locateMatrix } from '../locate-matrix.js';
 import { oneLine, quoted } from '../messages.js';
 import { checkNumbers, type StoredArray } from '../stored-array.js';
@@ -35,6 +36,25 @@ export function arrayFormat(
       const arrays = await list(path);
       const named = usualNames.labels.some((usual) => arrays.has(usual));
       return named ? labelsOfArray(await choose({ path }, arrays, usualNames.labels)) : undefined;
+    },
+    items: async (input) => {
+      const array = await find(input, usualItemTitles);
+      const items = itemsOfArray(array);
+      if (items) return items;
+      const got = `shape (${array.shape}), dtype ${quoted(array.dtype)}`;
+      throw new NaanError('BAD_INPUT', `${array.source.name}: ${got}, expected items [n] as text or integers`);
+    },
+    itemsBeside: async (path) => {
+      const arrays = await list(path);
+      for (const name of usualItemTitles) {
+        // What is no array that can be read is no list of names: nobody has asked for it.
+        const array = await arrays
+          .get(name)?.()
+          .catch(() => undefined);
+        const items = array && itemsOfArray(array);
+        if (items) return { ...items, mayBeIdentities: mayBeIdentities(name) };
+      }
+      return undefined;
     },
     array: async (input, usual) => checkNumbers(await find(input, [usual])),
   };

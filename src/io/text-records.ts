@@ -1,0 +1,153 @@
+/**
+ * Text files as records: a line each, or the fields of a table between commas, semicolons or tabs, quoted as in RFC 4180,
+ * so that a record of a table may be of several lines. Read window by window.
+ */
+import { NaanError } from '../errors.js';
+import { type ByteSource, readHead, wholeFile, windows } from './byte-source.js';
+
+const windowBytes = 2 ** 22;
+const sampleBytes = 2 ** 16;
+const longestRecord = 2 ** 16;
+
+export interface TextRecord {
+  /** Its first line in the file, from 1. */
+  readonly line: number;
+  /** As it stands in the file, without the line break behind it. */
+  readonly text: string;
+  /** Its fields, quotes around them taken off; of a file without a delimiter the text alone. */
+  readonly fields: readonly string[];
+}
+
+export interface RecordOptions {
+  /** What parts the fields of a table; undefined for one field a line. */
+  readonly delimiter: string | undefined;
+  /** Most characters of a record; default 65536. */
+  readonly longest?: number;
+  /** Whether blanks around a line are taken off before it is parted. */
+  readonly trim?: boolean;
+}
+
+/** Whether a file that starts with these bytes is text: UTF-16 behind its mark, or UTF-8 without control characters. */
+export function startsLikeText(start: Uint8Array): boolean {
+  if (encodingOf(start) !== 'utf-8') return true;
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(start, { stream: true });
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what tells other bytes from text
+    return !/[\x00-\x08\x0e-\x1f]/.test(text);
+  } catch {
+    return false;
+  }
+}
+
+function encodingOf([first, second]: Uint8Array): 'utf-8' | 'utf-16le' | 'utf-16be' {
+  if (first === 0xff && second === 0xfe) return 'utf-16le';
+  return first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8';
+}
+
+/** The first lines of a file that are not blank, as they stand there. */
+export async function sampleLines(path: string, bytes = sampleBytes): Promise<string[]> {
+  const source = wholeFile(path);
+  const head = await readHead(source, bytes);
+  const text = new TextDecoder(encodingOf(head)).decode(head, { stream: true });
+  const lines = text.split('\n').map((line) => line.replace(/\r$/, ''));
+  if (head.length < source.length && lines.length > 1) lines.pop();
+  return lines.filter((line) => line.trim() !== '');
+}
+
+/** Fields of the first lines, if this delimiter parts them; what is not closed at the end of the sample is left out. */
+export function sampleRecords(lines: readonly string[], delimiter: string | undefined): string[][] {
+  const records: string[][] = [];
+  let open = '';
+  for (const line of lines) {
+    const text = open === '' ? line : `${open}\n${line}`;
+    const fields = fieldsOf(text, delimiter);
+    open = fields ? '' : text;
+    if (fields) records.push(fields);
+  }
+  return records;
+}
+
+/** Fields of a record, quotes around them taken off; undefined when one is not closed. */
+function fieldsOf(text: string, delimiter: string | undefined): string[] | undefined {
+  if (!text.includes('"')) return delimiter === undefined ? [text] : text.split(delimiter);
+  if (delimiter === undefined) return [unquoted(text)];
+  const fields: string[] = [];
+  let field: string | undefined;
+  for (const part of text.split(delimiter)) {
+    field = field === undefined ? part : field + delimiter + part;
+    const open = /^\s*"/.test(field) && field.split('"').length % 2 === 0;
+    if (open) continue;
+    fields.push(unquoted(field));
+    field = undefined;
+  }
+  return field === undefined ? fields : undefined;
+}
+
+function unquoted(field: string): string {
+  const trimmed = field.trim();
+  return /^"([^"]|"")*"$/.test(trimmed) ? trimmed.slice(1, -1).replaceAll('""', '"') : field;
+}
+
+/**
+ * All records, as many at once as a window holds, blank lines among them. Throws BAD_INPUT, naming the line, for what is no
+ * text, a record that is too long, or a quote that is not closed.
+ */
+export async function* textRecords(path: string, options: RecordOptions): AsyncGenerator<TextRecord[]> {
+  const { delimiter, longest = longestRecord, trim = false } = options;
+  const source = wholeFile(path);
+  const decode = decoderOf(source, encodingOf(await readHead(source, 2)));
+  let rest = '';
+  let line = 1;
+  /** Lines of a record that goes on, and where it starts. */
+  let open = '';
+  let openLine = 0;
+  const take = (text: string, records: TextRecord[], last: boolean): void => {
+    let start = 0;
+    for (let end = text.indexOf('\n'); end >= 0 || (last && start < text.length); end = text.indexOf('\n', start)) {
+      const stop = end < 0 ? text.length : end;
+      const whole = text.slice(start, text[stop - 1] === '\r' && stop > start ? stop - 1 : stop);
+      const one = trim ? whole.trim() : whole;
+      const record = openLine > 0 ? `${open}\n${one}` : one;
+      const fields = fieldsOf(record, delimiter);
+      if (fields) records.push({ line: openLine || line, text: record, fields });
+      else if (record.length > longest) throw notClosed(path, openLine || line);
+      openLine = fields ? 0 : openLine || line;
+      open = fields ? '' : record;
+      line++;
+      start = stop + 1;
+    }
+    rest = text.slice(start);
+    if (rest.length > longest) {
+      throw new NaanError(
+        'BAD_INPUT',
+        `${path}: line ${line} has more than ${longest} characters, expected shorter ones`,
+      );
+    }
+  };
+  for await (const window of windows(source, 0, windowBytes)) {
+    const records: TextRecord[] = [];
+    take(rest + decode(window, line), records, false);
+    yield records;
+  }
+  const records: TextRecord[] = [];
+  take(rest + decode(undefined, line), records, true);
+  if (openLine > 0) throw notClosed(path, openLine);
+  yield records;
+}
+
+function notClosed(path: string, line: number): NaanError {
+  return new NaanError('BAD_INPUT', `${path}: line ${line}: a quote is not closed in it`);
+}
+
+/** Decodes the next characters of a file; without bytes, those that were left at the end. */
+function decoderOf({ path }: ByteSource, encoding: string) {
+  const decoder = new TextDecoder(encoding, { fatal: true });
+  return (bytes: Uint8Array | undefined, line: number): string => {
+    try {
+      return bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode();
+    } catch (cause) {
+      const problem = `behind line ${line} bytes are not ${encoding}`;
+      throw new NaanError('BAD_INPUT', `${path}: ${problem}: save the file as UTF-8`, { cause });
+    }
+  };
+}
