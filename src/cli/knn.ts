@@ -1,16 +1,13 @@
 import { locateFeatures } from '../io/features.js';
 import { writeNpy } from '../io/npy-writer.js';
-import { checkOutputs, startsAs } from '../io/outputs.js';
+import { checkOutputs, isOurGraph } from '../io/outputs.js';
 import { findKnn } from '../knn/find.js';
 import type { Run } from './command.js';
 import { count, duration, table } from './format.js';
 
-/** As this command writes it: a `.npy` of int32 with two axes. */
-const isGraph = startsAs(/^.NUMPY[^{]*\{'descr': '<i4', 'fortran_order': False, 'shape': \(\d+, \d+\), \}/);
-
 export const run: Run<'knn'> = async ({ features, dim, out, overwrite, ...options }, { signal, onProgress, log }) => {
   const began = performance.now();
-  const file = { name: 'out', path: out, isOurs: isGraph, otherwise: 'is no kNN graph' };
+  const file = { name: 'out', path: out, isOurs: isOurGraph, otherwise: 'is no kNN graph' };
   await checkOutputs([file], { features }, overwrite);
   const location = await locateFeatures(features, { dim });
   const { graph, method, recall, attempts, copies, badRows } = await findKnn(location, {

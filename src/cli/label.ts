@@ -31,12 +31,14 @@ async function startMetrics(port: number) {
 
 function describe({ summary, haloFactor }: LabelResult, out: string): string {
   const { nodes, copies, badRows, edges, clusters, singletons, unlabelled, largest, seconds, peakRssBytes } = summary;
-  const { partition, threshold } = summary;
+  const { search, partition, threshold } = summary;
   const stages = Object.entries(seconds.stages).map(([stage, taken]) => [`  ${stage}`, duration(taken)]);
   const facts = table([
     ['nodes', count(nodes)],
     ...(copies > 0 ? [['  copies', count(copies)]] : []),
     ...(badRows > 0 ? [['  left out', count(badRows)]] : []),
+    ...(search ? [['neighbours found', `${search.k} by ${search.method}`]] : []),
+    ...(search && search.method !== 'exact' ? [['  recall', `${search.recall.toFixed(4)} on a sample`]] : []),
     ['candidate edges', count(edges)],
     ['clusters', count(clusters)],
     ['  of one node', count(singletons)],

@@ -23,6 +23,8 @@ export interface PlanShape {
   readonly batch: number;
   /** Name of features that lie deflated, and so must be inflated into memory as f32. */
   readonly deflated?: string | undefined;
+  /** The kNN graph is found first, by a search that has the rows in memory as f32. */
+  readonly search?: boolean | undefined;
   /** Edges are written as well: sorted pairs and their scores. */
   readonly saveEdges?: boolean | undefined;
 }
@@ -42,6 +44,8 @@ export interface MemoryPlan {
   readonly parts: Readonly<Record<'rows' | 'features' | 'graph' | 'edges' | 'partition' | 'threads', number>>;
   /** Sum of the parts. */
   readonly memoryBytes: number;
+  /** Bytes in memory while the graph is searched for, before the rest; 0 where it is given. */
+  readonly searchBytes: number;
   /** Bytes in the work directory at the most. */
   readonly diskBytes: number;
   /** What the process may take. */
@@ -59,19 +63,23 @@ export function planMemory(shape: PlanShape, { memory, precision = 'auto', workD
     planOf(shape, p, workDir === undefined ? 'memory' : 'files', limitBytes),
   );
   // In files rows take no memory: nothing is won there by less precision.
+  const { searchBytes } = tried[0];
+  if (searchBytes > limitBytes) throw tooLargeToSearch(shape, searchBytes, limitBytes);
   const plan = tried.find(({ memoryBytes }) => memoryBytes <= limitBytes);
   if (!plan) throw tooLarge(shape, tried[tried.length - 1], workDir);
   return plan;
 }
 
 /** One line, such as `2.1 GiB of memory (rows 1.0 as f32, …)`. */
-export function describePlan({ parts, precision, rowsIn, memoryBytes, diskBytes, limitBytes }: MemoryPlan): string {
+export function describePlan(plan: MemoryPlan): string {
+  const { parts, precision, rowsIn, memoryBytes, searchBytes, diskBytes, limitBytes } = plan;
   const { rows, features, ...others } = parts;
   const rest = features > 0 ? { features, ...others } : others;
   const inMemory = Object.entries(rest).map(([name, bytes]) => `${name} ${gib(bytes)}`);
   const where =
     rowsIn === 'memory' ? `rows ${gib(rows)} as ${precision}` : `rows as ${precision} in files, ${gib(diskBytes)} GiB`;
-  return `about ${gib(memoryBytes)} of ${gib(limitBytes)} GiB of memory: ${[where, ...inMemory].join(', ')}`;
+  const search = searchBytes > 0 ? `; before that ${gib(searchBytes)} to find the kNN graph` : '';
+  return `about ${gib(memoryBytes)} of ${gib(limitBytes)} GiB of memory: ${[where, ...inMemory].join(', ')}${search}`;
 }
 
 function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'files', limitBytes: number): MemoryPlan {
@@ -100,10 +108,23 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     threads: processBytes + threads * (threadBytes + (concat ? 4 * batch * padded * (columns + 5) : 0)),
   };
   return {
-    ...{ precision, rowsIn, parts, limitBytes },
+    ...{ precision, rowsIn, parts, limitBytes, searchBytes: shape.search ? searchBytesOf(shape) : 0 },
     memoryBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0),
     diskBytes: inMemory ? 0 : (concat ? 3 : 1) * nodes * rowBytes + structure + nodes * ofNodes + 4 * edges,
   };
+}
+
+/** Rows as f32, sketches of 256 values twice, candidates while they are narrowed, and lists as found and as written. */
+function searchBytesOf({ nodes, dim, columns, threads }: PlanShape): number {
+  return nodes * (4 * dim + 512 + 40 * columns + 200) + processBytes + threads * threadBytes;
+}
+
+function tooLargeToSearch({ nodes, dim }: PlanShape, searchBytes: number, limitBytes: number): NaanError {
+  return new NaanError(
+    'OUT_OF_MEMORY',
+    `the kNN graph of ${nodes} rows × ${dim} takes ${gib(searchBytes)} GiB of memory to find, but ${gib(limitBytes)} GiB ` +
+      'may be taken: give that much with --memory, or a graph made elsewhere with --knn',
+  );
 }
 
 function tooLarge({ nodes, dim, deflated }: PlanShape, least: MemoryPlan, workDir: string | undefined): NaanError {

@@ -72,6 +72,9 @@ export function startsAs(start: RegExp): (path: string) => boolean {
 /** JSON that naan wrote: its version comes first. */
 export const isOurJson = startsAs(/^\{\s*"naan": "/);
 
+/** A kNN graph as naan writes it: a `.npy` of int32 with two axes. */
+export const isOurGraph = startsAs(/^.NUMPY[^{]*\{'descr': '<i4', 'fortran_order': False, 'shape': \(\d+, \d+\), \}/);
+
 /** A drawing that naan made. */
 export const isOurDrawing = startsAs(/<!-- drawn by naan -->/);
 

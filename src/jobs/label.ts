@@ -26,7 +26,7 @@ import { type FeatureLocation, type MatrixLocation, shapeOf } from '../io/matrix
 import { writeNpy } from '../io/npy-writer.js';
 import { writeJson, writeTogether } from '../io/output-file.js';
 import { isRecorded, readRecord, recordName, recordOutputs } from '../io/output-record.js';
-import { checkOutputs, isOurJson, type Output } from '../io/outputs.js';
+import { checkOutputs, isOurGraph, isOurJson, type Output } from '../io/outputs.js';
 import type { Precision } from '../memory/row-store.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
@@ -36,8 +36,10 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly features: FeatureSource;
   /** Values a row of the features: needed for a raw file. */
   readonly dim?: number | undefined;
-  /** kNN file, or a graph such as `buildKnn` returns. */
-  readonly knn: string | KnnGraph;
+  /** kNN file, or a graph such as `findKnn` returns; default: it is found first, with as many neighbours as are looked at. */
+  readonly knn?: string | KnnGraph | undefined;
+  /** File (.npy) to keep a graph in that was found. */
+  readonly saveKnn?: string | undefined;
   /** Model file, or a model. */
   readonly model: string | NaanModel;
   /** Names of the rows, as a file; default: those beside the features. With them `out` gets labels.csv. */
@@ -101,6 +103,8 @@ export interface LabelSummary {
   readonly unlabelled: number;
   /** Nodes of the largest cluster. */
   readonly largest: number;
+  /** How the kNN graph was found, where none was given: neighbours of a row, method, and recall on sampled rows. */
+  readonly search?: { readonly k: number; readonly method: string; readonly recall: number };
   readonly partition: Partition;
   readonly partitionFrom: Origin;
   readonly threshold: number;
@@ -143,6 +147,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   };
 
   let items = options.out === undefined ? undefined : await findItems(options);
+  checkGraphOptions(options);
   if (options.out !== undefined) await checkFiles(options.out, options, items);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
   const found = await findFeatures(options, model);
@@ -165,14 +170,17 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const { threads = availableParallelism(), batch = defaultBatch, workDir, saveEdges } = options;
   const { rowCount: nodes, dim } = shapeOf(found);
   if (items && !(await fitsRows(items, nodes, found.name, options))) items = undefined;
-  const edges = await expectedEdges(options.knn, nodes, sampleHops);
+  const edges = options.knn === undefined ? nodes * sampleHops : await expectedEdges(options.knn, nodes, sampleHops);
   const deflated = found.kind === 'deflated' ? found.name : undefined;
-  const planned = { model, nodes, dim, deflated, columns, edges, partition, threads, batch, saveEdges };
+  const shape = { model, nodes, dim, deflated, columns, edges, partition, threads, batch, saveEdges };
+  const planned = { ...shape, search: options.knn === undefined };
   const plan = planMemory(planned, options);
   options.onPlan?.(plan);
   const features = await timed('read', () => inflate(found, plan.parts.features));
+  const searched = options.knn === undefined && (await timed('knn', () => searchGraph(options, features, columns)));
+  const graphed = searched ? { ...options, knn: searched.knn } : (options as GraphedOptions);
   const stored = { k1, k2, sampleHops, plan, model, nodes, threads, batch };
-  const work = workDir === undefined ? undefined : await openWork(workDir, options, stored);
+  const work = workDir === undefined ? undefined : await openWork(workDir, graphed, stored);
   const precision = work?.header.precision ?? plan.precision;
   let run: ScoringRun;
   try {
@@ -183,23 +191,23 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   }
   try {
     const graph = await timed('read', async () => {
-      const found = await findGraph(options, features, columns);
-      checkWidth(found, { model, k1, k2, sampleHops }, typeof options.knn === 'string' ? options.knn : undefined);
+      const found = await findGraph(graphed, features, columns);
+      checkWidth(found, { model, k1, k2, sampleHops }, typeof graphed.knn === 'string' ? graphed.knn : undefined);
       return found.width < columns ? withWidth(found, columns) : found;
     });
     work?.checkGraph(graph.ids);
-    const inputs = describeInputs(options);
+    const inputs = describeInputs(graphed);
     inputs.catch(() => {}); // it is awaited when the results are written
     const { layout, map } = await timed('order', async () => {
       // Rows are looked at by threads that the order leaves idle. Where some are no nodes, it is found anew.
       const [layout, survey] = await allDone([
         run.layOut(graph),
         run.survey(features, options.duplicates !== 'keep'),
-        checkedGraph(options, features, graph),
+        checkedGraph(graphed, features, graph),
       ]);
       const map = usableRows(features, survey, options);
       if (map === undefined) return { layout, map };
-      const longer = await findGraph(options, features, longerLists * columns);
+      const longer = await findGraph(graphed, features, longerLists * columns);
       return { layout: await run.layOut(graphOfNodes(longer, map, columns)), map };
     });
     run.load({ features: featuresOf(features, map), layout, uniteFrom });
@@ -228,6 +236,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       badRows: map === undefined ? 0 : nodes - map.rows.length - copies,
       edges: run.edges.targets.length + copies,
       ...counts,
+      ...(searched && { search: searched.search }),
       partition,
       partitionFrom: originOf(options.partition, model.config.partition),
       threshold: ladder.threshold,
@@ -250,7 +259,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
             naan: version,
             node: process.version,
             options: {
-              ...describeOptions(options, items),
+              ...describeOptions(graphed, items),
               ...ladder,
               partition,
               k1,
@@ -315,7 +324,7 @@ interface StoredRun {
 }
 
 /** The work directory, with what its values depend on. */
-async function openWork(path: string, options: LabelOptions, run: StoredRun): Promise<WorkDir> {
+async function openWork(path: string, options: GraphedOptions, run: StoredRun): Promise<WorkDir> {
   const { WorkDir, workHeader } = await import('../engine/work-dir.js');
   const { k1, k2, sampleHops, model, nodes } = run;
   const { precision, diskBytes } = run.plan;
@@ -374,7 +383,7 @@ async function findFeatures(
   return location;
 }
 
-async function findGraph(options: LabelOptions, features: MatrixLocation, columns: number): Promise<KnnGraph> {
+async function findGraph(options: GraphedOptions, features: MatrixLocation, columns: number): Promise<KnnGraph> {
   const { rowCount } = shapeOf(features);
   if (typeof options.knn === 'string') {
     return readKnn(options.knn, { nodeCount: rowCount, columns, onProgress: options.onProgress });
@@ -402,7 +411,7 @@ async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyo
   return (await Promise.all(work)) as unknown as T;
 }
 
-async function checkedGraph(options: LabelOptions, features: MatrixLocation, graph: KnnGraph): Promise<void> {
+async function checkedGraph(options: GraphedOptions, features: MatrixLocation, graph: KnnGraph): Promise<void> {
   const { knn, graphCheck = 'refuse', onNotice } = options;
   if (graphCheck === 'skip') return;
   checkGraph(features, { name: typeof knn === 'string' ? knn : 'the kNN graph', graph }, onNotice);
@@ -436,6 +445,9 @@ async function checkFiles(out: string, options: LabelOptions, items: Items | und
     otherwise: 'naan did not write it, or it was changed since',
   }));
   files.push({ name: 'out', path: join(out, recordName), isOurs: isOurJson, otherwise: 'naan did not write it' });
+  if (options.saveKnn !== undefined) {
+    files.push({ name: 'save-knn', path: options.saveKnn, isOurs: isOurGraph, otherwise: 'is no kNN graph' });
+  }
   await checkOutputs(files, { features, knn, model, items: options.items }, overwrite);
 }
 
@@ -446,6 +458,29 @@ function outputNames(options: LabelOptions, items?: Items): string[] {
   const suffixes = ['_labels.txt', '_labels.npy', ...(options.saveEdges ? edgeSuffixes : [])];
   const names = suffixes.map((suffix) => outputStem(options) + suffix);
   return items ? [...names, labelTableName] : names;
+}
+
+type GraphedOptions = LabelOptions & { readonly knn: string | KnnGraph };
+
+/** A graph that is found needs a file to be in where the run must survive a crash, and only one that is found is kept. */
+function checkGraphOptions({ knn, saveKnn, workDir }: LabelOptions): void {
+  if (knn !== undefined && saveKnn !== undefined) {
+    throw new NaanError('BAD_USAGE', 'save-knn: keeps a graph that is found, but knn gives one: leave one of them out');
+  }
+  if (knn === undefined && saveKnn === undefined && workDir !== undefined) {
+    throw new NaanError('BAD_USAGE', 'work-dir: the kNN graph must be in a file: give save-knn, or a graph with knn');
+  }
+}
+
+/** Finds the graph of the features; `saveKnn` gets it, and then stands for it. What there is to say of rows the run says. */
+async function searchGraph(options: LabelOptions, features: MatrixLocation, columns: number) {
+  const { findKnn } = await import('../knn/find.js');
+  const { signal, onProgress, threads, duplicates, badRows, saveKnn } = options;
+  const k = Math.min(columns, shapeOf(features).rowCount) - 1;
+  const found = await findKnn(features, { k, signal, onProgress, threads, duplicates, badRows });
+  const { graph, method, recall } = found;
+  if (saveKnn !== undefined) await writeNpy(saveKnn, 'i4', [graph.nodeCount, graph.width], graph.ids);
+  return { knn: saveKnn ?? graph, search: { k, method, recall } };
 }
 
 /** Names of the rows as asked, else those beside the features. */
@@ -487,7 +522,7 @@ async function fitsRows(items: Items, rowCount: number, features: string, option
   return false;
 }
 
-function describeOptions(options: LabelOptions, items: Items | undefined) {
+function describeOptions(options: GraphedOptions, items: Items | undefined) {
   const { features, knn, model, out, backend, provider, batch, saveEdges } = options;
   const named = (value: unknown) => (typeof value === 'string' ? value : 'in memory');
   return {
@@ -504,7 +539,7 @@ function describeOptions(options: LabelOptions, items: Items | undefined) {
 }
 
 /** Of what is written alone: without `out` nothing. */
-async function describeInputs({ features, knn, model, items, out }: LabelOptions) {
+async function describeInputs({ features, knn, model, items, out }: GraphedOptions) {
   if (out === undefined) return [];
   const paths = [features, knn, model, items].filter((input) => typeof input === 'string');
   return Promise.all(paths.map((path) => digestFile(path)));

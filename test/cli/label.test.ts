@@ -148,3 +148,43 @@ test('a notice is a line of text like any other, and the log level or --quiet le
   assert.match(debug.stderr, notice);
   assert.match(debug.stderr, /^naan label: options \{"values":\{"features":/m);
 });
+
+test('without --knn the graph is found first: labels as with the graph of naan knn, which --save-knn keeps', async () => {
+  const made = join(folder, 'made_knn.npy');
+  const knn = await naan(['knn', '--features', inputs.features, '--out', made, '--k', '10']);
+  assert.equal(knn.code, 0, knn.stderr);
+  const given = join(folder, 'given');
+  const expected = await naan([...labelFlags({ ...inputs, knn: made }, given), ...hops]);
+  assert.equal(expected.code, 0, expected.stderr);
+  const labelsIn = (name: string) => readFileSync(join(folder, name, 'split1_labels.txt'), 'utf8');
+
+  const flags = ['label', '--features', inputs.features, '--model', inputs.model, ...hops];
+  const kept = join(folder, 'kept_knn.npy');
+  for (const [name, args] of [
+    ['found', []],
+    ['kept', ['--save-knn', kept]],
+    ['worked', ['--save-knn', kept, '--work-dir', join(folder, 'found-work')]],
+  ] as const) {
+    const { code, stderr, stdout } = await naan([...flags, '--out', join(folder, name), ...args]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^neighbours found +10 by exact$/m);
+    assert.match(stderr, /before that [\d.]+ to find the kNN graph/);
+    assert.equal(labelsIn(name), labelsIn('given'), name);
+  }
+  assert.deepEqual(readFileSync(kept), readFileSync(made));
+  const run = JSON.parse(readFileSync(join(folder, 'found', 'run.json'), 'utf8'));
+  assert.deepEqual([run.search, run.options.knn], [{ k: 10, method: 'exact', recall: 1 }, 'in memory']);
+
+  const out = ['--out', join(folder, 'refused')];
+  const both = await naan([...flags, ...out, '--knn', made, '--save-knn', kept]);
+  assert.deepEqual(
+    [both.code, /save-knn: keeps a graph that is found, but knn gives one/.test(both.stderr)],
+    [2, true],
+  );
+  const lost = await naan([...flags, ...out, '--work-dir', join(folder, 'lost-work')]);
+  assert.deepEqual([lost.code, /work-dir: the kNN graph must be in a file/.test(lost.stderr)], [2, true]);
+  const own = await naan([...flags, ...out, '--save-knn', inputs.features]);
+  assert.deepEqual([own.code, /--save-knn would replace the features/.test(own.stderr)], [2, true]);
+  const small = await naan([...flags, ...out, '--memory', '60MiB']);
+  assert.deepEqual([small.code, /takes [\d.]+ GiB of memory to find/.test(small.stderr)], [1, true]);
+});

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { readInt32Array } from '../../src/io/arrays.js';
 import { digestFile } from '../../src/io/digest.js';
 import { locateFeatures } from '../../src/io/features.js';
+import { itemsBeside, openItems, readItems } from '../../src/io/items.js';
 import { openKnnRows, readKnn } from '../../src/io/knn.js';
 import { nameOf } from '../../src/io/label-codes.js';
 import { readLabels, readLabelsBeside } from '../../src/io/labels.js';
@@ -241,16 +242,16 @@ test('every way to write an input in docs/formats.md is read as what was written
     if (title !== undefined) section = title;
     else cases.push({ section, form, code });
   }
-  assert.equal(cases.length, 21);
+  assert.equal(cases.length, 26);
   python(
-    `import numpy as np, sys, os, json, struct
+    `import numpy as np, sys, os, json, struct, csv
 os.chdir(sys.argv[1])
 def save_file(arrays, path): # as the package safetensors, which Debian has not, writes them
   names = {'float32': 'F32', 'int64': 'I64'}; header = {}; data = b''
   for name, a in arrays.items():
     header[name] = dict(dtype=names[str(a.dtype)], shape=list(a.shape), data_offsets=[len(data), len(data) + a.nbytes]); data += a.tobytes()
   text = json.dumps(header).encode(); open(path, 'wb').write(struct.pack('<Q', len(text)) + text + data)
-x = np.arange(20, dtype='f4').reshape(10, 2); y = np.arange(10) % 4
+x = np.arange(20, dtype='f4').reshape(10, 2); y = np.arange(10) % 4; paths = [f'{i}, é.jpg' for i in range(10)]
 I = (np.arange(10)[:, None] + np.arange(4)) % 10; D = np.ones((10, 4), 'f4')
 pairs = np.array([[0, 1], [1, 2]]); scores = np.array([.5, .25], 'f4')
 for i, code in enumerate(json.loads(sys.argv[2])):
@@ -260,8 +261,8 @@ for i, code in enumerate(json.loads(sys.argv[2])):
   );
   const graph = Array.from({ length: 40 }, (_, i) => ((i >> 2) + (i % 4)) % 10);
   for (const [i, { section, form, code }] of cases.entries()) {
-    const [written] = /[a-z]+\.(npy|npz|safetensors|fvecs|ivecs|bin|txt|csv)/.exec(code) ?? [];
-    const members = [...form.matchAll(/`[a-z]+\.(?:npz|csv)(:[a-z_0-9]+)`/g)].map(([, member]) => member);
+    const [written] = /[a-z]+\.(npy|npz|safetensors|fvecs|ivecs|bin|txt|csv|jsonl)/.exec(code) ?? [];
+    const members = [...form.matchAll(/`[a-z]+\.(?:npz|csv|jsonl)(:[a-z_0-9]+)`/g)].map(([, member]) => member);
     for (const member of members.length > 0 ? members : ['']) {
       const file = join(folder, String(i), written + member);
       if (section.startsWith('Features')) {
@@ -275,6 +276,15 @@ for i, code in enumerate(json.loads(sys.argv[2])):
         assert.deepEqual([...(await readKnn(file, { nodeCount: 10 })).ids], graph, code);
       } else if (section.startsWith('Labels')) {
         assert.deepEqual([...(await readLabels(file)).codes], [0, 1, 2, 3, 0, 1, 2, 3, 0, 1], code);
+      } else if (section.startsWith('Names')) {
+        const names = await readItems(
+          form.includes('beside') ? (await itemsBeside(file, 'features'))! : await openItems(file),
+        );
+        assert.deepEqual(
+          Array.from({ length: names.length }, (_, row) => names.at(row)),
+          Array.from({ length: 10 }, (_, row) => `${row}, é.jpg`),
+          code,
+        );
       } else {
         const { data } = await readInt32Array(file, 'edges');
         assert.deepEqual([...data], [0, 1, 1, 2], code);
