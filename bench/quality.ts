@@ -31,7 +31,8 @@ import { SharedRows } from '../src/memory/shared-rows.js';
 import { type Calibration, type Cuts, choose, cutEverywhere } from '../src/training/calibration.js';
 import { concatSettings, runConcat } from '../src/training/concat/run.js';
 import { concatTrainingDefaults } from '../src/training/defaults.js';
-import { pairwiseDefaults, trainPairwise } from '../src/training/pairwise/training.js';
+import { labelledLists } from '../src/training/pairwise/strangers.js';
+import { type PairwiseTrainingSet, pairwiseDefaults, trainPairwise } from '../src/training/pairwise/training.js';
 import { report } from './report.js';
 
 const { values } = parseArgs({
@@ -57,12 +58,17 @@ interface Scored {
 interface Scorer {
   readonly name: string;
   readonly seeds: number;
-  score(labelled: Split, unlabelled: Split, seed: number): Promise<Scored>;
+  /** What is learnt and calibrated from: the labelled split, or more. */
+  prepare(labelled: Split, seed: number): Promise<Labelled>;
+  score(labelled: Labelled, unlabelled: Split, seed: number): Promise<Scored>;
 }
+
+type Labelled = Pick<Split, 'location' | 'graph' | 'edges' | 'lists' | 'labels'> & Pick<PairwiseTrainingSet, 'groups'>;
 
 const cosine: Scorer = {
   name: 'cosine',
   seeds: 1,
+  prepare: async (labelled) => labelled,
   async score(labelled, unlabelled) {
     return { calibration: cosines(labelled), scores: cosines(unlabelled), seconds: { train: 0, score: 0 } };
   },
@@ -71,6 +77,10 @@ const cosine: Scorer = {
 const pairwise: Scorer = {
   name: 'pairwise',
   seeds: Number(values.seeds),
+  async prepare(labelled, seed) {
+    const set = await labelledLists(labelled.rows, labelled.graph, labelled.labels, { k, seed });
+    return { ...labelled, ...set, edges: candidateEdges(set.lists, sampleHops) };
+  },
   async score(labelled, unlabelled, seed) {
     const began = performance.now();
     const { model, scores: calibration } = await trainPairwise(labelled, { settings: { seed } });
@@ -85,6 +95,7 @@ const pairwise: Scorer = {
 const concat: Scorer = {
   name: 'concat',
   seeds: Number(values.seeds),
+  prepare: async (labelled) => labelled,
   async score({ location, graph, labels }, unlabelled, seed) {
     const began = performance.now();
     const hops = { k1: 20, k2: 10, sampleHops };
@@ -147,11 +158,11 @@ async function readSplit(set: string, split: number) {
     for (let e = edges.offsets[a]; e < edges.offsets[a + 1]; e++)
       same[e] = Number(labels[a] === labels[edges.targets[e]]);
   }
-  return { location, graph, labels, edges, same, lists: withSimilarities(graph, rows) };
+  return { location, rows, graph, labels, edges, same, lists: withSimilarities(graph, rows) };
 }
 
 /** Of each edge, 0 for a negative one. */
-function cosines({ lists, edges }: Split): Float32Array {
+function cosines({ lists, edges }: Pick<Split, 'lists' | 'edges'>): Float32Array {
   const { ids, similarities, width } = lists;
   const scores = new Float32Array(edges.targets.length);
   const find = (list: number, node: number) => {
@@ -167,7 +178,13 @@ function cosines({ lists, edges }: Split): Float32Array {
 }
 
 /** What the scorer gives, from the cache where it is there. */
-async function scored(scorer: Scorer, set: string, labelled: Split, unlabelled: Split, seed: number): Promise<Scored> {
+async function scored(
+  scorer: Scorer,
+  set: string,
+  labelled: Labelled,
+  unlabelled: Split,
+  seed: number,
+): Promise<Scored> {
   if (values.cache === undefined) return scorer.score(labelled, unlabelled, seed);
   mkdirSync(values.cache, { recursive: true });
   const path = (part: string) => join(values.cache!, `${set}-${scorer.name}-${seed}.${part}`);
@@ -250,9 +267,10 @@ function lossOf(labelled: Cuts, unlabelled: Cuts): Omit<Loss, 'set' | 'scorer' |
 const rows: Row[] = [];
 const losses: Loss[] = [];
 for (const set of values.sets) {
-  const [labelled, unlabelled] = [await readSplit(set, 0), await readSplit(set, 1)];
+  const [split0, unlabelled] = [await readSplit(set, 0), await readSplit(set, 1)];
   for (const scorer of scorersOf(set)) {
     for (let seed = 1; seed <= seedsOf(set, scorer); seed++) {
+      const labelled = await scorer.prepare(split0, seed);
       const { calibration, scores, seconds } = await scored(scorer, set, labelled, unlabelled, seed);
       let calibrated: Calibration;
       if (calibration instanceof Float32Array) {

@@ -7,6 +7,7 @@ import { openSafetensors, writeSafetensors } from '../io/safetensors.js';
 import {
   type CalibrationRecord,
   type ConcatConfig,
+  type CosineGuard,
   checkModel,
   checkShapes,
   expectedTensors,
@@ -42,13 +43,15 @@ function concatMetadata({ dim, heads, alpha, k1, k2 }: ConcatConfig): [string, s
   return Object.entries({ dim, heads, alpha, k1, k2 }).map(([key, value]) => [key, String(value)]);
 }
 
-function pairwiseMetadata({ k, rounds, hidden }: PairwiseConfig): [string, string][] {
-  return [
+function pairwiseMetadata({ k, rounds, hidden, guard }: PairwiseConfig): [string, string][] {
+  const metadata: [string, string][] = [
     ['features', pairwiseFeatures],
     ['k', String(k)],
     ['rounds', String(rounds)],
     ['hidden', hidden.join(' ')],
   ];
+  if (guard !== undefined) metadata.push(['guard', `${guard.from} ${guard.to}`]);
+  return metadata;
 }
 
 /**
@@ -129,7 +132,8 @@ function parseConfig(metadata: ReadonlyMap<string, string>, path: string): Model
       );
     }
     const k = number('k', (value) => Number.isInteger(value) && value > 0 && value <= longestList, `1..${longestList}`);
-    return { head, k, rounds: count('rounds'), hidden: parseHidden(text('hidden'), path), ...common };
+    const guard = metadata.has('guard') ? { guard: parseGuard(text('guard'), path) } : {};
+    return { head, k, rounds: count('rounds'), hidden: parseHidden(text('hidden'), path), ...guard, ...common };
   }
   throw new NaanError('BAD_MODEL', `${path}: metadata 'head' is ${quoted(head)}, expected 'concat' or 'pairwise'`);
 }
@@ -138,6 +142,12 @@ function parseHidden(text: string, path: string): number[] {
   const units = text.split(' ').map(Number);
   if (units.every((count) => Number.isInteger(count) && count > 0 && count < 2 ** 16)) return units;
   throw new NaanError('BAD_MODEL', `${path}: metadata 'hidden' is ${quoted(text)}, expected units of each layer`);
+}
+
+function parseGuard(text: string, path: string): CosineGuard {
+  const [from, to, ...rest] = text.split(' ').map(Number);
+  if (from >= -1 && from < to && to <= 1 && rest.length === 0) return { from, to };
+  throw new NaanError('BAD_MODEL', `${path}: metadata 'guard' is ${quoted(text)}, expected two cosines, rising`);
 }
 
 function parsePartition(text: string, path: string): Partition {

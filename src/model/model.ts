@@ -63,6 +63,17 @@ export interface PairwiseConfig extends CommonConfig {
   readonly rounds: number;
   /** Units of the hidden layers. */
   readonly hidden: readonly number[];
+  /** Bounds scores by the cosine; in files from before there was one, none. */
+  readonly guard?: CosineGuard | undefined;
+}
+
+/**
+ * A score is at most a line in the edge's cosine, from 0 at `from` to 1 at `to`: how low cosines of one identity were in
+ * training. What a network makes of lower ones is a guess, and sure of itself like any other.
+ */
+export interface CosineGuard {
+  readonly from: number;
+  readonly to: number;
 }
 
 export type ModelConfig = ConcatConfig | PairwiseConfig;

@@ -16,7 +16,7 @@ export interface Checkpoint<State> {
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }
 
-const kind = 'naan training checkpoint 2';
+const kind = 'naan training checkpoint 3';
 
 /** The checkpoint of a model that is to be written to `out`. */
 export function checkpointPath(out: string): string {

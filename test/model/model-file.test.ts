@@ -50,6 +50,24 @@ test('a model survives, calibrated or not', async (t) => {
   }
 });
 
+test('a bound of scores by cosines survives; a file without one has none; what is no bound is refused', async (t) => {
+  const path = join(temporaryFolder(t), 'm.safetensors');
+  const pairwise: ModelConfig = {
+    head: 'pairwise',
+    k: 5,
+    rounds: 1,
+    hidden: [2],
+    sampleHops: 5,
+    provenance: {},
+  };
+  for (const each of [pairwise, { ...pairwise, guard: { from: -0.125, to: 0.1 } }]) {
+    await writeModel(path, modelOf(each));
+    assert.deepEqual((await readModel(path)).config, each);
+  }
+  await writeModel(path, modelOf({ ...pairwise, guard: { from: 0.5, to: 0.25 } }));
+  await assert.rejects(readModel(path), { code: 'BAD_MODEL', message: /'guard' is '0.5 0.25', expected two cosines/ });
+});
+
 test('a threshold of linkage from before absent pairs were a choice goes with all of them', async (t) => {
   const path = join(temporaryFolder(t), 'm.safetensors');
   const linkage: ModelConfig = { ...config, partition: 'linkage', thresholds: { threshold: 0.9, linkage: 0.8125 } };

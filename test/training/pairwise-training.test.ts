@@ -4,7 +4,7 @@ import { auc } from '../../src/evaluation/auc.js';
 import { candidateEdges } from '../../src/graph/candidate-edges.js';
 import { RandomStream } from '../../src/graph/random.js';
 import { scorePairwise } from '../../src/heads/pairwise/scorer.js';
-import { checkModel } from '../../src/model/model.js';
+import { checkModel, expectedTensors } from '../../src/model/model.js';
 import { type PairwiseState, trainPairwise } from '../../src/training/pairwise/training.js';
 
 const settings = { k: 8, sampleHops: 8, rounds: 2, hidden: [8], folds: 3, epochs: 6, batch: 64, seed: 7 };
@@ -87,6 +87,24 @@ test('training goes on from any state to the same model, and names of identities
   const renamed = set.labels.map((label) => (label < 0 ? -1 : 1000 - 7 * label));
   const { model } = await trainPairwise({ ...set, labels: renamed }, { settings });
   assert.deepEqual(model, whole.model);
+});
+
+test('a round that does not lower the loss on what was held out is the last, and left out', async () => {
+  const many = { ...settings, rounds: 12, epochs: 2 };
+  const { model, rounds, scores } = await trainPairwise(set, { settings: many });
+  const kept = rounds.length - 1;
+  const losses = rounds.map(({ loss }) => loss);
+  assert.ok(rounds.length < many.rounds && losses[kept] >= losses[kept - 1], losses.join(' '));
+  losses.slice(1, kept).forEach((loss, r) => {
+    assert.ok(loss < losses[r], losses.join(' '));
+  });
+  assert.equal(model.config.rounds, kept);
+  assert.equal(model.tensors.size, expectedTensors(model.config).length);
+  const asked = await trainPairwise(set, { settings: { ...many, rounds: kept } });
+  assert.deepEqual(asked.model, model);
+  asked.scores.forEach((score, e) => {
+    assert.ok(Math.abs(scores[e] - score) <= 2 ** -18);
+  });
 });
 
 test('of many edges a random part is trained on', async () => {

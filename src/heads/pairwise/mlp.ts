@@ -2,7 +2,7 @@
  * The network of one round: features are standardised and kept from −5 to 5, pass hidden layers with ReLU, and end in one
  * logit. Here its parameters, and the plain form of what `PairwiseMlp` runs.
  */
-import { featureCount, type PairwiseModel, tensorOf } from '../../model/model.js';
+import { type CosineGuard, featureCount, type PairwiseModel, tensorOf } from '../../model/model.js';
 
 export interface MlpLayer {
   /** [units × inputs] */
@@ -92,4 +92,11 @@ export class PlainMlp {
 
 export function sigmoid(logit: number): number {
   return 1 / (1 + Math.exp(-logit));
+}
+
+/** The score that a network's logit gives an edge of this cosine: at most what the guard allows. */
+export function scoreOf(logit: number, cosine: number, guard: CosineGuard | undefined): number {
+  const score = sigmoid(logit);
+  if (guard === undefined || cosine >= guard.to) return score;
+  return Math.min(score, Math.max(0, (cosine - guard.from) / (guard.to - guard.from)));
 }

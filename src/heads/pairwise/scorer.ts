@@ -14,9 +14,9 @@
  */
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import { reverseEdges } from '../../graph/reverse-edges.js';
-import { featureCount, type PairwiseModel, structuralFeatureCount } from '../../model/model.js';
+import { type CosineGuard, featureCount, type PairwiseModel, structuralFeatureCount } from '../../model/model.js';
 import { allocatePairwiseJob, type PairwiseJob } from './job.js';
-import { PlainMlp, roundParameters, sigmoid } from './mlp.js';
+import { PlainMlp, roundParameters, scoreOf } from './mlp.js';
 import type { NeighbourLists } from './neighbour-lists.js';
 import { PairwiseMlp } from './network.js';
 import { quantiseScore, ScoreFeatures, summariseScores } from './score-features.js';
@@ -79,17 +79,18 @@ export class PairwiseScorer {
   private constructor(
     private readonly features: EdgeFeatures,
     private readonly mlps: readonly (PairwiseMlp | PlainMlp)[],
+    private readonly guard: CosineGuard | undefined,
   ) {}
 
   /** `plain`: networks in plain loops. */
   static async create(model: PairwiseModel, job: PairwiseJob, plain = false): Promise<PairwiseScorer> {
-    const { k, rounds } = model.config;
+    const { k, rounds, guard } = model.config;
     const mlps: (PairwiseMlp | PlainMlp)[] = [];
     for (let round = 0; round < rounds; round++) {
       const parameters = roundParameters(model, round);
       mlps.push(plain ? new PlainMlp(parameters, edgesAtOnce) : await PairwiseMlp.create(parameters, edgesAtOnce));
     }
-    return new PairwiseScorer(new EdgeFeatures(job, k), mlps);
+    return new PairwiseScorer(new EdgeFeatures(job, k), mlps, guard);
   }
 
   summariseLists(start: number, end: number): void {
@@ -112,13 +113,16 @@ export class PairwiseScorer {
     scores: Float32Array,
   ): Promise<void> {
     const mlp = this.mlps[round];
+    const { guard } = this;
+    const inputs = featureCount(round);
     const last = round === this.mlps.length - 1;
     for (let from = first; from < until; from += edgesAtOnce) {
       const to = Math.min(from + edgesAtOnce, until);
       this.features.write(round, from, to, previous, mlp.features);
       await mlp.run(to - from);
       for (let e = from; e < to; e++) {
-        const score = sigmoid(mlp.logits[e - from]);
+        // The first feature is the cosine.
+        const score = scoreOf(mlp.logits[e - from], mlp.features[(e - from) * inputs], guard);
         scores[e] = last ? score : quantiseScore(score);
       }
     }

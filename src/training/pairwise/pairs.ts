@@ -15,16 +15,22 @@ export interface TrainingPairs {
 const foldPurpose = 80;
 const samplePurpose = 81;
 
-/** Deals identities to folds of nearly equal number. labels [n]: identities, −1 where not known. */
+/**
+ * Deals identities to folds of nearly equal number. labels [n]: identities, −1 where not known. `together` [n]: a number
+ * that identities of one fold share, −1 with the label; by default the identity.
+ */
 export function trainingPairs(
   { nodeCount, offsets, targets }: CandidateEdges,
   labels: Int32Array,
   folds: number,
   seed: number,
+  together: Int32Array = labels,
 ): TrainingPairs {
   const identities = labels.slice();
-  const dealt = shuffled(relabel(identities), new RandomStream(seed, foldPurpose, 0));
-  const foldOf = (node: number) => (identities[node] < 0 ? node : dealt[identities[node]]) % folds;
+  relabel(identities);
+  const groups = together.slice();
+  const dealt = shuffled(relabel(groups), new RandomStream(seed, foldPurpose, 0));
+  const foldOf = (node: number) => (groups[node] < 0 ? node : dealt[groups[node]]) % folds;
   const same = new Int8Array(targets.length);
   const foldOfKey = new Uint8Array(targets.length);
   const foldOfTarget = new Uint8Array(targets.length);

@@ -3,7 +3,6 @@ import { NaanError } from '../../errors.js';
 import { sweep } from '../../evaluation/sweep.js';
 import { candidateEdges } from '../../graph/candidate-edges.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
-import { withSimilarities } from '../../heads/pairwise/similarities.js';
 import type { MatrixLocation } from '../../io/matrix.js';
 import type { TrainOptions } from '../../jobs/train.js';
 import type { PairwiseConfig } from '../../model/model.js';
@@ -14,6 +13,7 @@ import { pairwiseTrainingDefaults as defaults } from '../defaults.js';
 import type { Judgement } from '../held-out.js';
 import { calibrated, type Trained, type TrainingHooks } from '../trained.js';
 import { checkPairs } from '../training-set.js';
+import { labelledLists } from './strangers.js';
 import {
   type PairwiseEpoch,
   type PairwiseRound,
@@ -56,7 +56,10 @@ export async function runPairwise(
   graph: KnnGraph,
   labels: Int32Array,
   settings: PairwiseSettings,
-  options: TrainingHooks & { readonly provenance: PairwiseConfig['provenance'] },
+  options: TrainingHooks & {
+    readonly provenance: PairwiseConfig['provenance'];
+    readonly threads?: number | undefined;
+  },
 ): Promise<Trained> {
   const { checkpoint, signal, observer, onProgress, onNotice, onReport, provenance } = options;
   checkPairs(
@@ -69,8 +72,9 @@ export async function runPairwise(
   if (normalisedRows > 0) {
     onNotice?.(`${location.name}: ${normalisedRows} rows were not unit vectors and were normalised`);
   }
-  const lists = withSimilarities(graph, rows);
-  const edges = candidateEdges(graph, settings.sampleHops);
+  const { k, sampleHops, seed } = settings;
+  const set = await labelledLists(rows, graph, labels, { k, seed, threads: options.threads, signal });
+  const edges = candidateEdges(set.lists, sampleHops);
 
   const state = restored(checkpoint, onNotice);
   const networks = settings.folds + 1;
@@ -104,7 +108,7 @@ export async function runPairwise(
   const fOfRound = new Map<number, number>();
   const onRound = (round: PairwiseRound, scores: Float32Array, epochs: readonly PairwiseEpoch[]) => {
     const { learningRate, loss, accuracy } = epochs[epochs.length - 1];
-    const points = sweep(edges, scores, { truth: labels });
+    const points = sweep(edges, scores, { truth: set.labels });
     const best = points
       .map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! }))
       .reduce((a, b) => (b.bcubed.f > a.bcubed.f ? b : a));
@@ -116,20 +120,21 @@ export async function runPairwise(
   };
 
   try {
-    const trained = await trainPairwise(
-      { lists, edges, labels },
-      { settings, provenance, state, onEpoch, onRound, signal },
-    );
+    const trained = await trainPairwise({ ...set, edges }, { settings, provenance, state, onEpoch, onRound, signal });
     const { model, scores, epochs, rounds } = trained;
-    const last = rounds[rounds.length - 1];
+    const kept = model.config.rounds;
+    if (kept < rounds.length) {
+      onNotice?.(`round ${rounds.length} does not lower the loss on identities held out: the model has ${kept}`);
+    }
+    const last = rounds[kept - 1];
     const judgement: Judgement = {
       ...{ edges: last.edges, auc: last.auc, accuracy: last.accuracy, loss: last.loss },
-      ...(await calibrate({ ...edges, scores }, labels, signal)),
+      ...(await calibrate({ ...edges, scores }, set.labels, signal)),
     };
     return {
       model: calibrated(model, judgement),
       ...{ judgement, steps: stepsOf(epochs), pairs: epochs.reduce((sum, { pairs }) => sum + pairs, 0) },
-      history: { heldOutNodes: labels.length, rounds, epochs },
+      history: { heldOutNodes: set.labels.length, rounds, epochs },
       course: {
         ...{ unit: 'round', until: settings.rounds },
         trainingLoss: epochs

@@ -8,6 +8,8 @@
  *                    network `folds`: trained on all edges, goes into the model
  *                    p = the scores of the fold networks
  *
+ * A round that does not lower the loss of these scores is left out, and the model ends with the one before.
+ *
  * Identities, not edges, are dealt to folds, so p of the last round says how well identities never seen are told apart,
  * over the whole graph and so among as many others as in labelling. Features look at no label, so nodes of unknown
  * identity take part in all but the loss.
@@ -19,12 +21,18 @@ import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import { RandomStream } from '../../graph/random.js';
 import { reverseEdges } from '../../graph/reverse-edges.js';
 import { allocatePairwiseJob } from '../../heads/pairwise/job.js';
-import { roundTensors, sigmoid } from '../../heads/pairwise/mlp.js';
+import { roundTensors, scoreOf } from '../../heads/pairwise/mlp.js';
 import type { NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
 import { PairwiseMlp } from '../../heads/pairwise/network.js';
 import { quantiseScore } from '../../heads/pairwise/score-features.js';
 import { EdgeFeatures } from '../../heads/pairwise/scorer.js';
-import { featureCount, type PairwiseConfig, type PairwiseModel, type Tensor } from '../../model/model.js';
+import {
+  type CosineGuard,
+  featureCount,
+  type PairwiseConfig,
+  type PairwiseModel,
+  type Tensor,
+} from '../../model/model.js';
 import { adamw } from './adamw.js';
 import { layersOf, MlpStep } from './mlp-step.js';
 import { sampleEdges, shuffled, type TrainingPairs, trainingPairs } from './pairs.js';
@@ -58,6 +66,8 @@ export interface PairwiseTrainingSet {
   readonly edges: CandidateEdges;
   /** Identity of each node, −1 where not known [n]. */
   readonly labels: Int32Array;
+  /** What is held out together, −1 where the identity is not known; by default the identity [n]. */
+  readonly groups?: Int32Array | undefined;
 }
 
 /** What one pass over the pairs of one network did. */
@@ -116,9 +126,10 @@ export interface PairwiseTrainingOptions {
 
 export interface PairwiseTraining {
   readonly model: PairwiseModel;
-  /** Scores of all edges by networks that saw neither end's identity: to calibrate by [E]. */
+  /** Scores of all edges, in the model's last round, by networks that saw neither end's identity: to calibrate by [E]. */
   readonly scores: Float32Array;
   readonly epochs: readonly PairwiseEpoch[];
+  /** Of all rounds that were trained; the last may be one that the model does without. */
   readonly rounds: readonly PairwiseRound[];
 }
 
@@ -142,7 +153,7 @@ interface Network {
  * one kind, CANCELLED after an abort: the state that `onEpoch` was given last goes on from there.
  */
 export async function trainPairwise(
-  { lists, edges, labels }: PairwiseTrainingSet,
+  { lists, edges, labels, groups }: PairwiseTrainingSet,
   options: PairwiseTrainingOptions = {},
 ): Promise<PairwiseTraining> {
   const settings = { ...pairwiseDefaults, ...options.settings };
@@ -153,14 +164,15 @@ export async function trainPairwise(
   }
   const features = new EdgeFeatures(allocatePairwiseJob(lists, edges, reverseEdges(edges), k), k);
   features.summariseLists(0, nodeCount);
-  const pairs = trainingPairs(edges, labels, folds, seed);
+  const pairs = trainingPairs(edges, labels, folds, seed, groups);
   const sample = sampleEdges(pairs, settings.maxEdges, seed);
   checkFolds(pairs, sample, folds);
   const progress = new Progress(targets.length, options.state);
   // Later rounds read what round 0 writes down of the graph.
   if (progress.round > 0) eachTile(features, targets.length, 0, progress.previous, () => {});
 
-  for (; progress.round < rounds; ) {
+  let guard: CosineGuard | undefined;
+  for (; progress.round < rounds && !progress.isWorse; ) {
     const { round } = progress;
     const units = [featureCount(round), ...hidden, 1];
     if (round > 0) features.summariseScores(progress.previous, 0, nodeCount);
@@ -168,16 +180,22 @@ export async function trainPairwise(
     for (let network = progress.network; network <= folds; network++) {
       await trainNetwork(network, { settings, units, table, sample, pairs, progress, options });
     }
-    const scores = await scoreByFold(features, units, pairs, progress, folds);
+    guard = guardOf(table, units[0], sample, pairs);
+    const scores = await scoreByFold(features, units, pairs, progress, { folds, guard });
     if (round < rounds - 1) for (let e = 0; e < scores.length; e++) scores[e] = quantiseScore(scores[e]);
     progress.finishRound(units, scores, judge(round, scores, pairs));
     options.onRound?.(progress.rounds[round], scores, progress.epochs);
   }
+  const { previous: scores, epochs, rounds: judged } = progress;
   const config: PairwiseConfig = {
-    ...{ head: 'pairwise', k, rounds, hidden, sampleHops },
+    head: 'pairwise',
+    k,
+    rounds: progress.isWorse ? judged.length - 1 : judged.length,
+    hidden,
+    guard,
+    sampleHops,
     provenance: options.provenance ?? {},
   };
-  const { previous: scores, epochs, rounds: judged } = progress;
   return { model: { config, tensors: progress.modelTensors() }, scores, epochs, rounds: judged };
 }
 
@@ -250,14 +268,21 @@ class Progress {
     return { round, network, epoch, epochs, rounds, finished, tensors };
   }
 
-  /** The last network of the round goes into the model. */
+  /** Whether the last round that was judged does not lower the loss of the one before: the model does without it. */
+  get isWorse(): boolean {
+    const [before, last] = this.rounds.slice(-2);
+    return last !== undefined && last.loss >= before.loss;
+  }
+
+  /** The last network of the round goes into the model, if the round lowers the loss on what was held out. */
   finishRound(units: readonly number[], scores: Float32Array, judgement: PairwiseRound): void {
+    this.rounds.push(judgement);
+    if (this.isWorse) return;
     const { mean, scale, parameters } = this.networks[this.networks.length - 1];
     const network = { mean, scale, layers: layersOf(parameters, units) };
     for (const [name, shape, data] of roundTensors(this.round, network)) {
       this.finished.set(name, { shape, data: data.slice() });
     }
-    this.rounds.push(judgement);
     this.previous = scores;
     this.networks = [];
     this.round++;
@@ -409,13 +434,29 @@ function initialParameters(units: readonly number[], random: RandomStream): Floa
   return parameters;
 }
 
+/** Shares of the edges of one identity whose cosines are below the two ends of the guard. */
+const guardShares = [0.001, 0.01];
+
+/** By the cosines of the sampled edges, the first of their features in every round. */
+function guardOf(
+  table: Float32Array,
+  inputs: number,
+  sample: Uint32Array,
+  { same }: TrainingPairs,
+): CosineGuard | undefined {
+  const positives = Uint32Array.from(sample.keys()).filter((row) => same[sample[row]] === 1);
+  const cosines = Float32Array.from(positives, (row) => table[row * inputs]).sort();
+  const [from, to] = guardShares.map((share) => cosines[Math.floor(share * cosines.length)]);
+  return from < to ? { from, to } : undefined;
+}
+
 /** Scores of all edges, each by the network that its fold was held out from. */
 async function scoreByFold(
   features: EdgeFeatures,
   units: readonly number[],
   { foldOfKey }: TrainingPairs,
   { networks, previous, round }: Progress,
-  folds: number,
+  { folds, guard }: { folds: number; guard: CosineGuard | undefined },
 ): Promise<Float32Array> {
   const [inputs] = units;
   const scores = new Float32Array(previous.length);
@@ -437,7 +478,7 @@ async function scoreByFold(
       });
       await mlp.run(mine.length);
       mine.forEach((row, i) => {
-        scores[first + row] = sigmoid(mlp.logits[i]);
+        scores[first + row] = scoreOf(mlp.logits[i], mlp.features[i * inputs], guard);
       });
     }
   }

@@ -1,0 +1,124 @@
+/**
+ * A second copy of a labelled set as an unlabelled one may be: full of strangers, people of a single image. Labelled sets
+ * seldom have any, and a network that has seen none trusts whoever is nearest.
+ *
+ *   half of the identities, drawn at random, keep all their rows
+ *   the others keep one row each
+ *
+ * The copy has a kNN graph of its own and is laid beside the set as a graph apart, so features of either know nothing of
+ * the other, and each identity of the copy is in the fold of the one that it is a copy of.
+ */
+import { relabel } from '../../cluster/relabel.js';
+import { NaanError } from '../../errors.js';
+import { type KnnGraph, withWidth } from '../../graph/knn-graph.js';
+import { RandomStream } from '../../graph/random.js';
+import type { NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
+import { withSimilarities } from '../../heads/pairwise/similarities.js';
+import { buildKnn } from '../../knn/exact.js';
+import { SharedRows } from '../../memory/shared-rows.js';
+import { shuffled } from './pairs.js';
+
+/** Graphs side by side. */
+export interface LabelledLists {
+  readonly lists: NeighbourLists;
+  /** Identity of each node, −1 where not known; an identity is of one graph alone [n]. */
+  readonly labels: Int32Array;
+  /** What is held out together: the identity, or the one that it is a copy of [n]. */
+  readonly groups: Int32Array;
+}
+
+export interface StrangerOptions {
+  readonly k: number;
+  readonly seed: number;
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Purpose of a random stream. */
+const identityPurpose = 87;
+
+/** Exact search takes time by the square of the rows, and so many say enough. */
+const mostRows = 50_000;
+/** Rows kept for each row of the set. */
+const keptShare = 1 / 4;
+
+/** The copy; `rows` are unit vectors, `labels` [n] count identities from 0. Undefined when hardly a row is labelled. */
+async function copyWithStrangers(
+  rows: SharedRows,
+  labels: Int32Array,
+  { k, seed, threads, signal }: StrangerOptions,
+): Promise<LabelledLists | undefined> {
+  const rowsOf = rowsByIdentity(labels);
+  const random = new RandomStream(seed, identityPurpose, 0);
+  const order = shuffled(rowsOf.length, random);
+  const wanted = Math.min(mostRows, keptShare * labels.length);
+  const nodes: number[] = [];
+  for (const [turn, identity] of order.entries()) {
+    const own = rowsOf[identity];
+    const one = random.below(own.length);
+    for (const [i, node] of own.entries()) if (turn % 2 === 0 || i === one) nodes.push(node);
+    if (nodes.length >= wanted) break;
+  }
+  const count = nodes.length;
+  if (count <= 1) return undefined;
+  const copy = SharedRows.allocate(count, rows.dim);
+  for (const [i, node] of nodes.entries()) copy.row(i).set(rows.row(node));
+  const identities = Int32Array.from(nodes, (node) => labels[node]);
+  const features = { kind: 'memory', name: 'strangers', rows: copy.handle() } as const;
+  const graph = await buildKnn(features, { k: Math.min(k, count - 1), threads, signal });
+  if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
+  return { lists: withSimilarities(withWidth(graph, k + 1), copy), labels: identities, groups: identities };
+}
+
+function rowsByIdentity(labels: Int32Array): number[][] {
+  const rowsOf: number[][] = [];
+  for (const [row, label] of labels.entries()) {
+    if (label < 0) continue;
+    rowsOf[label] ??= [];
+    rowsOf[label].push(row);
+  }
+  return rowsOf;
+}
+
+/** Graphs side by side as one, of lists of the same width; identities of a later one are other identities. */
+function sideBySide(parts: readonly LabelledLists[]): LabelledLists {
+  const [{ lists: first }] = parts;
+  const nodeCount = parts.reduce((sum, { lists }) => sum + lists.nodeCount, 0);
+  const { width } = first;
+  const ids = new Int32Array(new SharedArrayBuffer(4 * nodeCount * width));
+  const similarities = new Float32Array(new SharedArrayBuffer(4 * nodeCount * width));
+  const labels = new Int32Array(nodeCount);
+  const groups = new Int32Array(nodeCount);
+  let start = 0;
+  let used = 0;
+  for (const { lists, labels: own, groups: ownGroups } of parts) {
+    for (let i = 0; i < lists.ids.length; i++) {
+      ids[start * width + i] = lists.ids[i] < 0 ? -1 : lists.ids[i] + start;
+    }
+    similarities.set(lists.similarities, start * width);
+    groups.set(ownGroups, start);
+    let most = -1;
+    for (const [i, label] of own.entries()) {
+      labels[start + i] = label < 0 ? -1 : label + used;
+      if (label > most) most = label;
+    }
+    used += most + 1;
+    start += lists.nodeCount;
+  }
+  return { lists: { nodeCount, width, ids, similarities }, labels, groups };
+}
+
+/** The set to train on: a labelled set, and its copy with strangers beside it. `graph`: of at least k neighbours. */
+export async function labelledLists(
+  rows: SharedRows,
+  graph: KnnGraph,
+  labels: Int32Array,
+  options: StrangerOptions,
+): Promise<LabelledLists> {
+  const identities = labels.slice();
+  relabel(identities);
+  const lists = withSimilarities(withWidth(graph, options.k + 1), rows);
+  const own = { lists, labels: identities, groups: identities };
+  const copy = await copyWithStrangers(rows, identities, options);
+  return copy ? sideBySide([own, copy]) : own;
+}

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { evaluate } from '../../src/evaluation/evaluate.js';
+import { RandomStream } from '../../src/graph/random.js';
+import { buildKnn, label, train } from '../../src/index.js';
+import { isPairwise } from '../../src/model/model.js';
+
+const dim = 64;
+
+/** People of some rows each, then strangers of one, about a direction that all rows share. */
+function people(count: number, size: number, strangers: number, seed: number) {
+  const random = new RandomStream(seed, 0, 0);
+  const vector = () => Float64Array.from({ length: dim }, () => random.gaussian() / Math.sqrt(dim));
+  const common = vector();
+  const rows = new Float32Array((count * size + strangers) * dim);
+  const truth = new Int32Array(count * size + strangers);
+  let centre = common;
+  for (let row = 0; row < truth.length; row++) {
+    const person = row < count * size ? Math.floor(row / size) : count + row;
+    if (row === 0 || person !== truth[row - 1]) centre = vector();
+    truth[row] = person;
+    const noise = vector();
+    for (let c = 0; c < dim; c++) rows[row * dim + c] = centre[c] + 0.7 * noise[c] + 0.5 * common[c];
+  }
+  return { features: { rows, dim }, truth };
+}
+
+test('a model that was trained on people of many images does not trust strangers', async () => {
+  const known = people(60, 15, 0, 1);
+  const { model } = await train({
+    features: known.features,
+    labels: known.truth,
+    knn: await buildKnn(known.features, { k: 20 }),
+    epochs: 4,
+    batch: 256,
+  });
+  assert.ok(isPairwise(model) && model.config.guard);
+
+  const met = people(20, 15, 300, 2);
+  const { labels } = await label({ features: met.features, knn: await buildKnn(met.features, { k: 20 }), model });
+  const { bcubed } = evaluate(labels, met.truth).all;
+  assert.ok(bcubed.f > 0.99, JSON.stringify(bcubed));
+
+  const rows = new Float32Array(dim * dim);
+  for (let i = 0; i < dim; i++) rows[i * dim + i] = 1;
+  const strangers = { rows, dim };
+  const { summary } = await label({ features: strangers, knn: await buildKnn(strangers, { k: 20 }), model });
+  assert.equal(summary.clusters, dim);
+});
