@@ -69,7 +69,12 @@ export function asNaanError(error: unknown): NaanError | undefined {
     const { naanError, message } = error as PortableError;
     return new NaanError(naanError, message);
   }
-  if (error instanceof RangeError && /allocation failed|could not allocate memory/i.test(error.message)) {
+  if (
+    error instanceof RangeError &&
+    /allocation failed|could not allocate memory|^invalid typed array length: \d|maximum size exceeded/i.test(
+      error.message,
+    )
+  ) {
     return new NaanError('OUT_OF_MEMORY', `memory was refused: ${error.message}`, { cause: error });
   }
   return undefined;

@@ -1,3 +1,4 @@
+import { relabel } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';
 import { type SweepPoint, sweep } from '../evaluation/sweep.js';
 import { edgesFromPairs } from '../graph/candidate-edges.js';
@@ -15,7 +16,8 @@ export const run: Run<'sweep'> = async ({ edges: edgesPath, scores: scoresPath, 
     throw new NaanError('BAD_SHAPE', `${got}, expected ${pairs.length / 2} scores as ${edgesPath} has edges`);
   }
   const nodes = truth?.length ?? pairs.reduce((highest, id) => Math.max(highest, id), -1) + 1;
-  const { edges, place } = edgesFromPairs(nodes, pairs);
+  // Without a truth only the nodes that edges touch matter: one edge may name a node of any number.
+  const { edges, place } = edgesFromPairs(truth?.length ?? relabel(pairs), pairs);
   const placed = new Float32Array(scores.data.length);
   for (let e = 0; e < placed.length; e++) placed[place[e]] = scores.data[e];
   const points = sweep(edges, placed, { truth });

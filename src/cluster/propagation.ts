@@ -37,13 +37,16 @@ export interface PropagationOptions {
   readonly step: number;
   /** Nodes of the largest component accepted, ≥ 1; Infinity takes the components of round 0 as they are. */
   readonly maxSize: number;
-  /** Rounds after round 0. */
+  /** Rounds after round 0, at most `mostRounds`. */
   readonly maxIterations: number;
   /** Edges of round 0: those of score ≥ threshold, or all of them (as published). */
   readonly start: 'threshold' | 'all';
   /** What oversize components become in the end: each a cluster, or all of them together one (as published). */
   readonly leftovers: 'components' | 'merge';
 }
+
+/** Each takes memory; far fewer are left once a threshold has come so near 1 that it cannot rise. */
+export const mostRounds = 100_000;
 
 /**
  * Labels [nodeCount] from `edges` and their `scores` [edgeCount]: clusters numbered by first appearance, −1 for a node
@@ -199,6 +202,6 @@ function checkOptions({ threshold, step, maxSize, maxIterations }: PropagationOp
   if (!(threshold <= 1)) throw new NaanError('BAD_USAGE', `threshold: got ${threshold}, expected at most 1`);
   if (!(step >= 0 && step <= 1)) throw new NaanError('BAD_USAGE', `step: got ${step}, expected 0 to 1`);
   if (!(maxSize >= 1)) throw new NaanError('BAD_USAGE', `max size: got ${maxSize}, expected at least 1 node`);
-  if (!(maxIterations >= 0))
-    throw new NaanError('BAD_USAGE', `max iterations: got ${maxIterations}, expected 0 or more`);
+  if (!(maxIterations >= 0 && maxIterations <= mostRounds))
+    throw new NaanError('BAD_USAGE', `max iterations: got ${maxIterations}, expected 0 to ${mostRounds}`);
 }

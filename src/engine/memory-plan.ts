@@ -7,7 +7,7 @@ import { NaanError } from '../errors.js';
 import { storeUncompressed } from '../io/locate-matrix.js';
 import { gib, usableBytes } from '../memory/available.js';
 import { bytesOf, type Precision } from '../memory/row-store.js';
-import { type NaanModel, structuralFeatureCount } from '../model/model.js';
+import { type ModelConfig, type NaanModel, structuralFeatureCount } from '../model/model.js';
 
 export interface PlanShape {
   readonly model: NaanModel;
@@ -56,8 +56,15 @@ export interface MemoryPlan {
 const processBytes = 130 * 2 ** 20;
 const threadBytes = 30 * 2 ** 20;
 
+/** Rows come by tens of thousands at the most: more fill the caches in vain. */
+const mostBatch = 2 ** 16;
+
 /** Throws OUT_OF_MEMORY, with the sizes that would do, when the run cannot fit into memory. */
 export function planMemory(shape: PlanShape, { memory, precision = 'auto', workDir }: PlanRequest): MemoryPlan {
+  const { batch } = shape;
+  if (!(batch >= 1 && batch <= mostBatch)) {
+    throw new NaanError('BAD_USAGE', `batch: got ${batch}, expected 1 to ${mostBatch} nodes`);
+  }
   const limitBytes = Math.floor(memory ?? usableBytes());
   const tried = (precision === 'auto' ? (['f32', 'bf16'] as const) : [precision]).map((p) =>
     planOf(shape, p, workDir === undefined ? 'memory' : 'files', limitBytes),
@@ -105,7 +112,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     edges: edges * ofEdges + (inMemory ? structure : 0),
     // What is written comes after the partition, whose memory is free by then.
     partition: Math.max(partitionBytes(partition, nodes, edges, threads), saveEdges ? 12 * edges + 4 * nodes : 0),
-    threads: processBytes + threads * (threadBytes + (concat ? 4 * batch * padded * (columns + 5) : 0)),
+    threads: processBytes + threads * (threadBytes + tileBytes(config, padded, columns, batch)),
   };
   return {
     ...{ precision, rowsIn, parts, limitBytes, searchBytes: shape.search ? searchBytesOf(shape) : 0 },
@@ -127,6 +134,13 @@ function tooLargeToSearch({ nodes, dim }: PlanShape, searchBytes: number, limitB
   );
 }
 
+/** What a thread gathers for a tile and computes from it; a list has at most `columns` entries. */
+function tileBytes(config: ModelConfig, padded: number, columns: number, batch: number): number {
+  if (config.head === 'pairwise') return 4 * batch * (config.k + 1) * (padded + 2);
+  const { heads } = config;
+  return 4 * batch * (padded * (heads * (columns + 1) + 4) + columns * (heads + 4));
+}
+
 function tooLarge({ nodes, dim, deflated }: PlanShape, least: MemoryPlan, workDir: string | undefined): NaanError {
   const { features } = least.parts;
   if (deflated !== undefined && least.memoryBytes - features <= least.limitBytes)
@@ -144,7 +158,7 @@ function tooLarge({ nodes, dim, deflated }: PlanShape, least: MemoryPlan, workDi
 
 function tooLargeInflated(deflated: string, { parts, memoryBytes, limitBytes }: MemoryPlan): NaanError {
   return new NaanError(
-    'BAD_USAGE',
+    'OUT_OF_MEMORY',
     `${deflated}: is compressed, so its features must be inflated into ${gib(parts.features)} GiB of memory beside the ` +
       `${gib(memoryBytes - parts.features)} GiB of the run, but ${gib(limitBytes)} GiB may be taken: ${storeUncompressed}`,
   );

@@ -97,6 +97,8 @@ export interface ShardWorkerData {
 export const defaultBatch = 512;
 const progressIntervalMs = 200;
 const nodesOfAShard = 8192;
+/** Each is a task, a record in the journal and a series of metrics. */
+const mostShards = 2 ** 16;
 const surveyedRangesEach = 8;
 
 export class ScoringRun {
@@ -511,7 +513,11 @@ export function shardCount(
   nodeCount: number,
   { shards = 'auto', threads, batch }: { shards?: number | 'auto' | undefined; threads: number; batch: number },
 ): number {
-  if (shards !== 'auto') return Math.min(shards, nodeCount);
+  if (shards !== 'auto') {
+    if (!(shards >= 1 && shards <= mostShards))
+      throw new NaanError('BAD_USAGE', `shards: got ${shards}, expected 1 to ${mostShards}`);
+    return Math.min(shards, nodeCount);
+  }
   const ofAThread = Math.max(4, Math.ceil(nodeCount / nodesOfAShard / threads));
   return Math.max(1, Math.min(ofAThread * threads, Math.ceil(nodeCount / batch)));
 }

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { Piscina } from 'piscina';
 import { type Executor, runInLanes, type TaskListener } from './executor.js';
+import { checkThreads } from './threads.js';
 import type { WorkerStart } from './worker-start.js';
 
 /**
@@ -28,6 +29,7 @@ export class Pool implements Executor {
   readonly threads: number;
 
   constructor(options: PoolOptions) {
+    checkThreads(options.threads);
     this.threads = options.threads;
     this.starting[0] = options.threads;
     const workerData: WorkerStart = { data: options.workerData, starting: this.starting };

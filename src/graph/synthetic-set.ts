@@ -14,6 +14,8 @@ import { RandomStream, shuffled } from './random.js';
 const familySize = 5;
 const largestIdentity = 500;
 const medianSize = 10;
+/** Images of an identity are fewer than this on average only in a set of few. */
+export const leastMeanSize = 16;
 const sizeSpread = 1.15;
 const leastShare = 0.2;
 const greatestShare = 0.82;
@@ -152,13 +154,19 @@ export class SyntheticSet {
 function identityStarts({ extent }: SetOptions, stream: (identity: number) => RandomStream): Int32Array {
   const ids = 'ids' in extent ? extent.ids : Number.POSITIVE_INFINITY;
   const nodes = 'nodes' in extent ? extent.nodes : Number.POSITIVE_INFINITY;
-  const starts = [0];
-  for (let identity = 0, total = 0; identity < ids && total < nodes; identity++) {
+  let starts = new Int32Array(Number.isFinite(ids) ? ids + 1 : 1024);
+  let identity = 0;
+  for (let total = 0; identity < ids && total < nodes; ) {
     const size = Math.round(medianSize * Math.exp(sizeSpread * stream(identity).gaussian()));
     total = Math.min(nodes, total + Math.max(1, Math.min(largestIdentity, size)));
-    starts.push(total);
+    if (++identity === starts.length) {
+      const longer = new Int32Array(2 * starts.length);
+      longer.set(starts);
+      starts = longer;
+    }
+    starts[identity] = total;
   }
-  return Int32Array.from(starts);
+  return starts.subarray(0, identity + 1);
 }
 
 /** Standard deviation of each column: flat, then falling as 1 / column; squares add up to one. */

@@ -2,7 +2,7 @@
 import { NaanError } from '../errors.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import { findFeatures } from './features.js';
-import { inflate } from './locate-matrix.js';
+import { checkDim, inflate } from './locate-matrix.js';
 import type { FeatureLocation, MatrixLocation } from './matrix.js';
 
 /** Rows in memory [n × dim]. */
@@ -21,12 +21,13 @@ export async function findSource(source: FeatureSource, fileDim?: number): Promi
   if (!(dim >= 1) || rows.length % dim !== 0) {
     throw new NaanError('BAD_SHAPE', `features in memory: ${rows.length} values, expected rows of dimension ${dim}`);
   }
+  checkDim(dim, 'features in memory');
   const shared = SharedRows.allocate(rows.length / dim, dim);
   shared.eachRun(0, shared.rowCount, (view, first) => view.set(rows.subarray(first * dim, first * dim + view.length)));
   return { kind: 'memory', name: 'features in memory', rows: shared.handle() };
 }
 
-/** The same to be read by rows: deflated features go into memory. Throws BAD_USAGE when that has no room for them. */
+/** The same to be read by rows: deflated features go into memory. Throws OUT_OF_MEMORY when that has no room for them. */
 export async function locateSource(source: FeatureSource, fileDim?: number): Promise<MatrixLocation> {
   return inflate(await findSource(source, fileDim));
 }

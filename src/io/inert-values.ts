@@ -35,7 +35,10 @@ export function inertGlobals(): Map<string, PickleGlobal> {
   define(['pathlib', 'pathlib._local'], ['WindowsPath', 'PureWindowsPath'], object);
   define(['_codecs'], ['encode'], () => ({ call: encode }));
 
-  define(['numpy'], ['dtype'], () => ({ call: ([code]) => new NumpyType(String(code)), setState: setByteOrder }));
+  define(['numpy'], ['dtype'], () => ({
+    call: ([code]) => new NumpyType(typeof code === 'string' ? code : ''),
+    setState: setByteOrder,
+  }));
   define(['numpy'], ['ndarray', 'float16', 'float32', 'float64', 'int32', 'int64', 'bool_'], named);
   define(['numpy.core.multiarray', 'numpy._core.multiarray'], ['scalar'], () => ({ call: numpyScalar }));
   define(['numpy.core.multiarray', 'numpy._core.multiarray'], ['_reconstruct'], () => object('ndarray'));

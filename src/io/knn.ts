@@ -23,6 +23,7 @@ export interface KnnOptions {
 }
 
 const windowBytes = 2 ** 22;
+const longestList = 2 ** 20;
 const progressIntervalMs = 250;
 
 /**
@@ -107,7 +108,11 @@ function checkShape({ source, shape, type }: StoredNumbers, nodeCount: number | 
       `${source.name}: the kNN graph has ${shape[0]} rows and the features ${nodeCount}, expected one row for each node`,
     );
   }
-  return shape[shape.length - 1];
+  const listLength = shape[shape.length - 1];
+  if (listLength > longestList) {
+    throw new NaanError('BAD_SHAPE', `${source.name}: lists of ${listLength} ids, expected at most ${longestList}`);
+  }
+  return listLength;
 }
 
 function allocate({ source }: StoredNumbers, nodeCount: number, width: number): KnnGraph {

@@ -10,6 +10,8 @@ import { checkNumbers, checkWhole, readElements, type StoredArray, type StoredNu
 
 const windowElements = 2 ** 19;
 const textType = /^[<>|=]?([US])(\d+)$/;
+/** Of one label or name, as it is stored. */
+const mostTextBytes = 2 ** 18;
 
 /** Reads the labels of an array [n], or [n × 1]. Throws BAD_INPUT, naming the row that has none, or BAD_SHAPE. */
 export async function labelsOfArray(array: StoredArray): Promise<Labels> {
@@ -117,6 +119,10 @@ async function eachText(array: StoredArray, kind: 'U' | 'S', width: number, visi
   const elementBytes = kind === 'U' ? 4 * width : width;
   const where = (row: number) => `${source.name}: row ${row}`;
   if (elementBytes === 0) throw new NaanError('BAD_INPUT', `${where(0)}: has no text: dtype ${quoted(array.dtype)}`);
+  if (elementBytes > mostTextBytes) {
+    const most = `texts of ${elementBytes} bytes, expected at most ${mostTextBytes}`;
+    throw new NaanError('BAD_INPUT', `${source.name}: dtype ${quoted(array.dtype)}: ${most}`);
+  }
   checkWhole(array, elementBytes);
   const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   const textOf = (bytes: Uint8Array, row: number) => {

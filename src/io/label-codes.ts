@@ -14,6 +14,9 @@ export function nameOf({ names }: Labels, code: number): string {
   return code === -1 || names === undefined ? String(code) : names[code];
 }
 
+/** As many as a Map of V8 holds; labels that are 32-bit integers are not kept by name. */
+const mostNames = 2 ** 24 - 1;
+
 const integer = /^[+-]?\d+$/;
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const missing = /^[+-]?(nan|inf(inity)?)$/i;
@@ -44,6 +47,10 @@ export class LabelGatherer {
     if (code === undefined) {
       if (label === '') throw new NaanError('BAD_INPUT', `${this.where(row)}: has no label, ${expected}`);
       code = this.names.length;
+      if (code === mostNames) {
+        const most = `more than ${mostNames} different names: save labels as 32-bit integers`;
+        throw new NaanError('BAD_INPUT', `${this.where(row)}: ${most}`);
+      }
       // A slice of a longer text would keep all of it in memory.
       const name = Buffer.from(label).toString();
       this.known.set(name, code);

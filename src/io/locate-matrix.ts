@@ -16,6 +16,7 @@ export function locateMatrix(array: StoredNumbers): FeatureLocation {
     throw new NaanError('BAD_SHAPE', `${source.name}: shape (${shape}), expected features [n × d]`);
   }
   const [rowCount, dim] = shape;
+  checkDim(dim, source.name);
   const { path, name, offset: start, crc32 } = source;
   if (source.deflatedLength !== undefined) return { kind: 'deflated', name, rowCount, dim, array: { ...array, type } };
   return {
@@ -33,12 +34,20 @@ export function locateMatrix(array: StoredNumbers): FeatureLocation {
   };
 }
 
+/** Embeddings of faces have some hundred values; what has far more is another array, and a row of it could fill the memory. */
+const mostDims = 2 ** 16;
+
+/** Throws BAD_SHAPE for more values a row than features have. */
+export function checkDim(dim: number, name: string): void {
+  if (dim > mostDims) throw new NaanError('BAD_SHAPE', `${name}: dimension ${dim}, expected at most ${mostDims}`);
+}
+
 /** What to do about features that are too large to be inflated. */
 export const storeUncompressed = 'store them uncompressed, with numpy.savez, to be read in place';
 
 /**
  * The location with deflated features in shared memory as float32, which nothing else can read by rows. `room`: bytes that
- * they may take, by default most of what is free. Throws BAD_USAGE when they take more, BAD_INPUT when they are damaged.
+ * they may take, by default most of what is free. Throws OUT_OF_MEMORY when they take more, BAD_INPUT when they are damaged.
  */
 export async function inflate(location: FeatureLocation, room = usableBytes()): Promise<MatrixLocation> {
   if (location.kind !== 'deflated') return location;
@@ -46,7 +55,7 @@ export async function inflate(location: FeatureLocation, room = usableBytes()): 
   const bytes = 4 * rowCount * dim;
   if (bytes > room) {
     throw new NaanError(
-      'BAD_USAGE',
+      'OUT_OF_MEMORY',
       `${name}: is compressed, so its features must be inflated into ${gib(bytes)} GiB of memory, but ` +
         `${gib(room)} GiB may be taken: ${storeUncompressed}`,
     );

@@ -6,6 +6,9 @@ import type { NumberType } from './numbers.js';
 import type { StoredArray } from './stored-array.js';
 
 const magic = '\x93NUMPY';
+/** Headers of plain arrays take some hundred bytes; NumPy itself has no more than 64 axes. */
+const mostHeaderBytes = 2 ** 16;
+const mostAxes = 64;
 
 /** Whether a file that starts with these bytes is a `.npy`. */
 export function isNpy(start: Uint8Array): boolean {
@@ -23,7 +26,7 @@ export async function readHeader(source: ByteSource): Promise<StoredArray> {
   const textStart = version === 1 ? 10 : 12;
   const dataStart = textStart + (version === 1 ? fixed.readUInt16LE(8) : fixed.readUInt32LE(8));
   if (dataStart > source.length) throw bad('ends within its header: it is truncated');
-  if (dataStart > 2 ** 20) throw bad(`header of ${dataStart} bytes, expected a plain array`);
+  if (dataStart > mostHeaderBytes) throw bad(`header of ${dataStart} bytes, expected at most ${mostHeaderBytes}`);
   const text = Buffer.from(await readHead(source, dataStart)).toString('latin1', textStart);
 
   const [, , descr] = /(['"])descr\1\s*:\s*(['"].*?['"]|\[)/.exec(text) ?? [];
@@ -33,8 +36,11 @@ export async function readHeader(source: ByteSource): Promise<StoredArray> {
     throw bad(`header not understood: ${quoted(text.trimEnd())}`);
   const dtype = descr === '[' ? 'records' : descr.slice(1, -1);
   const shape = sizes.match(/\d+/g)?.map(Number) ?? [];
-  const length = shape.reduce((product, size) => product * size, 1);
-  if (!Number.isSafeInteger(length * 8)) throw bad(`shape (${shape}) is too large`);
+  if (shape.length > mostAxes) throw bad(`shape of ${shape.length} axes, expected at most ${mostAxes}`);
+  // Without its zeros, as a shape of none may be larger than any memory all the same.
+  const extent = shape.reduce((product, size) => product * (size || 1), 1);
+  if (!Number.isSafeInteger(extent * 8)) throw bad(`shape (${shape}) is too large`);
+  const length = shape.includes(0) ? 0 : extent;
   return {
     source,
     dataStart,

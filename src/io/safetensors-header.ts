@@ -6,6 +6,7 @@
 import { closeSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { inputSize, openInput, readFully } from './input-file.js';
+import { isObject, parseJsonObject } from './json.js';
 import { quoted } from './messages.js';
 
 export const metadataKey = '__metadata__';
@@ -58,8 +59,8 @@ function parseHeader(fd: number, size: number, path: string): Header {
   if (8 + length > size) throw bad(`its header ends at byte ${8 + length}, the file at ${size}`);
   const text = Buffer.alloc(length);
   readFully(fd, text, 8, path);
-  const parsed = parseObject(text.toString('utf8'));
-  if (!parsed) throw bad('its header is not a JSON object');
+  const parsed = parseJsonObject(text.toString('utf8'));
+  if (!parsed) throw bad('its header is not a JSON object of a few levels');
 
   const metadata = new Map<string, string>();
   for (const [key, value] of Object.entries(isObject(parsed[metadataKey]) ? parsed[metadataKey] : {})) {
@@ -86,19 +87,6 @@ function parseEntry(name: string, value: unknown, dataBytes: number, path: strin
   const [begin, end] = offsets;
   if (begin > end || end > dataBytes) throw bad(`bytes ${begin} to ${end} are outside the ${dataBytes} of the file`);
   return { dtype, shape, begin, end };
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isSizes(value: unknown): value is number[] {

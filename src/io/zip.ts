@@ -28,7 +28,7 @@ export async function listZip(path: string): Promise<Map<string, FindMember>> {
     const members = new Map<string, FindMember>();
     // Loaded for archives only: a run on other files starts sooner.
     const { readDirectory } = await import('./zip-directory.js');
-    for await (const { name, entry } of readDirectory(fd)) members.set(name, () => memberOf(path, name, entry));
+    for await (const { name, entry } of readDirectory(fd, path)) members.set(name, () => memberOf(path, name, entry));
     return members;
   } catch (error) {
     const known = unreadable(path, error);

@@ -6,13 +6,14 @@ import { runTask } from '../execution/executor.js';
 import { Pool } from '../execution/pool.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { plantKnn } from '../graph/knn-planted.js';
-import { type SetOptions, SyntheticSet } from '../graph/synthetic-set.js';
+import { leastMeanSize, type SetOptions, SyntheticSet } from '../graph/synthetic-set.js';
 import { locateFeatures } from '../io/features.js';
 import { writeLabelText } from '../io/labels.js';
 import { writeNpy, writeNpz } from '../io/npy-writer.js';
 import { writeTogether } from '../io/output-file.js';
 import { checkOutputs } from '../io/outputs.js';
 import { buildKnn } from '../knn/exact.js';
+import { requireMemory } from '../memory/available.js';
 import type { ProgressListener } from '../progress.js';
 
 export interface GenerateOptions {
@@ -55,33 +56,41 @@ export interface GenerateSummary {
 }
 
 const blockBytes = 2 ** 23;
+const mostIdentities = 50_000_000;
 
 /**
  * Writes labeled/split0_{feats.npz,knn.npy} and unlabeled/split1_{feats.npz,knn.npy,labels.txt} to `out`. Features are
  * unit vectors; the splits share no identity; equal options give equal bytes. Memory: the kNN graph and a few bytes a
  * node; with the exact search, the features besides.
- * Throws BAD_USAGE, NOT_WRITABLE, or CANCELLED after an abort.
+ * Throws BAD_USAGE, OUT_OF_MEMORY, NOT_WRITABLE, or CANCELLED after an abort.
  */
 export async function generate(options: GenerateOptions): Promise<GenerateSummary> {
   const { out, nodes, labeledIds, shuffle = false } = options;
   if (nodes !== undefined && options.ids !== undefined) {
     throw new NaanError('BAD_USAGE', `ids ${options.ids} and nodes ${nodes} were given, expected one of them`);
   }
-  const ids = integer('ids', options.ids ?? 1000, 1, 2 ** 31 - 1);
+  const ids = integer('ids', options.ids ?? 1000, 1, mostIdentities);
   const dim = integer('dim', options.dim ?? 512, 2, 2 ** 16);
   const k = integer('k', options.k ?? 80, 1, 2 ** 20);
   const seed = integer('seed', options.seed ?? 1, 0, 2 ** 32 - 1);
   const extent = nodes === undefined ? { ids } : { nodes: integer('nodes', nodes, 1, 2 ** 31 - 1) };
-  const labeledExtent = labeledIds === undefined ? extent : { ids: integer('labeledIds', labeledIds, 0, 2 ** 31 - 1) };
+  const labeledExtent =
+    labeledIds === undefined ? extent : { ids: integer('labeledIds', labeledIds, 0, mostIdentities) };
 
   const recipes = {
     unlabeled: { seed, split: 1, dim, extent, shuffle },
     labeled: { seed, split: 0, dim, extent: labeledExtent, shuffle },
   } as const;
+  // Before sizes are drawn, and again when they are known.
+  const neededFor = (wanted: SetOptions['extent']) => bytesNeeded(wanted, { ...options, dim, k });
+  for (const wanted of [extent, labeledExtent]) requireMemory(neededFor(wanted), `${out}: a set of this size`);
   const unlabeled = new SyntheticSet(recipes.unlabeled);
   const labeled = labeledIds === 0 ? undefined : new SyntheticSet(recipes.labeled);
   for (const set of labeled ? [labeled, unlabeled] : [unlabeled]) {
-    if (k < set.nodeCount) continue;
+    if (k < set.nodeCount) {
+      requireMemory(neededFor({ nodes: set.nodeCount }), `${out}: ${set.nodeCount} rows`);
+      continue;
+    }
     throw new NaanError(
       'BAD_USAGE',
       `k is ${k}, but a split has ${set.nodeCount} nodes: expected k below that, or more ids`,
@@ -109,6 +118,18 @@ export async function generate(options: GenerateOptions): Promise<GenerateSummar
   });
   const summary = ({ nodeCount, identityCount }: SyntheticSet) => ({ nodes: nodeCount, identities: identityCount });
   return { ...(labeled && { labeled: summary(labeled) }), unlabeled: summary(unlabeled) };
+}
+
+/** The least that a split takes at its peak. */
+function bytesNeeded(
+  extent: SetOptions['extent'],
+  { dim, k, plantedKnn, shuffle }: { readonly dim: number; readonly k: number } & GenerateOptions,
+): number {
+  const [ids, nodes] = 'ids' in extent ? [extent.ids, extent.ids * leastMeanSize] : [0, extent.nodes];
+  const graph = 4 * (k + 1);
+  // Exact search has the rows and two lists of each; the planted graph where each image went.
+  const search = plantedKnn ? 4 : 4 * dim + 8 * k;
+  return 4 * ids + nodes * (graph + search + (shuffle ? 4 : 0));
 }
 
 function integer(name: string, value: number, least: number, greatest: number): number {

@@ -11,6 +11,7 @@ import { NaanError } from '../errors.js';
 import { Pool } from '../execution/pool.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
+import { requireMemory } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
 import { blockCountFor, type KnnJob, type KnnTask, pairRounds } from './blocks.js';
@@ -48,7 +49,7 @@ const mostUnproven = 0.1;
  * Builds the exact kNN graph of features [n × d] by cosine: k + 1 columns, column 0 the node itself. The result does
  * not depend on `threads`. Memory: the rows once, 8 bytes a neighbour, and a few MiB a thread; where bounds are used, half
  * the rows more and 8 bytes for each of up to 8 k + 64 candidates a row.
- * Throws BAD_USAGE for a k that n rows do not have, BAD_INPUT for NaN, infinite or zero rows, CANCELLED after an abort.
+ * Throws BAD_USAGE for a k that n rows do not have, OUT_OF_MEMORY, BAD_INPUT for NaN, infinite or zero rows, CANCELLED after an abort.
  */
 export async function buildKnn(features: MatrixLocation, options: BuildKnnOptions): Promise<KnnGraph> {
   checkK(options.k, features);
@@ -56,10 +57,14 @@ export async function buildKnn(features: MatrixLocation, options: BuildKnnOption
   return searchExactly(unitRows(features, options.onNotice), options);
 }
 
-/** Throws BAD_USAGE for a k that the rows do not have. */
+/** Throws BAD_USAGE for a k that the rows do not have, OUT_OF_MEMORY for lists that the memory does not hold. */
 export function checkK(k: number, features: MatrixLocation): void {
   const { rowCount } = shapeOf(features);
-  if (Number.isInteger(k) && k >= Math.min(1, rowCount - 1) && k <= rowCount - 1) return;
+  if (Number.isInteger(k) && k >= Math.min(1, rowCount - 1) && k <= rowCount - 1) {
+    // The graph, and lists of ids with their cosines.
+    requireMemory(4 * rowCount * (3 * k + 1), `${features.name}: ${k} neighbours of each of ${rowCount} rows`);
+    return;
+  }
   const limit = rowCount === 1 ? '0 for its only row' : `1..${rowCount - 1} for its ${rowCount} rows`;
   throw new NaanError('BAD_USAGE', `${features.name}: k is ${k}, expected ${limit}`);
 }

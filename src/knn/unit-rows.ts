@@ -1,13 +1,14 @@
 /** The rows of a kNN search: unit vectors in shared memory. */
 import { type MatrixLocation, openRows } from '../io/matrix.js';
 import { normaliseRows } from '../io/normalise.js';
+import { requireMemory } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
 
 const windowBytes = 2 ** 23;
 
 /**
  * The rows as unit vectors in shared memory: the caller's own when they lie there and are unit vectors already.
- * `onNotice` hears when rows had to be normalised. Throws BAD_INPUT for NaN, infinite or zero rows.
+ * `onNotice` hears when rows had to be normalised. Throws BAD_INPUT for NaN, infinite or zero rows, OUT_OF_MEMORY.
  */
 export function unitRows(features: MatrixLocation, onNotice?: (message: string) => void): SharedRows {
   const { rows, normalised } = load(features);
@@ -30,6 +31,7 @@ function load(features: MatrixLocation): { rows: SharedRows; normalised: number 
       }
       if (normalised === 0) return { rows: SharedRows.from(features.rows), normalised };
     }
+    requireMemory(4 * rowCount * dim, `${features.name}: ${rowCount} rows × ${dim} as unit vectors`);
     const rows = SharedRows.allocate(rowCount, dim);
     let normalised = 0;
     for (let start = 0; start < rowCount; start += step) {

@@ -19,14 +19,14 @@ const small = 2 ** 26;
 
 /**
  * To be asked before memory is allocated whose size a file says. `what` names the file and what is to be in memory.
- * Throws BAD_USAGE when the machine has not so much free.
+ * Throws OUT_OF_MEMORY when the machine has not so much free.
  */
 export function requireMemory(bytes: number, what: string): void {
   if (bytes <= small) return;
   const usable = usableBytes();
   if (bytes <= usable) return;
   throw new NaanError(
-    'BAD_USAGE',
+    'OUT_OF_MEMORY',
     `${what}: ${gib(bytes)} GiB of memory are needed, but ${gib(usable)} GiB may be taken`,
   );
 }

@@ -29,6 +29,11 @@ export async function importCheckpoint(path: string): Promise<ConcatModel> {
   return { config, tensors: checkedTensors(config, tensors, path) };
 }
 
+/** A key of a pickle may be anything, also what contains itself. */
+function nameOfKey(key: unknown): string {
+  return typeof key === 'string' || typeof key === 'number' ? quoted(String(key)) : 'a key that is no text';
+}
+
 /** What DataParallel and torch.compile put before each name, once for each time that they wrap a module. */
 const wrappers = /^((module|_orig_mod)\.)+/;
 
@@ -36,7 +41,7 @@ const wrappers = /^((module|_orig_mod)\.)+/;
 function namedTensors(root: unknown, path: string): Map<string, TorchTensor> {
   const model = root instanceof Map ? root.get('model') : undefined;
   if (!Array.isArray(model) || model.length !== 2 || !model.every((part) => part instanceof Map)) {
-    const keys = root instanceof Map ? [...root.keys()].slice(0, 10).map((key) => quoted(String(key))) : [];
+    const keys = root instanceof Map ? [...root.keys()].slice(0, 10).map(nameOfKey) : [];
     const found = keys.length > 0 ? `, found: ${keys.join(', ')}` : '';
     throw new NaanError(
       'BAD_MODEL',

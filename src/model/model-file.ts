@@ -2,6 +2,7 @@
 import { type AbsentPairs, absentPairs } from '../cluster/linkage.js';
 import { type Partition, partitions } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
+import { parseJsonObject } from '../io/json.js';
 import { quoted } from '../io/messages.js';
 import { openSafetensors, writeSafetensors } from '../io/safetensors.js';
 import {
@@ -159,7 +160,7 @@ function parsePartition(text: string, path: string): Partition {
 }
 
 function parseCalibration(text: string, path: string): CalibrationRecord {
-  const value = parseObject(text);
+  const value = parseJsonObject(text);
   const measure = (name: string) => {
     const { f, deviation } = (value?.[name] ?? {}) as Record<string, unknown>;
     if (typeof f === 'number' && typeof deviation === 'number') return { f, deviation };
@@ -184,7 +185,7 @@ function parseAbsentPairs(metadata: ReadonlyMap<string, string>, path: string): 
 
 /** Thresholds of partitions that this version does not have are left out. */
 function parseThresholds(text: string, path: string): Partial<Record<Partition, number>> {
-  const value = parseObject(text);
+  const value = parseJsonObject(text);
   if (!value || Object.values(value).some((entry) => typeof entry !== 'number' || !(entry >= 0 && entry <= 1))) {
     throw new NaanError(
       'BAD_MODEL',
@@ -195,7 +196,7 @@ function parseThresholds(text: string, path: string): Partial<Record<Partition, 
 }
 
 function parseProvenance(text: string, path: string): Record<string, string> {
-  const value = parseObject(text);
+  const value = parseJsonObject(text);
   if (!value || Object.values(value).some((entry) => typeof entry !== 'string')) {
     throw new NaanError(
       'BAD_MODEL',
@@ -203,13 +204,4 @@ function parseProvenance(text: string, path: string): Record<string, string> {
     );
   }
   return value as Record<string, string>;
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

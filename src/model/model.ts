@@ -151,9 +151,12 @@ export function checkShapes(
   tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
   where: string,
 ): void {
-  const repeats = config.head === 'concat' ? config.heads : config.rounds;
-  if (repeats > tensors.size) {
-    const what = config.head === 'concat' ? 'attention heads' : 'rounds';
+  // A file may claim any number of them: they are listed, and the missing one named, when there are not far too few.
+  const [repeats, what, needed] =
+    config.head === 'concat'
+      ? [config.heads, 'attention heads', 5 * config.heads]
+      : [config.rounds, 'rounds', config.rounds * (2 * config.hidden.length + 4)];
+  if (repeats > tensors.size || needed > 10 * tensors.size + 100) {
     throw new NaanError('BAD_MODEL', `${where}: ${tensors.size} tensors are too few for ${repeats} ${what}`);
   }
   for (const [name, shape] of expectedTensors(config)) {

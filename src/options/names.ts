@@ -14,8 +14,12 @@ export function environmentName(option: string): string {
   return environmentPrefix + keyName(option).replaceAll('-', '_').toUpperCase();
 }
 
+/** No option has a name near as long as this. */
+const longestGuessed = 100;
+
 /** ` (did you mean max-size?)` when a known name is near enough, otherwise nothing. */
 export function didYouMean(name: string, known: Iterable<string>): string {
+  if (name.length > longestGuessed) return '';
   let nearest = '';
   let least = Math.max(2, Math.floor(name.length * 0.4)) + 1;
   for (const candidate of known) {

@@ -70,7 +70,12 @@ export function integerList<const D extends Description<readonly number[]> & Ran
     const list = zod
       .unknown()
       .transform((value) => (Array.isArray(value) ? value.flatMap(parts) : [parts(value)].flat()));
-    return list.pipe(zod.array(number(zod, described, true)).min(1));
+    return list.pipe(
+      zod
+        .array(number(zod, described, true))
+        .min(1)
+        .max(64),
+    );
   };
   return { ...described, expected: `integers${inRange(described)}`, placeholder: '<n...>', schema };
 }

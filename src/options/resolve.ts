@@ -2,9 +2,9 @@
  * Turns what the user gave into one frozen value: defaults < config file < environment < flags.
  * Nothing else in the project reads the environment or the arguments.
  */
-import { readFile } from 'node:fs/promises';
 import { NaanError } from '../errors.js';
-import { systemReason } from '../system-error.js';
+import { quoted } from '../io/messages.js';
+import { readConfigFile } from './config-file.js';
 import { didYouMean, environmentName, environmentPrefix, flagName, keyName } from './names.js';
 import type { Option, Options, Values, Zod } from './option.js';
 import { type CommandName, type CommandValues, commands, commonOptions, optionsOf } from './table.js';
@@ -34,7 +34,7 @@ export async function resolve<C extends CommandName>(command: C, sources: Source
   const flags = fromFlags(options, sources.flags);
   const environment = fromEnvironment(options, sources.environment);
   const config = flags.config ?? environment.config;
-  const file = config ? await fromFile(z, command, check(z, commonOptions.config, config)) : {};
+  const file = config ? await fromFile(command, check(z, commonOptions.config, config)) : {};
 
   const values: Record<string, unknown> = {};
   const origins: Record<string, string> = {};
@@ -72,28 +72,17 @@ function fromEnvironment(options: Options, environment: Sources['environment']):
   return given;
 }
 
-async function fromFile(zod: Zod, command: CommandName, path: string): Promise<Record<string, Given>> {
+async function fromFile(command: CommandName, path: string): Promise<Record<string, Given>> {
   const known = new Map(everyOption().map((name) => [keyName(name), name]));
   known.delete('config');
-  const { parse } = await import('yaml');
-  let content: unknown;
-  try {
-    content = parse(await readFile(path, 'utf8')) ?? {};
-  } catch (error) {
-    const reason = systemReason(error) ?? (error as Error).message.split('\n')[0].replace(/:$/, '');
-    throw new NaanError('BAD_USAGE', `config file ${path}: ${reason}`, { cause: error });
-  }
-  const keys = zod.record(zod.string(), zod.unknown()).safeParse(content);
-  if (!keys.success) throw new NaanError('BAD_USAGE', `config file ${path}: expected lines of 'option: value'`);
-
   const options = optionsOf(command);
   const given: Record<string, Given> = {};
-  for (const [key, value] of Object.entries(keys.data)) {
+  for (const [key, value] of Object.entries(await readConfigFile(path))) {
     const name = known.get(key);
     if (name === undefined) {
       throw new NaanError(
         'BAD_USAGE',
-        `config file ${path}: '${key}' is not an option${didYouMean(key, known.keys())}`,
+        `config file ${path}: ${quoted(key)} is not an option${didYouMean(key, known.keys())}`,
       );
     }
     if (name in options) given[name] = { value, from: `${key} in ${path}` };
@@ -113,7 +102,7 @@ function check<T>(zod: Zod, option: Option<T>, { value, from }: Given): T {
   const parsed = option.schema(zod).safeParse(value);
   if (parsed.success) return parsed.data;
   const got = Array.isArray(value) ? value.join(' ') : String(value);
-  throw new NaanError('BAD_USAGE', `${from}: got '${got}', expected ${option.expected}`);
+  throw new NaanError('BAD_USAGE', `${from}: got ${quoted(got)}, expected ${option.expected}`);
 }
 
 function missing(name: string, option: Option): NaanError {

@@ -2,6 +2,8 @@
  * Every option of every command: the one place that names it and gives its unit, default, help and schema.
  * Flags, help, `NAAN_*` names, the keys of a config file and docs/options.md all follow from this table.
  */
+import { mostRounds } from '../cluster/propagation.js';
+import { mostThreads } from '../execution/threads.js';
 import { concatTrainingDefaults as concat, pairwiseTrainingDefaults, trainingDefaults } from '../training/defaults.js';
 import {
   byteCount,
@@ -27,6 +29,9 @@ interface Command {
   readonly options: Options;
 }
 
+/** Neighbours of a row: a graph with longer lists is none. */
+const longestList = 2 ** 20;
+
 const features = path({
   unit: 'file',
   required: true,
@@ -36,6 +41,7 @@ const features = path({
 const dim = integer({
   unit: 'values per row',
   min: 1,
+  max: 65536,
   otherwise: 'read from the file',
   help: 'values per row of the features; a raw float32 file does not say',
 });
@@ -43,9 +49,9 @@ const dim = integer({
 const threads = integer({
   unit: 'threads',
   min: 1,
-  max: 1024,
+  max: mostThreads,
   otherwise: 'one per core',
-  help: 'worker threads; the result does not depend on it',
+  help: 'worker threads, at most 32 or, where that is more, four a core; the result does not depend on it',
 });
 
 const knn = path({
@@ -98,12 +104,14 @@ const hops = {
   kHops: integerPair({
     unit: 'neighbours of hop one and hop two',
     min: 1,
+    max: longestList,
     otherwise: '20 10, or what the model was trained with if that is fewer',
     help: 'neighbours that attention looks at',
   }),
   sampleHops: integer({
     unit: 'neighbours',
     min: 1,
+    max: longestList,
     otherwise: '20, or what the model was trained with if that is fewer',
     help: 'candidate edges go to this many nearest neighbours',
   }),
@@ -122,6 +130,7 @@ const computing = {
   devices: integerList({
     unit: 'device numbers',
     min: 0,
+    max: 1023,
     otherwise: '0',
     help: 'GPUs to use, as CUDA numbers them; worker threads are spread over them',
   }),
@@ -157,16 +166,24 @@ export const commands = {
     options: {
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
       overwrite,
-      ids: integer({ unit: 'identities', min: 1, otherwise: '1000', help: 'identities in each split' }),
+      ids: integer({
+        unit: 'identities',
+        min: 1,
+        max: 50_000_000,
+        otherwise: '1000',
+        help: 'identities in each split',
+      }),
       nodes: integer({
         unit: 'rows',
         min: 2,
+        max: 2 ** 31 - 1,
         otherwise: 'as --ids gives',
         help: 'rows in each split, in place of --ids',
       }),
       labeledIds: integer({
         unit: 'identities',
         min: 0,
+        max: 50_000_000,
         otherwise: 'as many as in the other',
         help: 'identities in the labelled split; 0 leaves that split out',
       }),
@@ -174,6 +191,7 @@ export const commands = {
       k: integer({
         unit: 'neighbours',
         min: 1,
+        max: longestList,
         default: 80,
         help: 'neighbours in each kNN list, the node itself not counted',
       }),
@@ -201,6 +219,7 @@ export const commands = {
       k: integer({
         unit: 'neighbours',
         min: 1,
+        max: longestList,
         otherwise: '80, or all others of a smaller set',
         help: 'neighbours per row, the row itself not counted',
       }),
@@ -253,12 +272,14 @@ export const commands = {
       kHops: integerPair({
         unit: 'neighbours of hop one and hop two',
         min: 1,
+        max: longestList,
         otherwise: `${concat.kHops.join(' ')} as published, or what the graph has`,
         help: 'concat: neighbours that attention looks at in training; the model is labelled with 20 10 at most',
       }),
       sampleHops: integer({
         unit: 'neighbours',
         min: 1,
+        max: longestList,
         otherwise: `${byHead('sampleHops')}, or what the graph has`,
         help: 'pairs go to this many nearest neighbours in training; the model is labelled with 20 at most',
       }),
@@ -298,18 +319,21 @@ export const commands = {
       batch: integer({
         unit: 'nodes (concat) or pairs (pairwise)',
         min: 2,
+        max: 65_536,
         otherwise: byHead('batch'),
         help: 'a step takes the candidate pairs within a block of so many nodes, or so many pairs',
       }),
       epochs: integer({
         unit: 'epochs',
         min: 1,
+        max: 100_000,
         otherwise: byHead('epochs'),
         help: 'passes over the set: at most so many, or so many for each network of pairwise',
       }),
       passes: integer({
         unit: 'passes',
         min: 1,
+        max: 100_000,
         otherwise: `${concat.passes}`,
         help: 'concat: an epoch is this many passes over the nodes, each cut into other blocks',
       }),
@@ -330,6 +354,7 @@ export const commands = {
       checkpointEvery: integer({
         unit: 'steps',
         min: 1,
+        max: 2 ** 31 - 1,
         default: trainingDefaults.checkpointEvery,
         help: 'steps between checkpoints (MODEL.checkpoint); one is written at Ctrl-C as well',
       }),
@@ -394,10 +419,17 @@ export const commands = {
         default: 0.6,
         help: 'propagation: each round moves the threshold this far towards 1',
       }),
-      maxSize: integer({ unit: 'nodes', min: 1, default: 600, help: 'propagation: a larger component is cut again' }),
+      maxSize: integer({
+        unit: 'nodes',
+        min: 1,
+        max: 2 ** 31 - 1,
+        default: 600,
+        help: 'propagation: a larger component is cut again',
+      }),
       maxIterations: integer({
         unit: 'rounds',
         min: 1,
+        max: mostRounds,
         default: 1000,
         help: 'propagation: rounds before what is left is final',
       }),
@@ -414,10 +446,17 @@ export const commands = {
       shards: integerOrAuto({
         unit: 'shards',
         min: 1,
+        max: 65_536,
         default: 'auto',
         help: 'pieces that the graph is cut into; the result does not depend on it',
       }),
-      batch: integer({ unit: 'nodes', min: 1, default: 512, help: 'nodes gathered and multiplied at once' }),
+      batch: integer({
+        unit: 'nodes',
+        min: 1,
+        max: 65_536,
+        default: 512,
+        help: 'nodes gathered and multiplied at once',
+      }),
       memory: byteCount({
         otherwise: 'most of what is free',
         help: 'memory that the run may take; it decides before it starts how rows are kept, and refuses what cannot fit',

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { asNaanError, NaanError } from '../errors.js';
+import { parseJsonObject } from '../io/json.js';
 import { readSafetensors, type TensorFile, writeSafetensors } from '../io/safetensors.js';
 
 export interface Checkpoint<State> {
@@ -47,7 +48,9 @@ export function readCheckpoint<State>(
 ): Checkpoint<State> | undefined {
   if (!existsSync(path)) return undefined;
   const { tensors, stored } = readWhole(path);
-  const found = JSON.parse(stored.identity) as Record<string, unknown>;
+  const found = parseJsonObject(stored.identity);
+  const state = parseJsonObject(stored.state);
+  if (found === undefined || state === undefined) throw refused(path, 'is damaged, its form is broken');
   for (const name of new Set([...Object.keys(found), ...Object.keys(identity)])) {
     const [then, now] = [found[name], identity[name]].map((value) => JSON.stringify(value) ?? 'none');
     if (then === now) continue;
@@ -56,27 +59,29 @@ export function readCheckpoint<State>(
       `${path}: was made with ${name} ${then}, got ${now}: give the same again, or ${startAnew}`,
     );
   }
-  return { identity, state: JSON.parse(stored.state) as State, tensors };
+  return { identity, state: state as State, tensors };
 }
 
 const startAnew = 'leave out --resume to start anew';
 
+function refused(path: string, what: string, cause?: unknown): NaanError {
+  return new NaanError('BAD_INPUT', `${path}: ${what}: ${startAnew}`, { cause });
+}
+
 /** The parts of a checkpoint, just as they were written. Throws BAD_INPUT. */
 function readWhole(path: string) {
-  const refused = (what: string, cause?: unknown) =>
-    new NaanError('BAD_INPUT', `${path}: ${what}: ${startAnew}`, { cause });
   let file: TensorFile;
   try {
     file = readSafetensors(path);
   } catch (cause) {
-    throw asNaanError(cause) ? refused('is damaged, its form is broken', cause) : cause;
+    throw asNaanError(cause) ? refused(path, 'is damaged, its form is broken', cause) : cause;
   }
   const { metadata } = file;
   const [identity, state] = [metadata.get('identity'), metadata.get('state')];
-  if (metadata.get('kind') !== kind) throw refused('is not a checkpoint of this version of naan');
+  if (metadata.get('kind') !== kind) throw refused(path, 'is not a checkpoint of this version of naan');
   const tensors = new Map([...file.tensors].map(([name, { data }]) => [name, data]));
   if (identity === undefined || state === undefined || metadata.get('sha256') !== checksum(identity, state, tensors)) {
-    throw refused('is damaged, its content does not match its checksum');
+    throw refused(path, 'is damaged, its content does not match its checksum');
   }
   return { tensors, stored: { identity, state } };
 }

@@ -5,6 +5,7 @@ import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { type MatrixLocation, openRows } from '../io/matrix.js';
 import { normaliseRows } from '../io/normalise.js';
 import { buildKnn } from '../knn/exact.js';
+import { requireMemory } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
 import type { HeldOut } from './held-out.js';
@@ -95,6 +96,7 @@ function readParts(location: MatrixLocation, parts: Uint8Array): { rows: SharedR
   const reader = openRows(location);
   try {
     const { rowCount, dim } = reader;
+    requireMemory(4 * rowCount * Math.ceil(dim / 4) * 4, `${location.name}: ${rowCount} rows × ${dim}`);
     const inPartOne = parts.reduce((sum, part) => sum + part, 0);
     const rows = [
       SharedRows.allocate(rowCount - inPartOne, Math.ceil(dim / 4) * 4),

@@ -89,7 +89,7 @@ describe('planMemory', () => {
     assert.doesNotMatch(describePlan(plain), /features/);
     const request = { memory: plain.memoryBytes, precision: 'f32' } as const;
     assert.throws(() => planMemory({ ...shape, deflated: 'feats.npz:embs' }, request), {
-      code: 'BAD_USAGE',
+      code: 'OUT_OF_MEMORY',
       message: /^feats\.npz:embs: is compressed, .* into 1\.9 GiB of memory beside the .* GiB may be taken: store them/,
     });
   });

@@ -1,6 +1,7 @@
 /** Raw little-endian float32, row after row, as learn-to-cluster keeps features. No bytes say so: the user does, by --dim. */
 import { NaanError } from '../../errors.js';
 import { inputSize } from '../input-file.js';
+import { checkDim } from '../locate-matrix.js';
 import type { Format } from './format.js';
 
 export const raw: Format = {
@@ -13,6 +14,7 @@ export const raw: Format = {
         `${path}: is no known kind of file by its bytes: if it is raw float32, which does not say its dimension, give --dim`,
       );
     }
+    checkDim(dim, path);
     const size = inputSize(path);
     if (size % (4 * dim) !== 0) {
       throw new NaanError(

@@ -1,0 +1,103 @@
+/**
+ * The YAML file of `--config`, read within bounds that no file of options comes near. They are looked for before it is
+ * parsed: a parser that calls itself for each level, and compares each key with all others, ends on what nests or grows
+ * without end only after the stack, or minutes.
+ */
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { NaanError } from '../errors.js';
+import { readSome } from '../io/input-file.js';
+import { systemReason } from '../system-error.js';
+
+const mostBytes = 2 ** 16;
+const mostLevels = 50;
+const mostKeys = 1000;
+const mostAliases = 100;
+
+/** Values by key. Throws BAD_USAGE. */
+export async function readConfigFile(path: string): Promise<Record<string, unknown>> {
+  const refused = (what: string, cause?: unknown) =>
+    new NaanError('BAD_USAGE', `config file ${path}: ${what}`, { cause });
+  const text = readText(path, refused);
+  const { parse, Lexer } = await import('yaml');
+  const extent = extentOf(new Lexer().lex(text));
+  if (extent.levels > mostLevels)
+    throw refused(`nests more than ${mostLevels} levels, expected lines of 'option: value'`);
+  if (extent.keys > mostKeys) throw refused(`has more than ${mostKeys} keys, expected lines of 'option: value'`);
+  if (extent.aliases > mostAliases) throw refused(`has more than ${mostAliases} aliases`);
+  let content: unknown;
+  try {
+    content = parse(text, { logLevel: 'error' }) ?? {};
+  } catch (error) {
+    throw refused((error as Error).message.split('\n')[0].replace(/:$/, ''), error);
+  }
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+    throw refused("expected lines of 'option: value'");
+  }
+  return content as Record<string, unknown>;
+}
+
+type Refused = (what: string, cause?: unknown) => NaanError;
+
+function readText(path: string, refused: Refused): string {
+  let file: number | undefined;
+  try {
+    // A pipe that nobody writes to would block.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const stats = fstatSync(file);
+    if (!stats.isFile()) throw refused('is not a plain file');
+    const bytes = readSome(file, 0, mostBytes + 1, path);
+    if (bytes.length > mostBytes) throw refused(`has more than ${mostBytes} bytes, expected lines of 'option: value'`);
+    return Buffer.from(bytes).toString('utf8');
+  } catch (error) {
+    const reason = systemReason(error);
+    throw reason === undefined ? error : refused(reason, error);
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+interface Extent {
+  /** Collections that are open at once, at the most. */
+  readonly levels: number;
+  readonly keys: number;
+  readonly aliases: number;
+}
+
+/** From the tokens of a YAML text. A line opens a level by standing further to the right, and by each indicator on it. */
+function extentOf(tokens: Iterable<string>): Extent {
+  let [levels, keys, aliases] = [0, 0, 0];
+  let inBrackets = 0;
+  let onLine = 0;
+  let lineStarts = true;
+  const indents: number[] = [];
+  let scalar = false;
+  for (const token of tokens) {
+    const isText = scalar;
+    scalar = token === scalarFollows;
+    if (isText || scalar) {
+      lineStarts = false;
+      continue;
+    }
+    if (token === '\n' || token === '\r\n') {
+      lineStarts = true;
+      onLine = 0;
+      continue;
+    }
+    if (lineStarts && !/^[#\r]/.test(token)) {
+      const indent = token[0] === ' ' ? token.length : 0;
+      while ((indents.at(-1) ?? -1) >= indent) indents.pop();
+      indents.push(indent);
+      lineStarts = false;
+    }
+    if (token === '[' || token === '{') inBrackets++;
+    else if (token === ']' || token === '}') inBrackets--;
+    else if (/^([-?:]$|[&!])/.test(token)) onLine++;
+    if (token === ':') keys++;
+    if (token[0] === '*') aliases++;
+    levels = Math.max(levels, inBrackets + onLine + indents.length);
+  }
+  return { levels, keys, aliases };
+}
+
+/** What the lexer puts before the text of a scalar. */
+const scalarFollows = '\x1f';
