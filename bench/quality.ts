@@ -19,6 +19,7 @@ import { auc } from '../src/evaluation/auc.js';
 import { type Agreement, evaluate } from '../src/evaluation/evaluate.js';
 import { candidateEdges } from '../src/graph/candidate-edges.js';
 import { RandomStream } from '../src/graph/random.js';
+import { headOf } from '../src/heads/heads.js';
 import { scorePairwise } from '../src/heads/pairwise/scorer.js';
 import { withSimilarities } from '../src/heads/pairwise/similarities.js';
 import { locateFeatures } from '../src/io/features.js';
@@ -106,13 +107,10 @@ const concat: Scorer = {
     });
     if (!judgement) throw new Error('nothing was held out');
     const trained = performance.now();
-    const run = new ScoringRun({ ...hops, model });
+    const run = new ScoringRun({ model, head: headOf(model), hops });
     try {
       const layout = { graph: unlabelled.graph };
-      run.load({ features: unlabelled.location, layout, uniteFrom: Number.POSITIVE_INFINITY });
-      await run.buildEdges();
-      await run.embedNodes();
-      await run.scoreEdges();
+      await run.score({ features: unlabelled.location, layout, uniteFrom: Number.POSITIVE_INFINITY });
       const seconds = { train: (trained - began) / 1000, score: (performance.now() - trained) / 1000 };
       return { calibration: judgement, scores: run.edges.scores, seconds };
     } finally {

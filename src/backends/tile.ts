@@ -17,6 +17,12 @@ export function ownBuffers(
   };
 }
 
+/** Local memory for tiles of `batch` nodes: the widest stage decides. */
+export function tileCapacity(batch: number, k1: number, k2: number): TileCapacity {
+  const width = Math.max(k1, k2) + 1;
+  return { nodes: batch, width, rows: batch * width, edges: batch * width };
+}
+
 export function allocateTile(
   { dim, paddedDim: p, heads }: TileShape,
   { nodes, rows, width, edges }: TileCapacity,

@@ -5,8 +5,10 @@
  * the forest of its part is outside of that of the whole. So edges are looked at in blocks that fit into a cache, by any
  * number of threads, and of about 16 edges a node less than 2 are left. O(E α(n)).
  */
+
+import { sharedInts } from '../memory/shared-arrays.js';
 import { DisjointSet } from './disjoint-set.js';
-import { type NodeRange, type ScoredEdges, sharedInts } from './scored-edges.js';
+import type { NodeRange, ScoredEdges } from './scored-edges.js';
 
 export interface EdgesByThreshold {
   /** Edges that reach thresholds[t] and no higher one: e in starts[t] .. starts[t + 1] [thresholds.length + 1]. */

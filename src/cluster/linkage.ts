@@ -44,6 +44,7 @@
 import { NaanError } from '../errors.js';
 import { alone, type Plan, runPlan, together } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
+import { sharedInts } from '../memory/shared-arrays.js';
 import { type Links, linksOf } from './links.js';
 import { relabel } from './relabel.js';
 import {
@@ -51,7 +52,6 @@ import {
   type NodeRange,
   rangesOfEdges,
   type ScoredEdges,
-  sharedInts,
   touchedNodes,
   withScores,
 } from './scored-edges.js';

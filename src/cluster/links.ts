@@ -2,7 +2,8 @@
 
 import { type Plan, together } from '../execution/plan.js';
 import { startOffsets } from '../graph/candidate-edges.js';
-import { type NodeRange, rangesOfEdges, type ScoredEdges, sharedInts } from './scored-edges.js';
+import { sharedInts } from '../memory/shared-arrays.js';
+import { type NodeRange, rangesOfEdges, type ScoredEdges } from './scored-edges.js';
 
 /** Edges of node p are offsets[p] .. offsets[p + 1]. 8 bytes an end. */
 export interface Links {

@@ -2,10 +2,11 @@
 
 import { alone, type Plan, runPlan } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
+import { sharedInts } from '../memory/shared-arrays.js';
 import { type AbsentPairs, linkageBytes, linkagePlan } from './linkage.js';
 import { type PropagationOptions, propagationPlan } from './propagation.js';
 import { relabel } from './relabel.js';
-import { type ScoredEdges, sharedInts, withScores } from './scored-edges.js';
+import { type ScoredEdges, withScores } from './scored-edges.js';
 import type { SharedDisjointSetHandle } from './shared-disjoint-set.js';
 import { flatten } from './unite.js';
 

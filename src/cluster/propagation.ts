@@ -15,6 +15,7 @@
 import { NaanError } from '../errors.js';
 import { alone, type Plan, runPlan, together } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
+import { sharedInts } from '../memory/shared-arrays.js';
 import { DisjointSet } from './disjoint-set.js';
 import { type ForestEdges, sortByThreshold, spanningEdges } from './edges-by-threshold.js';
 import { relabel } from './relabel.js';
@@ -23,7 +24,6 @@ import {
   type NodeRange,
   rangesOfEdges,
   type ScoredEdges,
-  sharedInts,
   touchedNodes,
   withScores,
 } from './scored-edges.js';

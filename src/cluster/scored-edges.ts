@@ -65,7 +65,3 @@ function firstAtLeast(offsets: Uint32Array, edge: number): number {
   }
   return low;
 }
-
-export function sharedInts(length: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(4 * length));
-}

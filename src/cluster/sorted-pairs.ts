@@ -1,6 +1,7 @@
 /** Scored edges as a user reads them: pairs of input numbers, sorted, and their scores; by all threads. */
 import { alone, type Plan, together } from '../execution/plan.js';
-import { type NodeRange, rangesOfEdges, type ScoredEdges, sharedInts } from './scored-edges.js';
+import { sharedInts } from '../memory/shared-arrays.js';
+import { type NodeRange, rangesOfEdges, type ScoredEdges } from './scored-edges.js';
 
 /** Pairs a < b of input numbers, sorted by a, then b [E × 2], and their scores [E]. */
 export interface SortedPairs {

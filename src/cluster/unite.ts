@@ -1,6 +1,7 @@
 /** The components of the edges of some score and higher, by all threads. */
 import { alone, type Plan, together } from '../execution/plan.js';
-import { type NodeRange, rangesOfEdges, type ScoredEdges, sharedInts } from './scored-edges.js';
+import { sharedInts } from '../memory/shared-arrays.js';
+import { type NodeRange, rangesOfEdges, type ScoredEdges } from './scored-edges.js';
 import { SharedDisjointSet, type SharedDisjointSetHandle } from './shared-disjoint-set.js';
 
 interface UniteInput extends NodeRange {

@@ -1,4 +1,5 @@
 /** The main thread's hold on devices: starts the threads that own them, hears what happened to them, ends them politely. */
+
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -6,6 +7,7 @@ import type { TileCapacity } from '../backends/backend.js';
 import { forbidReducedPrecision } from '../backends/onnx-providers.js';
 import type { BackendChoice, BackendPlan } from '../backends/plan.js';
 import { NaanError } from '../errors.js';
+import { paddedDim } from '../memory/shared-arrays.js';
 import type { ConcatModel } from '../model/model.js';
 import { type DeviceCounter, DeviceLink, type DeviceLinkHandle } from './link.js';
 
@@ -65,7 +67,7 @@ export class Devices {
     checkNumbers(plan.devices, devices);
     forbidReducedPrecision();
     const { dim, heads } = model.config;
-    const shape = { dim, paddedDim: Math.ceil(dim / 4) * 4, heads: { length: heads } };
+    const shape = { dim, paddedDim: paddedDim(dim), heads: { length: heads } };
     const slots = Math.ceil(threads / devices.length);
     this.links = devices.map(() => DeviceLink.allocate(shape, capacity, slots));
     this.handle = { choices: plan.devices, links: this.links.map((link) => link.handle) };

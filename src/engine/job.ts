@@ -1,18 +1,17 @@
 /**
  * One labelling job as every thread sees it: plain data and shared memory, sent with each task.
  *
- * Nodes stand in *positions* 0..n-1, the locality order; `order[position]` is the node's number in the input. What a head
- * keeps for each node is its own; see `ConcatMemory` and `PairwiseMemory`.
+ * Nodes stand in *positions* 0..n-1, the locality order; `order[position]` is the node's number in the input.
  */
 import type { SharedDisjointSetHandle } from '../cluster/shared-disjoint-set.js';
 import { NaanError } from '../errors.js';
 import type { CountersHandle } from '../execution/counters.js';
-import type { PairwiseJob } from '../heads/pairwise/job.js';
+import type { ReverseEdges } from '../graph/reverse-edges.js';
+import type { Lease } from '../io/lease.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { RangeCheck } from '../memory/file-writes.js';
-import type { RowStoreHandle } from '../memory/row-store.js';
 import type { RowSums } from './kept-shards.js';
-import type { Lease } from './lease.js';
+import type { StorageHandle } from './storage.js';
 
 export interface LabelJob {
   /** Raised when the main thread adds to the job: copies of one version are the same. */
@@ -30,13 +29,13 @@ export interface LabelJob {
   readonly offsets: Uint32Array;
   /** [E], once counted. */
   readonly targets?: Int32Array;
-  readonly scores?: Float32Array;
+  /** The edges by their other end, once counted, for heads that need them. */
+  readonly reverse?: ReverseEdges;
   readonly components: SharedDisjointSetHandle;
   /** Edges of this score or more are united when they have their final score. */
   readonly uniteFrom: number;
-  /** Times that edges are scored, one after the other; the last is final. */
-  readonly rounds: number;
-  readonly head: ConcatMemory | PairwiseMemory;
+  /** What the head keeps of nodes and, once they are counted, of edges. */
+  readonly storage: StorageHandle;
   /** Nodes of a tile. */
   readonly batch: number;
   readonly counters: CountersHandle;
@@ -48,50 +47,9 @@ export interface LabelJob {
   readonly cancel: Int32Array;
 }
 
-/**
- * Rows live in stores of n × M·p that the stages reuse:
- *
- *   stage      reads                            writes
- *   project    x (file)                         A = h, s, t
- *   aggregate  A, t of N(i)[0..k2]              B = h of z, tz
- *   embed      A, s, t of i; B, tz of N(i)      C = c
- *   split      C                                A = left, B = right
- *   score      A of a, B of b of each edge      scores
- *
- * In memory C is A: only the owner reads h_i when it is replaced by c_i, so the job holds two n × d matrices and no third.
- * In files C is a third, so that a stage never overwrites what it reads and can be run again after a crash.
- */
-export interface ConcatMemory {
-  readonly kind: 'concat';
-  readonly k1: number;
-  readonly k2: number;
-  readonly a: RowStoreHandle;
-  readonly b: RowStoreHandle;
-  readonly c: RowStoreHandle;
-  /** [n × M]. */
-  readonly s: Float32Array;
-  readonly t: Float32Array;
-  readonly tz: Float32Array;
-}
-
-/**
- *   stage         reads                                     writes
- *   load          x (file)                                  rows = x, padded to a multiple of 4
- *   similarities  rows of i and N(i)                        cosines of the lists, their summaries
- *   score         lists, scores of the round before         scores; rounds write `scores` and `earlier` in turn
- *   summarise     scores of the round before                their summaries, for the next round
- */
-export interface PairwiseMemory {
-  readonly kind: 'pairwise';
-  readonly rows: RowStoreHandle;
-  /** Allocated once edges are counted. */
-  readonly scoring?: Omit<PairwiseJob, 'structure'> & { readonly structure: RowStoreHandle };
-  readonly earlier?: Float32Array;
-}
-
-type EdgeStage = 'countEdges' | 'listEdges' | 'sortEdges' | 'countReverse' | 'listReverse';
-export type HeadStage = 'project' | 'aggregate' | 'embed' | 'split' | 'load' | 'similarities' | 'summarise' | 'score';
-export type ShardStage = EdgeStage | HeadStage;
+/** Stages that find the candidate edges, which are the same for every head. */
+export const edgeStages = ['countEdges', 'listEdges', 'sortEdges', 'countReverse', 'listReverse'] as const;
+export type EdgeStage = (typeof edgeStages)[number];
 
 /** Owned nodes are [start, end), in positions. */
 export interface Shard {
@@ -101,8 +59,8 @@ export interface Shard {
 }
 
 export interface ShardTask {
-  readonly stage: ShardStage;
-  /** Of `score`, and of `summarise` before it: 0 .. rounds − 1. */
+  /** An edge stage, or a stage of the head by name and round. */
+  readonly stage: string;
   readonly round: number;
   readonly shard: Shard;
   readonly job: LabelJob;
@@ -119,11 +77,6 @@ interface Verification {
   readonly rows: readonly RowSums[];
   /** The features that the shard read, by their checksum. */
   readonly features?: RangeCheck | undefined;
-}
-
-/** Stages whose shards are rows of the feature file: what they write stands at the rows' positions. */
-export function readsFeatures(stage: ShardStage): boolean {
-  return stage === 'project' || stage === 'load';
 }
 
 /** Throws CANCELLED when the run is to stop. */

@@ -1,9 +1,10 @@
 /** Laying a graph out in its locality order, as a plan of steps. */
 
-import { type NodeRange, sharedInts } from '../cluster/scored-edges.js';
+import type { NodeRange } from '../cluster/scored-edges.js';
 import { alone, type Plan, together } from '../execution/plan.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { localityOrder } from '../graph/locality-order.js';
+import { sharedInts } from '../memory/shared-arrays.js';
 
 /** A graph in positions: `order[position]` is the node's number in the input, `positions` the inverse. */
 export interface Layout {

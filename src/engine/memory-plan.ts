@@ -6,11 +6,15 @@ import { type Partition, partitionBytes } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { storeUncompressed } from '../io/locate-matrix.js';
 import { gib, usableBytes } from '../memory/available.js';
-import { bytesOf, type Precision } from '../memory/row-store.js';
-import { type ModelConfig, type NaanModel, structuralFeatureCount } from '../model/model.js';
+import type { Precision } from '../memory/row-store.js';
+import { paddedDim } from '../memory/shared-arrays.js';
+import type { NaanModel } from '../model/model.js';
+import type { Head } from './head.js';
+import { storageBytes } from './storage.js';
 
 export interface PlanShape {
   readonly model: NaanModel;
+  readonly head: Head;
   readonly nodes: number;
   /** Features of a row. */
   readonly dim: number;
@@ -90,34 +94,36 @@ export function describePlan(plan: MemoryPlan): string {
 }
 
 function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'files', limitBytes: number): MemoryPlan {
-  const { model, nodes, dim, columns, partition, threads, batch, saveEdges } = shape;
+  const { model, head, nodes, dim, columns, partition, threads, batch, saveEdges } = shape;
   const edges = Math.ceil(shape.edges);
-  const { config } = model;
-  const padded = Math.ceil(dim / 4) * 4;
-  const concat = config.head === 'concat';
-  const rowBytes = (concat ? config.heads * padded : padded) * bytesOf[precision];
-  const stores = concat ? 2 : 1;
-  const structure = concat ? 0 : edges * structuralFeatureCount * 4;
+  const padded = paddedDim(dim);
+  const storage = head.storage(model.config, { paddedDim: padded, listWidth: columns });
+  const ofNode = storageBytes(storage, 'node', precision);
+  const ofEdge = storageBytes(storage, 'edge', precision);
   const inMemory = rowsIn === 'memory';
   // The graph as it came and in its order; order, positions, offsets and components; which rows are nodes, where not all
   // are; what each thread keeps of a node.
   const graph = nodes * (8 * columns + 24 + 8 * threads);
-  const ofNodes = concat ? 12 * config.heads : 4 * columns + 60 + 2 * threads;
-  // Targets and scores; a head in rounds also has the scores before and the edges by their other end.
-  const ofEdges = concat ? 8 : 20;
+  // Offsets, and both ends of the edges by their other end.
+  const [reverseOfNode, reverseOfEdge] = head.needsReverse ? [4, 8] : [0, 0];
+  const workers = threads * head.workerBytes(model.config, { nodes, batch, paddedDim: padded, listWidth: columns });
   const parts = {
-    rows: inMemory ? stores * nodes * rowBytes : 0,
+    rows: inMemory ? nodes * ofNode.rows : 0,
     features: shape.deflated === undefined ? 0 : 4 * nodes * dim,
-    graph: graph + nodes * ofNodes,
-    edges: edges * ofEdges + (inMemory ? structure : 0),
+    graph: graph + nodes * (ofNode.columns + reverseOfNode),
+    edges: edges * (4 + ofEdge.columns + reverseOfEdge + (inMemory ? ofEdge.rows : 0)),
     // What is written comes after the partition, whose memory is free by then.
     partition: Math.max(partitionBytes(partition, nodes, edges, threads), saveEdges ? 12 * edges + 4 * nodes : 0),
-    threads: processBytes + threads * (threadBytes + tileBytes(config, padded, columns, batch)),
+    threads: processBytes + threads * threadBytes + workers,
   };
   return {
-    ...{ precision, rowsIn, parts, limitBytes, searchBytes: shape.search ? searchBytesOf(shape) : 0 },
+    precision,
+    rowsIn,
+    parts,
+    limitBytes,
+    searchBytes: shape.search ? searchBytesOf(shape) : 0,
     memoryBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0),
-    diskBytes: inMemory ? 0 : (concat ? 3 : 1) * nodes * rowBytes + structure + nodes * ofNodes + 4 * edges,
+    diskBytes: inMemory ? 0 : nodes * ofNode.files + edges * ofEdge.files,
   };
 }
 
@@ -132,13 +138,6 @@ function tooLargeToSearch({ nodes, dim }: PlanShape, searchBytes: number, limitB
     `the kNN graph of ${nodes} rows × ${dim} takes ${gib(searchBytes)} GiB of memory to find, but ${gib(limitBytes)} GiB ` +
       'may be taken: give that much with --memory, or a graph made elsewhere with --knn',
   );
-}
-
-/** What a thread gathers for a tile and computes from it; a list has at most `columns` entries. */
-function tileBytes(config: ModelConfig, padded: number, columns: number, batch: number): number {
-  if (config.head === 'pairwise') return 4 * batch * (config.k + 1) * (padded + 2);
-  const { heads } = config;
-  return 4 * batch * (padded * (heads * (columns + 1) + 4) + columns * (heads + 4));
 }
 
 function tooLarge({ nodes, dim, deflated }: PlanShape, least: MemoryPlan, workDir: string | undefined): NaanError {

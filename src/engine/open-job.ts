@@ -2,12 +2,16 @@
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { Counters } from '../execution/counters.js';
 import { type CandidateEdges, EdgeBuilder } from '../graph/candidate-edges.js';
+import type { ReverseEdges } from '../graph/reverse-edges.js';
+import { awaitLease } from '../io/lease.js';
 import { openRows, type RowReader } from '../io/matrix.js';
 import { ColumnFiles } from '../memory/column-files.js';
 import { FileWrites } from '../memory/file-writes.js';
 import { Halo } from '../memory/halo.js';
+import { openStore, type RowStore } from '../memory/row-store.js';
+import type { Stage } from './head.js';
 import { checkCancelled, type LabelJob } from './job.js';
-import { awaitLease } from './lease.js';
+import type { Column } from './storage.js';
 
 /** Stands for the features among files that a shard's checksums are of. */
 export const featureRows = 'features';
@@ -17,10 +21,12 @@ export class OpenJob {
   readonly components: SharedDisjointSet;
   readonly halo: Halo;
   readonly reader: RowReader;
-  readonly columns: ColumnFiles;
   /** What is written to the files of a work directory. */
   readonly writes: FileWrites | undefined;
+  private readonly columnFiles: ColumnFiles | undefined;
+  private readonly stores = new Map<string, RowStore>();
   private readonly ids: Int32Array;
+  private stage: Stage | undefined;
   private builder: EdgeBuilder | undefined;
 
   /** `localRows`: most rows that a tile gathers. */
@@ -34,13 +40,118 @@ export class OpenJob {
     this.reader = openRows(job.features);
     const { work } = job;
     this.writes = work && new FileWrites(() => awaitLease(work.lease, () => checkCancelled(job)));
-    this.columns = new ColumnFiles(work?.path, this.writes);
+    this.columnFiles = work && new ColumnFiles(work.path, this.writes);
     this.ids = new Int32Array(job.batch);
   }
 
   close(): void {
     this.reader.close();
-    this.columns.close();
+    this.columnFiles?.close();
+    for (const store of this.stores.values()) store.close();
+    this.stores.clear();
+  }
+
+  /** What is written from now on is what this stage leaves. */
+  begin(stage: Stage): void {
+    this.stage = stage;
+    this.writes?.begin(stage.ofFeatures);
+  }
+
+  /** Rows of the storage, to be read. */
+  rows(name: string): RowStore {
+    let store = this.stores.get(name);
+    if (store === undefined) {
+      const handle = this.job.storage.rows[name];
+      if (handle === undefined) throw new Error(`there are no rows '${name}' yet`);
+      store = openStore(handle, this.writes);
+      this.stores.set(name, store);
+    }
+    return store;
+  }
+
+  /** Rows that the stage leaves, to be written. */
+  outputRows(name: string): RowStore {
+    if (!this.stage?.rows.includes(name)) throw new Error(`stage '${this.stage?.name}' does not leave rows '${name}'`);
+    return this.rows(name);
+  }
+
+  /** Values of a column, to be read. */
+  column(name: string): Float32Array {
+    return this.columnNamed(name).values;
+  }
+
+  /**
+   * Values of a column that the stage leaves, to be written: each shard its own part. They are kept for a later process
+   * once a tile is done.
+   */
+  output(name: string): Float32Array {
+    if (!this.stage?.columns.includes(name)) {
+      throw new Error(`stage '${this.stage?.name}' does not leave a column '${name}'`);
+    }
+    return this.column(name);
+  }
+
+  scratch(name: string): Float64Array {
+    const values = this.job.storage.scratch[name];
+    if (values === undefined) throw new Error(`there is no scratch memory '${name}' yet`);
+    return values;
+  }
+
+  /** Keeps in files what the stage has left in columns for the nodes or the rows start .. end−1. */
+  keepColumns(start: number, end: number): void {
+    const { columnFiles, stage } = this;
+    if (!columnFiles || !stage) return;
+    for (const name of stage.columns) {
+      const column = this.columnNamed(name);
+      const { from, values } = this.part(column, start, end);
+      if (stage.ofFeatures) this.gather(column, start, end, values);
+      columnFiles.keep(name, from, values);
+    }
+  }
+
+  /** Brings back what `keepColumns` has kept. */
+  restoreColumns(start: number, end: number): void {
+    const { columnFiles, stage } = this;
+    if (!columnFiles || !stage) throw new Error('nothing was kept');
+    for (const name of stage.columns) {
+      const column = this.columnNamed(name);
+      const { from, values } = this.part(column, start, end);
+      columnFiles.recall(name, from, values);
+      if (stage.ofFeatures) this.scatter(column, start, end, values);
+    }
+  }
+
+  private columnNamed(name: string): Column {
+    const column = this.job.storage.columns[name];
+    if (column === undefined) throw new Error(`there is no column '${name}' yet`);
+    return column;
+  }
+
+  /**
+   * Values of the nodes start .. end−1 or of their edges, and the number of the first of them. Rows of features are kept in
+   * the order of their file, and lie elsewhere in memory.
+   */
+  private part({ per, width, values }: Column, start: number, end: number) {
+    const { offsets } = this.job;
+    const [from, to] = per === 'node' ? [start * width, end * width] : [offsets[start] * width, offsets[end] * width];
+    const apart = this.stage?.ofFeatures && this.job.positions;
+    return { from, values: apart ? new Float32Array(to - from) : values.subarray(from, to) };
+  }
+
+  private gather({ width, values }: Column, start: number, end: number, out: Float32Array): void {
+    const { positions } = this.job;
+    if (!positions) return;
+    for (let row = start, at = 0; row < end; row++) {
+      for (let c = 0; c < width; c++, at++) out[at] = values[positions[row] * width + c];
+    }
+  }
+
+  private scatter({ width, values }: Column, start: number, end: number, kept: Float32Array): void {
+    const { positions } = this.job;
+    if (!positions) return;
+    for (let row = start, at = 0; row < end; row++) {
+      for (let c = 0; c < width; c++, at++) values[positions[row] * width + c] = kept[at];
+    }
   }
 
   /** Rows from `start` on were read, to be used as they are: a later run knows them again. */
@@ -56,10 +167,16 @@ export class OpenJob {
     return this.builder;
   }
 
-  edges(): CandidateEdges & { scores: Float32Array } {
-    const { nodeCount, offsets, targets, scores } = this.job;
-    if (!targets || !scores) throw new Error('the edges of this job are not counted yet');
-    return { nodeCount, offsets, targets, scores };
+  edges(): CandidateEdges {
+    const { nodeCount, offsets, targets } = this.job;
+    if (!targets) throw new Error('the edges of this job are not counted yet');
+    return { nodeCount, offsets, targets };
+  }
+
+  reverse(): ReverseEdges {
+    const { reverse } = this.job;
+    if (!reverse) throw new Error('the job has no reverse edges');
+    return reverse;
   }
 
   /** The numbers start .. end-1, or where `map` puts them; valid until the next call. */

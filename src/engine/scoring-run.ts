@@ -4,37 +4,36 @@
  * and shards, and for any order of the nodes.
  */
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import type { BackendName } from '../backends/backend.js';
 import type { OnnxProvider } from '../backends/onnx-providers.js';
-import { type BackendChoice, type BackendPlan, planBackend } from '../backends/plan.js';
+import type { BackendPlan } from '../backends/plan.js';
 import { labelPlan, type Partition, type PartitionOptions } from '../cluster/partition.js';
-import { sharedInts } from '../cluster/scored-edges.js';
+import type { ScoredEdges } from '../cluster/scored-edges.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { type SortedPairs, sortedPairsPlan } from '../cluster/sorted-pairs.js';
-import { Devices, type DevicesHandle } from '../devices/devices.js';
+import type { Devices } from '../devices/devices.js';
 import { NaanError } from '../errors.js';
-import { Counters, type Stage } from '../execution/counters.js';
+import { Counters } from '../execution/counters.js';
+import type { Executor } from '../execution/executor.js';
 import { Pool } from '../execution/pool.js';
 import { runPlanOn } from '../execution/run-plan.js';
-import { type CandidateEdges, startOffsets } from '../graph/candidate-edges.js';
+import { startOffsets } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
-import type { ReverseEdges } from '../graph/reverse-edges.js';
-import { tileCapacity } from '../heads/concat/stages.js';
-import { allocatePairwiseJob } from '../heads/pairwise/job.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import type { RangeCheck, RowsCheck } from '../memory/file-writes.js';
-import { allocateRows, openStore, type Precision, type RowStore, type RowStoreHandle } from '../memory/row-store.js';
-import { isConcat, isPairwise, type NaanModel, structuralFeatureCount } from '../model/model.js';
+import { openStore, type Precision, type RowStore } from '../memory/row-store.js';
+import { paddedDim, sharedCounts, sharedInts } from '../memory/shared-arrays.js';
+import type { NaanModel } from '../model/model.js';
 import type { ProgressListener } from '../progress.js';
-import { cutShards, type LabelJob, type PairwiseMemory, type Shard, type ShardStage, type ShardTask } from './job.js';
+import { columnsOf, type Head, type Hops, isKept, type ShardWorkerData, type Stage } from './head.js';
+import { cutShards, type EdgeStage, type LabelJob, type Shard, type ShardTask } from './job.js';
 import type { RowSums } from './kept-shards.js';
-import { type KeptStage, keptStages, writesOver } from './kept-stages.js';
 import { type Layout, layOutPlan } from './layout.js';
 import { featureRows } from './open-job.js';
 import type { RunObserver } from './run-observer.js';
 import type { ShardResult, Verdict } from './shard-runner.js';
+import { allocateStorage, joinStorage, writesOver } from './storage.js';
 import { type Survey, surveyPlan } from './survey.js';
 import { differs, type WorkDir } from './work-dir.js';
 
@@ -63,9 +62,9 @@ export interface EngineOptions {
 
 export interface ScoringOptions extends EngineOptions {
   readonly model: NaanModel;
-  readonly k1: number;
-  readonly k2: number;
-  readonly sampleHops: number;
+  /** The head of the model. */
+  readonly head: Head;
+  readonly hops: Hops;
   /** Where rows and finished shards are kept in files; without it rows are in memory. */
   readonly work?: WorkDir | undefined;
   /** Another module that starts devices, and what it is to start. */
@@ -77,21 +76,6 @@ export interface ScoringInput {
   readonly layout: Layout;
   /** Edges of this score or more are united; −Infinity unites all. */
   readonly uniteFrom: number;
-}
-
-/** Given to each worker once. */
-export interface ShardWorkerData {
-  readonly model: NaanModel;
-  readonly batch: number;
-  readonly k1: number;
-  readonly k2: number;
-  /** What computes in each worker, unless a device does. */
-  readonly backend: BackendChoice | undefined;
-  readonly devices: DevicesHandle | undefined;
-  readonly simd: SimdLevel | undefined;
-  readonly threads: number;
-  /** [1]: the next worker's number. */
-  readonly tickets: Int32Array;
 }
 
 export const defaultBatch = 512;
@@ -113,29 +97,47 @@ export class ScoringRun {
   /** What the workers started, once the first task is done. */
   backend: ShardResult | undefined;
   private readonly batch: number;
-  private readonly pool: Pool;
+  private readonly stages: readonly Stage[];
+  private readonly executor: Executor;
   private readonly cancel = new Int32Array(new SharedArrayBuffer(4));
   private readonly stop = () => void Atomics.store(this.cancel, 0, 1);
   private current: LabelJob | undefined;
   private shards: Shard[] = [];
-  /** Kept stages whose results nobody needs any more, as all that was made of them is there. */
-  private readonly passed: KeptStage[] = [];
+  /** Stages whose results nobody needs any more, as all that was made of them is there. */
+  private readonly passed = new Set<Stage>();
 
   /** Starts the threads, which load their back-end while the caller reads its input. */
   constructor(private readonly options: ScoringOptions) {
-    const { model, k1, k2, signal } = options;
+    const { model, head, hops, signal, simd, startDevice, onNotice, devices = [0] } = options;
     this.threads = options.threads ?? availableParallelism();
     this.batch = options.batch ?? defaultBatch;
-    this.counters = new Counters(this.threads);
-    const plan = this.plan();
-    this.devices = this.startDevices(plan);
+    this.stages = head.stages(model.config);
+    const parts = new Set(this.stages.map(({ part }) => part).filter((part) => part !== 'score'));
+    this.counters = Counters.allocate(this.threads, ['edges', ...parts]);
+    const { backend = 'auto', provider } = options;
+    const plan = startDevice?.plan ?? head.planBackend({ backend, provider, onNotice });
+    const { batch, threads } = this;
+    this.devices = head.startDevices(model, {
+      plan,
+      batch,
+      hops,
+      threads,
+      devices,
+      onNotice,
+      module: startDevice?.module,
+    });
     const workerData: ShardWorkerData = {
-      ...{ model, k1, k2, batch: this.batch, threads: this.threads },
-      ...{ backend: plan.otherwise, devices: this.devices?.handle, simd: options.simd },
-      tickets: new Int32Array(new SharedArrayBuffer(4)),
+      model,
+      batch,
+      hops,
+      backend: plan.otherwise,
+      devices: this.devices?.handle,
+      simd,
+      threads,
+      tickets: sharedInts(1),
     };
     const worker = new URL('../../workers/shard-worker.js', import.meta.url);
-    this.pool = new Pool({ worker, threads: this.threads, workerData });
+    this.executor = new Pool({ worker, threads, workerData });
     signal?.addEventListener('abort', this.stop);
     if (signal?.aborted) this.stop();
     options.work?.onLost(this.stop);
@@ -145,13 +147,13 @@ export class ScoringRun {
    * The graph in the order in which it is best laid out; found on workers, so that this thread can answer signals.
    */
   layOut(graph: KnnGraph): Promise<Layout> {
-    return runPlanOn(this.pool, layOutPlan(graph, this.threads), this.options.signal);
+    return runPlanOn(this.executor, layOutPlan(graph, this.threads), this.options.signal);
   }
 
   /** What there is to know of the features before anything is computed from them. */
   survey(features: MatrixLocation, findCopies: boolean): Promise<Survey> {
     return runPlanOn(
-      this.pool,
+      this.executor,
       surveyPlan(features, findCopies, surveyedRangesEach * this.threads),
       this.options.signal,
     );
@@ -161,34 +163,60 @@ export class ScoringRun {
   cut(partition: Partition, options: PartitionOptions): Promise<Int32Array> {
     const { order, components } = this.job;
     const plan = labelPlan(this.edges, partition, { ...options, order }, this.threads, components);
-    return runPlanOn(this.pool, plan, this.options.signal);
+    return runPlanOn(this.executor, plan, this.options.signal);
   }
 
   /** Candidate edges as pairs a < b of input numbers, sorted, and their scores. */
   sortedPairs(): Promise<SortedPairs> {
     const { order, positions } = this.job;
     const plan = sortedPairsPlan({ edges: this.edges, order, positions }, this.threads);
-    return runPlanOn(this.pool, plan, this.options.signal);
+    return runPlanOn(this.executor, plan, this.options.signal);
   }
 
-  /** Lays out shared memory for this input. Throws BAD_USAGE when the graph has too few neighbours. */
-  load(input: ScoringInput): void {
+  /**
+   * Scores the candidate edges of an input: afterwards `edges` and `components` are complete. `afterPart` is called when a
+   * part is done. Throws BAD_USAGE when the graph has too few neighbours, or when a run that is gone on with has worked
+   * with other features.
+   */
+  async score(input: ScoringInput, afterPart?: (part: string) => void): Promise<void> {
+    this.load(input);
+    if (this.options.work?.resumed) await this.measured('verify', () => this.verifyKept());
+    await this.buildEdges();
+    for (const part of new Set(this.stages.map((stage) => stage.part))) {
+      const stages = this.stages.filter((stage) => stage.part === part);
+      const scorings = stages.filter(({ name }) => name === 'score').length;
+      const total = scorings > 0 ? scorings * this.edges.targets.length : this.job.nodeCount;
+      await this.timed(part, scorings > 0 ? 'edges' : 'nodes', total, async () => {
+        for (const stage of stages) await this.runStage(stage);
+      });
+      afterPart?.(part);
+    }
+  }
+
+  private load(input: ScoringInput): void {
     const { features, layout } = input;
     const { graph, order, positions } = layout;
-    const { model, sampleHops, shards, work } = this.options;
-    const nodeCount = graph.nodeCount;
-    checkWidth(graph, this.options);
+    const { hops, head, shards, work } = this.options;
+    const { nodeCount } = graph;
+    checkWidth(graph, head, hops);
     const count = work?.header.shards ?? shardCount(nodeCount, { shards, threads: this.threads, batch: this.batch });
     this.shards = cutShards(nodeCount, count);
     this.current = {
-      ...{ version: 0, features, nodeCount, sampleHops, batch: this.batch, uniteFrom: input.uniteFrom },
-      ...{ neighbours: graph.ids, width: graph.width, cancel: this.cancel, counters: this.counters.handle() },
+      version: 0,
+      features,
+      nodeCount,
+      sampleHops: hops.sampleHops,
+      batch: this.batch,
+      uniteFrom: input.uniteFrom,
+      neighbours: graph.ids,
+      width: graph.width,
+      cancel: this.cancel,
+      counters: this.counters.handle(),
       ...(order && positions ? { order, positions } : {}),
-      offsets: new Uint32Array(new SharedArrayBuffer((nodeCount + 1) * 4)),
+      offsets: sharedCounts(nodeCount + 1),
       components: SharedDisjointSet.allocate(nodeCount).handle(),
-      rounds: model.config.head === 'pairwise' ? model.config.rounds : 1,
-      head: this.headMemory(graph, shapeOf(features).dim),
-      finished: new Int32Array(new SharedArrayBuffer(count * 4)),
+      storage: this.allocate('node', nodeCount, shapeOf(features).dim, graph.width),
+      finished: sharedInts(count),
       work: work && { path: work.path, lease: work.lease },
     };
     this.options.observer?.start({
@@ -199,34 +227,40 @@ export class ScoringRun {
     });
   }
 
+  private allocate(per: 'node' | 'edge', count: number, dim: number, listWidth: number) {
+    const { head, model, precision = 'f32', work } = this.options;
+    const storage = head.storage(model.config, { paddedDim: paddedDim(dim), listWidth });
+    return allocateStorage(storage, per, count, { precision, folder: work?.path });
+  }
+
   /**
    * Of a run that is gone on with: reads back what its shards left in files, as far as it is still needed, so that shards
    * whose bytes are not what was written are computed again. Throws BAD_USAGE when rows of the features are not
    * those that it has worked with.
    */
-  async verifyKept(): Promise<void> {
-    const { work, model, onNotice } = this.options;
+  private async verifyKept(): Promise<void> {
+    const { work, onNotice } = this.options;
     if (!work) return;
-    const kept = keptStages(model);
+    const kept = this.stages.filter(isKept);
     if (work.featuresTouched) await this.verify(work, kept[0], true);
-    const needed: KeptStage[] = [];
+    const needed: Stage[] = [];
     const dropped: string[] = [];
-    const pending = (stage: KeptStage) => work.done(stage.stage, stage.round).size < this.shards.length;
+    const pending = (stage: Stage) => work.done(stage.name, stage.round).size < this.shards.length;
     for (const stage of kept.toReversed()) {
       const wanted = needed.length === 0 || needed.some((later) => later.reads.includes(stage) && pending(later));
       if (!wanted) {
-        this.passed.push(stage);
+        this.passed.add(stage);
         continue;
       }
       needed.push(stage);
       const count = await this.verify(work, stage);
-      if (count > 0) dropped.unshift(`${stage.stage} ${count}`);
+      if (count > 0) dropped.unshift(`${stage.name} ${count}`);
     }
     // What a stage writes again is written over what was made of it.
     for (const stage of needed.filter(pending)) {
       for (const later of needed.filter((later) => kept.indexOf(later) > kept.indexOf(stage))) {
         if (writesOver(later, stage))
-          work.forget(later.stage, later.round, [...work.done(later.stage, later.round).keys()]);
+          work.forget(later.name, later.round, [...work.done(later.name, later.round).keys()]);
       }
     }
     if (dropped.length === 0) return;
@@ -236,60 +270,42 @@ export class ScoringRun {
   }
 
   /** Finds the candidate edges: counts them, makes room, lists them, puts them in order. */
-  async buildEdges(): Promise<void> {
+  private async buildEdges(): Promise<void> {
     await this.timed('edges', 'nodes', this.job.nodeCount, async () => {
-      await this.runStage('countEdges');
-      const edgeCount = startOffsets(this.job.offsets);
-      const targets = sharedInts(edgeCount);
-      const { head, version } = this.job;
+      await this.runEdgeStage('countEdges');
+      const { job } = this;
+      const { needsReverse } = this.options.head;
+      const edgeCount = startOffsets(job.offsets);
+      const reverse = needsReverse
+        ? { offsets: sharedCounts(job.nodeCount + 1), sources: sharedInts(edgeCount), edges: sharedCounts(edgeCount) }
+        : undefined;
+      const ofEdges = this.allocate('edge', edgeCount, shapeOf(job.features).dim, job.width);
       this.current = {
-        ...{ ...this.job, version: version + 1, targets, scores: sharedFloats(edgeCount) },
-        ...(head.kind === 'pairwise' && { head: this.pairwiseMemory(head, targets) }),
+        ...job,
+        version: job.version + 1,
+        targets: sharedInts(edgeCount),
+        storage: joinStorage(job.storage, ofEdges),
+        ...(reverse && { reverse }),
       };
-      await this.runStage('listEdges');
-      await this.runStage('sortEdges');
-      if (head.kind !== 'pairwise') return;
-      await this.runStage('countReverse');
-      startOffsets(this.reverse.offsets);
-      await this.runStage('listReverse');
+      await this.runEdgeStage('listEdges');
+      await this.runEdgeStage('sortEdges');
+      if (!reverse) return;
+      await this.runEdgeStage('countReverse');
+      startOffsets(reverse.offsets);
+      await this.runEdgeStage('listReverse');
     });
   }
 
-  /** What comes before edges can be scored. Head `concat`: afterwards `centres` holds c. */
-  async embedNodes(): Promise<void> {
-    const stages = { concat: ['project', 'aggregate', 'embed'], pairwise: ['load', 'similarities'] } as const;
-    for (const stage of stages[this.job.head.kind]) {
-      await this.timed(stage, 'nodes', this.job.nodeCount, () => this.runStage(stage));
-    }
-  }
-
-  /** Afterwards `edges.scores` and `components` are complete. */
-  async scoreEdges(): Promise<void> {
-    const { head, rounds, nodeCount } = this.job;
-    if (head.kind === 'concat') {
-      // The split overwrites in files what embed has read: from now on c must be on the disk.
-      await this.options.work?.flush();
-      await this.timed('split', 'nodes', nodeCount, () => this.runStage('split'));
-    }
-    await this.timed('score', 'edges', rounds * this.edges.targets.length, async () => {
-      for (let round = 0; round < rounds; round++) {
-        if (round > 0) await this.runStage('summarise', round);
-        await this.runStage('score', round);
-      }
-    });
-  }
-
-  /** Head `concat`: c of each node after `embedNodes`, in positions: the first p columns of [n × M·p]. */
-  get centres(): RowStore {
-    const { head } = this.job;
-    if (head.kind !== 'concat') throw new Error(`head '${head.kind}' has no centres`);
-    return openStore(head.c);
+  /** Rows of the storage, in positions. */
+  rows(name: string): RowStore {
+    return openStore(this.job.storage.rows[name]);
   }
 
   /** Candidate edges in positions, keyed by the end of smaller input number, and their scores [E]. */
-  get edges(): CandidateEdges & { readonly scores: Float32Array } {
-    const { nodeCount, offsets, targets, scores } = this.job;
-    if (!targets || !scores) throw new Error('buildEdges has not run');
+  get edges(): ScoredEdges {
+    const { nodeCount, offsets, targets, storage } = this.job;
+    const scores = storage.columns.scores?.values;
+    if (!targets || !scores) throw new Error('nothing was scored');
     return { nodeCount, offsets, targets, scores };
   }
 
@@ -300,7 +316,7 @@ export class ScoringRun {
 
   /** Unique rows that tiles gathered from around them for each row they own, over the stages that gather. */
   get haloFactor(): number {
-    const gathering = this.job.head.kind === 'concat' ? 3 : 1;
+    const gathering = this.stages.filter(({ gathers }) => gathers).length;
     return this.counters.total('rowsGathered') / (gathering * this.job.nodeCount);
   }
 
@@ -310,113 +326,51 @@ export class ScoringRun {
 
   async close(): Promise<void> {
     this.options.signal?.removeEventListener('abort', this.stop);
-    await Promise.all([this.pool.close(), this.devices?.close()]);
+    await Promise.all([this.executor.close(), this.devices?.close()]);
     await this.options.work?.close();
   }
 
-  /** The pairwise head is arithmetic over lists, which a device would not do faster than it could be fed. */
-  private plan(): BackendPlan {
-    const { model, backend = 'auto', provider, startDevice, onNotice } = this.options;
-    if (startDevice) return startDevice.plan;
-    if (!isPairwise(model)) return planBackend(backend, provider);
-    const plain = backend === 'reference';
-    if (!plain && backend !== 'auto' && backend !== 'native') {
-      onNotice?.(`the model's head 'pairwise' computes on the CPU: back-end native is used, not ${backend}`);
-    }
-    return { devices: [], otherwise: { backend: plain ? 'reference' : 'native' }, reasons: [] };
-  }
-
-  private startDevices(plan: BackendPlan): Devices | undefined {
-    const { model, k1, k2, devices = [0], onNotice, startDevice } = this.options;
-    if (plan.devices.length === 0 || !isConcat(model)) return undefined;
-    const capacity = tileCapacity(this.batch, k1, k2);
-    return new Devices({
-      ...{ plan, model, capacity, threads: this.threads, devices, onNotice, module: startDevice?.module },
-    });
-  }
-
   private get job(): LabelJob {
-    if (!this.current) throw new Error('load has not run');
+    if (!this.current) throw new Error('nothing was scored');
     return this.current;
   }
 
-  private headMemory({ nodeCount }: KnnGraph, dim: number): LabelJob['head'] {
-    const { model, k1, k2 } = this.options;
-    const paddedDim = Math.ceil(dim / 4) * 4;
-    if (model.config.head === 'pairwise') {
-      return { kind: 'pairwise', rows: this.rows('x', nodeCount, paddedDim) };
-    }
-    const { heads } = model.config;
-    const [a, b] = [this.rows('a', nodeCount, heads * paddedDim), this.rows('b', nodeCount, heads * paddedDim)];
-    return {
-      ...{ kind: 'concat', k1, k2, a, b },
-      c: this.options.work ? this.rows('c', nodeCount, heads * paddedDim) : a,
-      ...{
-        s: sharedFloats(nodeCount * heads),
-        t: sharedFloats(nodeCount * heads),
-        tz: sharedFloats(nodeCount * heads),
-      },
-    };
-  }
-
-  private rows(
-    name: string,
-    rowCount: number,
-    dim: number,
-    precision = this.options.precision ?? 'f32',
-  ): RowStoreHandle {
-    const { work } = this.options;
-    return allocateRows({ rowCount, dim, precision }, work && join(work.path, `${name}.rows`));
-  }
-
-  /** What a head that scores in rounds keeps of the edges. */
-  private pairwiseMemory(head: PairwiseMemory, targets: Int32Array): PairwiseMemory {
-    const { nodeCount, width, neighbours: ids, offsets } = this.job;
-    const lists = { nodeCount, width, ids, similarities: sharedFloats(nodeCount * width) };
-    const reverse = {
-      offsets: new Uint32Array(new SharedArrayBuffer(offsets.byteLength)),
-      sources: sharedInts(targets.length),
-      edges: new Uint32Array(new SharedArrayBuffer(targets.byteLength)),
-    };
-    const { config } = this.options.model;
-    const k = config.head === 'pairwise' ? config.k : 0;
-    const structure = this.rows('structure', targets.length, structuralFeatureCount, 'f32');
-    const scoring = allocatePairwiseJob(lists, { nodeCount, offsets, targets }, reverse, k, openStore(structure));
-    return {
-      ...{ ...head, scoring: { ...scoring, structure } },
-      earlier: sharedFloats(targets.length),
-    };
-  }
-
-  private get reverse(): ReverseEdges {
-    const { head } = this.job;
-    if (head.kind !== 'pairwise' || !head.scoring) throw new Error(`head '${head.kind}' has no reverse edges yet`);
-    return head.scoring.reverse;
-  }
-
-  private async runStage(stage: ShardStage, round = 0): Promise<void> {
-    const { job } = this;
-    const { work } = this.options;
-    const isThis = (kept: KeptStage) => kept.stage === stage && kept.round === round;
-    if (this.passed.some(isThis)) {
-      const field = stage === 'score' ? 'edgesScored' : (stage as Stage);
-      this.counters.add(0, field, stage === 'score' ? this.edges.targets.length : job.nodeCount);
+  private async runStage(stage: Stage): Promise<void> {
+    const { job, counters } = this;
+    const { name, round } = stage;
+    if (this.passed.has(stage)) {
+      if (name === 'score') counters.add(0, 'edgesScored', this.edges.targets.length);
+      else counters.add(0, name, job.nodeCount);
       return;
     }
-    const kept = keptStages(this.options.model).some(isThis) ? work : undefined;
-    const done = kept?.done(stage, round);
-    job.finished.fill(0);
+    const work = isKept(stage) ? this.options.work : undefined;
+    // What the stage writes over must have been used, and what was made of it must be on the disk.
+    if (work && this.stages.some((earlier) => earlier !== stage && writesOver(stage, earlier))) await work.flush();
+    const done = work?.done(name, round);
     const tasks = this.shards.map(
-      (shard): ShardTask => ({ stage, round, shard, job, ...(done?.has(shard.index) && { restore: true }) }),
+      (shard): ShardTask => ({ stage: name, round, shard, job, ...(done?.has(shard.index) && { restore: true }) }),
     );
-    await this.pool.runAll<ShardTask, ShardResult>(tasks, (task) => this.describe(task), {
-      signal: this.options.signal,
-      onDone: ({ shard, restore }, result) => {
-        if (!restore) kept?.record({ stage, round, shard: shard.index, checks: result.checks ?? [] });
-        if (!this.backend) this.options.observer?.backend(result);
+    await this.runShards(tasks, ({ shard, restore }, result) => {
+      if (!restore) work?.record({ stage: name, round, shard: shard.index, checks: result.checks ?? [] });
+    });
+  }
+
+  private runEdgeStage(stage: EdgeStage): Promise<void> {
+    const { job } = this;
+    return this.runShards(this.shards.map((shard): ShardTask => ({ stage, round: 0, shard, job })));
+  }
+
+  private async runShards(tasks: ShardTask[], onDone?: (task: ShardTask, result: ShardResult) => void): Promise<void> {
+    const { observer, signal } = this.options;
+    this.job.finished.fill(0);
+    await this.executor.runAll<ShardTask, ShardResult>(tasks, (task) => this.describe(task), {
+      signal,
+      onDone: (task, result) => {
+        onDone?.(task, result);
+        if (!this.backend) observer?.backend(result);
         this.backend = result;
       },
-      onCounts: (counts) => this.options.observer?.shards(counts),
+      onCounts: (counts) => observer?.shards(counts),
     });
   }
 
@@ -424,7 +378,7 @@ export class ScoringRun {
    * Reads what shards of a stage left in files, and forgets those that differ: how many. `features`: reads the features
    * instead, by which the shards know them again.
    */
-  private async verify(work: WorkDir, { stage, round }: KeptStage, features = false): Promise<number> {
+  private async verify(work: WorkDir, { name: stage, round }: Stage, features = false): Promise<number> {
     const { job } = this;
     const done = work.done(stage, round);
     const isRows = (check: { file: string }): check is RowsCheck => 'sum' in check;
@@ -442,7 +396,7 @@ export class ScoringRun {
         return { stage, round, shard, job, verify: { ranges, rows: [...sums.values()], features: ofFeatures } };
       });
     const differing = new Set<number>();
-    await this.pool.runAll<ShardTask, Verdict>(tasks, (task) => this.describe(task), {
+    await this.executor.runAll<ShardTask, Verdict>(tasks, (task) => this.describe(task), {
       signal: this.options.signal,
       onDone: ({ shard }, verdict) => {
         if (!verdict.features) throw differs(work.path, 'features', 'other rows', 'the file of today');
@@ -466,23 +420,27 @@ export class ScoringRun {
     return `stage '${stage}', shard ${index} of ${this.shards.length} (nodes ${start}..${end - 1})`;
   }
 
-  /** Times a stage, and tells about its progress while it runs. */
-  private async timed(stage: Stage, unit: 'nodes' | 'edges', total: number, run: () => Promise<void>): Promise<void> {
+  /** Times a part, and tells about its progress while it runs. */
+  private async timed(part: string, unit: 'nodes' | 'edges', total: number, run: () => Promise<void>): Promise<void> {
     const { onProgress, observer } = this.options;
-    const field = stage === 'score' ? 'edgesScored' : stage;
-    const tell = () => onProgress?.({ stage, done: this.counters.total(field), total, unit });
+    const field = unit === 'edges' ? 'edgesScored' : part;
+    const tell = () => onProgress?.({ stage: part, done: this.counters.total(field), total, unit });
     const ticker = onProgress && setInterval(tell, progressIntervalMs);
-    const began = performance.now();
-    const busyBefore = this.counters.total('busySeconds');
     try {
-      await run();
+      await this.measured(part, run);
     } finally {
       clearInterval(ticker);
     }
-    this.seconds[stage] = (performance.now() - began) / 1000;
     tell();
-    this.busy[stage] = (this.counters.total('busySeconds') - busyBefore) / (this.seconds[stage] * this.threads);
-    observer?.stageDone(stage, this.seconds[stage], this.busy[stage]);
+    observer?.stageDone(part, this.seconds[part], this.busy[part]);
+  }
+
+  private async measured(part: string, run: () => Promise<void>): Promise<void> {
+    const began = performance.now();
+    const busyBefore = this.counters.total('busySeconds');
+    await run();
+    this.seconds[part] = (performance.now() - began) / 1000;
+    this.busy[part] = (this.counters.total('busySeconds') - busyBefore) / (this.seconds[part] * this.threads);
   }
 }
 
@@ -490,18 +448,14 @@ export class ScoringRun {
  * Throws BAD_USAGE when the lists of a graph are shorter than those that the model and the options look at, and a node has
  * more neighbours than they name. `file`: where the graph comes from.
  */
-export function checkWidth(
-  { width, nodeCount }: KnnGraph,
-  { model: { config }, k1, k2, sampleHops }: Pick<ScoringOptions, 'model' | 'k1' | 'k2' | 'sampleHops'>,
-  file?: string,
-): void {
-  const longest = Math.max(sampleHops, ...(config.head === 'concat' ? [k1, k2] : [config.k]));
-  if (width > Math.min(longest, nodeCount - 1)) return;
-  const hops = config.head === 'concat' ? `k-hops ${k1} ${k2}` : `a model that looks at ${config.k}`;
+export function checkWidth({ width, nodeCount }: KnnGraph, head: Head, hops: Hops, file?: string): void {
+  const longest = Math.min(columnsOf(hops) - 1, nodeCount - 1);
+  if (width > longest) return;
   const where = file === undefined ? '' : `${file}: `;
+  const asked = `${head.describeHops(hops)} and sample-hops ${hops.sampleHops}`;
   throw new NaanError(
     'BAD_USAGE',
-    `${where}the kNN graph has ${width - 1} neighbours a node, expected at least ${Math.min(longest, nodeCount - 1)} for ${hops} and sample-hops ${sampleHops}`,
+    `${where}the kNN graph has ${width - 1} neighbours a node, expected at least ${longest} for ${asked}`,
   );
 }
 
@@ -520,8 +474,4 @@ export function shardCount(
   }
   const ofAThread = Math.max(4, Math.ceil(nodeCount / nodesOfAShard / threads));
   return Math.max(1, Math.min(ofAThread * threads, Math.ceil(nodeCount / batch)));
-}
-
-function sharedFloats(length: number): Float32Array {
-  return new Float32Array(new SharedArrayBuffer(length * 4));
 }

@@ -6,33 +6,13 @@
  * with the next tile. That is what makes stages that replace their input (embed, split) safe to retry.
  */
 import { performance } from 'node:perf_hooks';
-import type { Stage } from '../execution/counters.js';
 import { sortEdges } from '../graph/candidate-edges.js';
-import { countReverse, listReverse, type ReverseEdges } from '../graph/reverse-edges.js';
+import { countReverse, listReverse } from '../graph/reverse-edges.js';
 import type { FileCheck } from '../memory/file-writes.js';
-import {
-  checkCancelled,
-  type HeadStage,
-  type LabelJob,
-  readsFeatures,
-  type ShardStage,
-  type ShardTask,
-  shardOf,
-} from './job.js';
+import type { HeadWorker, Stage } from './head.js';
+import { checkCancelled, type EdgeStage, edgeStages, type LabelJob, type ShardTask, shardOf } from './job.js';
 import { addRows, featuresAgree, rangeAgrees } from './kept-shards.js';
 import { OpenJob } from './open-job.js';
-
-/** The stages of one head, on one thread. */
-export interface HeadStages {
-  /** What computes. */
-  readonly description: { readonly backend: string; readonly simd: string };
-  /** Most rows that a tile gathers. */
-  readonly localRows: number;
-  run(stage: HeadStage, round: number, open: OpenJob, start: number, end: number): Promise<void>;
-  /** Brings back what `run` of these nodes leaves in memory, from the files of an earlier process. */
-  restore(stage: HeadStage, round: number, open: OpenJob, start: number, end: number): Promise<void>;
-  close(): void;
-}
 
 /** What a task reports. */
 export interface ShardResult {
@@ -52,82 +32,103 @@ export interface Verdict {
 
 export class ShardRunner {
   private open: OpenJob | undefined;
+  private readonly last: Stage;
 
   constructor(
-    private readonly head: HeadStages,
+    private readonly head: HeadWorker,
+    private readonly stages: readonly Stage[],
     private readonly worker: number,
-  ) {}
+  ) {
+    this.last = stages[stages.length - 1];
+  }
 
-  async run({ stage, round, shard, job, restore = false }: ShardTask): Promise<ShardResult> {
+  async run(task: ShardTask): Promise<ShardResult> {
+    const { shard, job, restore = false } = task;
     const open = this.openJob(job);
     const { batch, finished } = job;
     // In files no stage writes over what it reads: a shard that failed begins anew, so that its checksums are whole.
     if (open.writes) finished[shard.index] = 0;
-    open.writes?.begin(readsFeatures(stage));
-    const counted = counterOf(stage);
+    const edges = edgeStages.find((name) => name === task.stage);
+    const stage = edges === undefined ? this.stageOf(task) : undefined;
+    if (stage) open.begin(stage);
     for (let start = shard.start + finished[shard.index], end = start; start < shard.end; start = end) {
       checkCancelled(job);
       const began = performance.now();
       end = start + tileSize(shard.end - start, batch);
-      await this.tile(stage, round, open, start, end, restore);
+      if (edges) this.edgeTile(edges, open, start, end);
+      else if (stage) await this.tile(stage, open, start, end, restore);
       finished[shard.index] = end - shard.start;
-      if (counted) open.counters.add(this.worker, counted, end - start);
       open.counters.add(this.worker, 'busySeconds', (performance.now() - began) / 1000);
     }
     const { description } = this.head;
-    return open.writes ? { ...description, checks: open.writes.taken() } : description;
+    return open.writes && stage ? { ...description, checks: open.writes.taken() } : description;
   }
 
   /** Whether files still hold what an earlier process left in them for the shard. Rows are summed for their own shards. */
-  verify({ stage, shard: { start, end }, job, verify }: ShardTask): Verdict {
+  verify(task: ShardTask): Verdict {
+    const began = performance.now();
+    const { job, verify } = task;
+    const { start, end } = task.shard;
     const open = this.openJob(job);
     const { work, order, nodeCount, finished } = job;
     if (!verify || !work) throw new Error('there is nothing to verify');
     const { ranges, rows, features } = verify;
-    const numberOf = (row: number) => (order && readsFeatures(stage) ? order[row] : row);
+    const { ofFeatures } = this.stageOf(task);
+    const numberOf = (row: number) => (order && ofFeatures ? order[row] : row);
     for (const sums of rows) {
       addRows(work.path, sums, start, end, (row) => shardOf(numberOf(row), nodeCount, finished.length));
     }
-    return {
+    const verdict = {
       ranges: ranges.every((check) => rangeAgrees(work.path, check)),
       features: !features || featuresAgree(open.reader, features),
     };
+    open.counters.add(this.worker, 'busySeconds', (performance.now() - began) / 1000);
+    return verdict;
   }
 
-  private async tile(
-    stage: ShardStage,
-    round: number,
-    open: OpenJob,
-    start: number,
-    end: number,
-    restore: boolean,
-  ): Promise<void> {
-    const { head } = this;
-    const work = (stage: HeadStage) => (restore ? head.restore : head.run).call(head, stage, round, open, start, end);
+  private stageOf({ stage, round }: ShardTask): Stage {
+    const found = this.stages.find((one) => one.name === stage && one.round === round);
+    if (!found) throw new Error(`the head of the model has no stage '${stage}', round ${round}`);
+    return found;
+  }
+
+  private edgeTile(stage: EdgeStage, open: OpenJob, start: number, end: number): void {
     switch (stage) {
       case 'countEdges':
-        return open.edgeBuilder().count(start, end);
+        open.edgeBuilder().count(start, end);
+        break;
       case 'listEdges':
-        return open.edgeBuilder().list(start, end, open.edges().targets);
+        open.edgeBuilder().list(start, end, open.edges().targets);
+        break;
       case 'sortEdges':
-        return sortEdges(open.edges(), start, end);
+        sortEdges(open.edges(), start, end);
+        open.counters.add(this.worker, 'edges', end - start);
+        break;
       case 'countReverse':
-        return countReverse(open.edges(), start, end, reverseOf(open).offsets);
+        countReverse(open.edges(), start, end, open.reverse().offsets);
+        break;
       case 'listReverse':
-        return listReverse(open.edges(), start, end, reverseOf(open));
-      case 'score':
-        await work(stage);
-        return this.scored(open, round, start, end);
-      default:
-        return work(stage);
+        listReverse(open.edges(), start, end, open.reverse());
+        break;
     }
   }
 
-  private scored(open: OpenJob, round: number, start: number, end: number): void {
-    const { scores, ...edges } = open.edges();
+  private async tile(stage: Stage, open: OpenJob, start: number, end: number, restore: boolean): Promise<void> {
+    if (restore) {
+      open.restoreColumns(start, end);
+    } else {
+      await this.head.run(stage, open, start, end);
+      open.keepColumns(start, end);
+    }
+    if (stage.name === 'score') this.scored(stage, open, start, end);
+    else if (stage.part === stage.name) open.counters.add(this.worker, stage.part, end - start);
+  }
+
+  private scored(stage: Stage, open: OpenJob, start: number, end: number): void {
+    const edges = open.edges();
     open.counters.add(this.worker, 'edgesScored', edges.offsets[end] - edges.offsets[start]);
-    if (round < open.job.rounds - 1) return;
-    const joined = open.components.uniteEdges(edges, start, end, scores, open.job.uniteFrom);
+    if (stage !== this.last) return;
+    const joined = open.components.uniteEdges(edges, start, end, open.column('scores'), open.job.uniteFrom);
     open.counters.add(this.worker, 'unions', joined);
   }
 
@@ -145,26 +146,4 @@ export class ShardRunner {
 /** As few tiles as hold the rest, of nearly the same size: a small one at the end would cost more than its part. */
 function tileSize(rest: number, batch: number): number {
   return Math.ceil(rest / Math.ceil(rest / batch));
-}
-
-function reverseOf({ job: { head } }: OpenJob): ReverseEdges {
-  if (head.kind !== 'pairwise' || !head.scoring) throw new Error(`head '${head.kind}' has no reverse edges yet`);
-  return head.scoring.reverse;
-}
-
-/** The stage whose nodes a shard stage counts, if any. */
-function counterOf(stage: ShardStage): Stage | undefined {
-  switch (stage) {
-    case 'countEdges':
-    case 'listEdges':
-    case 'countReverse':
-    case 'listReverse':
-    case 'summarise':
-    case 'score':
-      return undefined;
-    case 'sortEdges':
-      return 'edges';
-    default:
-      return stage;
-  }
 }

@@ -10,12 +10,12 @@ import { crc32 } from 'node:zlib';
 import { NaanError } from '../errors.js';
 import { FolderLock, type LockRequest } from '../io/folder-lock.js';
 import { isJournalRemnant, Journal, type JournalContent, readJournal } from '../io/journal.js';
+import type { Lease } from '../io/lease.js';
 import { syncFolder } from '../io/sync-folder.js';
 import type { FileCheck } from '../memory/file-writes.js';
 import type { Precision } from '../memory/row-store.js';
 import { systemReason } from '../system-error.js';
 import { version } from '../version.js';
-import type { Lease } from './lease.js';
 
 /** The first entry of a journal: what must be the same for the run to go on. */
 export interface WorkHeader {

@@ -3,50 +3,53 @@
  * One block of float64 a worker, on cache lines of its own: a worker is the only writer of its block, so plain
  * stores suffice and the hot path pays nothing. Readers may see a value a tile old.
  */
-export const stages = [
-  'knn',
-  'edges',
-  'project',
-  'aggregate',
-  'embed',
-  'split',
-  'load',
-  'similarities',
-  'score',
-] as const;
-export type Stage = (typeof stages)[number];
+const common = ['edgesScored', 'unions', 'rowsGathered', 'rowsNormalised', 'busySeconds'] as const;
+/** Of a run, or the name of a stage, whose nodes are then counted. */
+export type CounterField = (typeof common)[number] | (string & {});
 
-const fields = [...stages, 'edgesScored', 'unions', 'rowsGathered', 'rowsNormalised', 'busySeconds'] as const;
-export type CounterField = (typeof fields)[number];
-const stride = 16;
+/** Float64 of a cache line. */
+const line = 8;
 
 export interface CountersHandle {
   readonly buffer: SharedArrayBuffer;
   readonly workerCount: number;
+  /** Stages that count nodes. */
+  readonly stages: readonly string[];
 }
 
 export class Counters implements CountersHandle {
   readonly buffer: SharedArrayBuffer;
   readonly workerCount: number;
+  readonly stages: readonly string[];
   private readonly values: Float64Array;
+  private readonly places: ReadonlyMap<string, number>;
+  private readonly stride: number;
 
-  constructor(handle: number | CountersHandle) {
-    this.workerCount = typeof handle === 'number' ? handle : handle.workerCount;
-    this.buffer = typeof handle === 'number' ? new SharedArrayBuffer(handle * stride * 8) : handle.buffer;
-    this.values = new Float64Array(this.buffer);
+  constructor({ buffer, workerCount, stages }: CountersHandle) {
+    this.buffer = buffer;
+    this.workerCount = workerCount;
+    this.stages = stages;
+    this.values = new Float64Array(buffer);
+    this.places = new Map([...common, ...stages].map((name, place) => [name, place]));
+    this.stride = strideOf(stages);
+  }
+
+  static allocate(workerCount: number, stages: readonly string[]): Counters {
+    const buffer = new SharedArrayBuffer(workerCount * strideOf(stages) * 8);
+    return new Counters({ buffer, workerCount, stages });
   }
 
   handle(): CountersHandle {
-    return { buffer: this.buffer, workerCount: this.workerCount };
+    return { buffer: this.buffer, workerCount: this.workerCount, stages: this.stages };
   }
 
-  /** Called by the owning worker only. A stage's own field counts its nodes. */
+  /** Called by the owning worker only. */
   add(worker: number, field: CounterField, amount: number): void {
-    this.values[worker * stride + fields.indexOf(field)] += amount;
+    this.values[this.placeOf(worker, field)] += amount;
   }
 
   of(worker: number, field: CounterField): number {
-    return this.values[worker * stride + fields.indexOf(field)];
+    return this.values[this.placeOf(worker, field)];
   }
 
   total(field: CounterField): number {
@@ -54,4 +57,15 @@ export class Counters implements CountersHandle {
     for (let w = 0; w < this.workerCount; w++) sum += this.of(w, field);
     return sum;
   }
+
+  private placeOf(worker: number, field: CounterField): number {
+    const place = this.places.get(field);
+    if (place === undefined) throw new Error(`nothing counts '${field}'`);
+    return worker * this.stride + place;
+  }
+}
+
+/** Whole cache lines. */
+function strideOf(stages: readonly string[]): number {
+  return Math.ceil((common.length + stages.length) / line) * line;
 }

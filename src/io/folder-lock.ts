@@ -20,10 +20,10 @@ import { type FileHandle, link, open, readdir, rename, rm } from 'node:fs/promis
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Lease, renewLease } from '../engine/lease.js';
 import { NaanError } from '../errors.js';
 import { systemReason } from '../system-error.js';
 import { version } from '../version.js';
+import { type Lease, renewLease } from './lease.js';
 import { lifeOf, type ProcessIdentity, processOf, thisProcess } from './process-identity.js';
 import { syncFolder } from './sync-folder.js';
 

@@ -5,14 +5,16 @@ import { type Partition, type PartitionOptions, partitionDefaults } from '../clu
 import { relabel } from '../cluster/relabel.js';
 import { expectedEdges } from '../engine/expected-edges.js';
 import { checkGraph, type GraphCheck } from '../engine/graph-check.js';
-import { keptStages } from '../engine/kept-stages.js';
+import { columnsOf, type Head, type Hops, hopsFor, isKept } from '../engine/head.js';
 import { type MemoryPlan, planMemory } from '../engine/memory-plan.js';
 import { checkWidth, defaultBatch, type EngineOptions, ScoringRun, shardCount } from '../engine/scoring-run.js';
+import { filesOf } from '../engine/storage.js';
 import { featuresOf, type RowOptions, usableRows } from '../engine/usable-rows.js';
 import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/node-map.js';
+import { headOf } from '../heads/heads.js';
 import { digestFile, fileState } from '../io/digest.js';
 import { type FeatureSource, findSource } from '../io/feature-source.js';
 import { parseInput } from '../io/input-file.js';
@@ -150,8 +152,9 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   checkGraphOptions(options);
   if (options.out !== undefined) await checkFiles(options.out, options, items);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
-  const found = await findFeatures(options, model);
-  const { k1, k2, sampleHops } = hopsOf(options, model);
+  const head = headOf(model);
+  const found = await findFeatures(options, model, head);
+  const hops = hopsFor(head, model, options);
   const partition = options.partition ?? model.config.partition ?? 'propagation';
   const calibrated = model.config.thresholds?.[partition] ?? model.config.threshold;
   const ladder: PartitionOptions = {
@@ -166,25 +169,26 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   // Components of these edges are made while scoring.
   const uniteFrom = partition !== 'threshold' && ladder.start === 'all' ? Number.NEGATIVE_INFINITY : ladder.threshold;
 
-  const columns = Math.max(k1, k2, sampleHops) + 1;
+  const columns = columnsOf(hops);
   const { threads = availableParallelism(), batch = defaultBatch, workDir, saveEdges } = options;
   const { rowCount: nodes, dim } = shapeOf(found);
   if (items && !(await fitsRows(items, nodes, found.name, options))) items = undefined;
+  const { sampleHops } = hops;
   const edges = options.knn === undefined ? nodes * sampleHops : await expectedEdges(options.knn, nodes, sampleHops);
   const deflated = found.kind === 'deflated' ? found.name : undefined;
-  const shape = { model, nodes, dim, deflated, columns, edges, partition, threads, batch, saveEdges };
+  const shape = { model, head, nodes, dim, deflated, columns, edges, partition, threads, batch, saveEdges };
   const planned = { ...shape, search: options.knn === undefined };
   const plan = planMemory(planned, options);
   options.onPlan?.(plan);
   const features = await timed('read', () => inflate(found, plan.parts.features));
   const searched = options.knn === undefined && (await timed('knn', () => searchGraph(options, features, columns)));
   const graphed = searched ? { ...options, knn: searched.knn } : (options as GraphedOptions);
-  const stored = { k1, k2, sampleHops, plan, model, nodes, threads, batch };
+  const stored = { hops, plan, model, head, nodes, threads, batch };
   const work = workDir === undefined ? undefined : await openWork(workDir, graphed, stored);
   const precision = work?.header.precision ?? plan.precision;
   let run: ScoringRun;
   try {
-    run = new ScoringRun({ ...options, model, k1, k2, sampleHops, work, precision });
+    run = new ScoringRun({ ...options, model, head, hops, work, precision });
   } catch (error) {
     await work?.close();
     throw error;
@@ -192,7 +196,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   try {
     const graph = await timed('read', async () => {
       const found = await findGraph(graphed, features, columns);
-      checkWidth(found, { model, k1, k2, sampleHops }, typeof graphed.knn === 'string' ? graphed.knn : undefined);
+      checkWidth(found, head, hops, typeof graphed.knn === 'string' ? graphed.knn : undefined);
       return found.width < columns ? withWidth(found, columns) : found;
     });
     work?.checkGraph(graph.ids);
@@ -210,11 +214,8 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       const longer = await findGraph(graphed, features, longerLists * columns);
       return { layout: await run.layOut(graphOfNodes(longer, map, columns)), map };
     });
-    run.load({ features: featuresOf(features, map), layout, uniteFrom });
-    if (work?.resumed) await timed('verify', () => run.verifyKept());
-    await run.buildEdges();
-    await run.embedNodes();
-    await run.scoreEdges();
+    await run.score({ features: featuresOf(features, map), layout, uniteFrom });
+    options.signal?.throwIfAborted();
     Object.assign(stages, run.seconds);
     const normalised = run.counters.total('rowsNormalised');
     if (normalised > 0) {
@@ -262,9 +263,9 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
               ...describeOptions(graphed, items),
               ...ladder,
               partition,
-              k1,
-              k2,
-              sampleHops,
+              k1: hops.k1,
+              k2: hops.k2,
+              sampleHops: hops.sampleHops,
             },
             ...(options.optionSources && { optionSources: options.optionSources }),
             engine: {
@@ -302,22 +303,11 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   }
 }
 
-/**
- * Hops as asked, else those of the published labelling, or the model's where they are fewer. The `pairwise` head looks at
- * as many neighbours as it was trained on.
- */
-export function hopsOf({ kHops, sampleHops }: LabelOptions, { config }: NaanModel) {
-  const hops = config.head === 'concat' ? [config.k1, config.k2] : [config.k, config.k];
-  const [k1, k2] = config.head === 'concat' ? (kHops ?? [Math.min(20, hops[0]), Math.min(10, hops[1])]) : hops;
-  return { k1, k2, sampleHops: sampleHops ?? Math.min(20, config.sampleHops) };
-}
-
 interface StoredRun {
-  readonly k1: number;
-  readonly k2: number;
-  readonly sampleHops: number;
+  readonly hops: Hops;
   readonly plan: MemoryPlan;
   readonly model: NaanModel;
+  readonly head: Head;
   readonly nodes: number;
   readonly threads: number;
   readonly batch: number;
@@ -326,7 +316,8 @@ interface StoredRun {
 /** The work directory, with what its values depend on. */
 async function openWork(path: string, options: GraphedOptions, run: StoredRun): Promise<WorkDir> {
   const { WorkDir, workHeader } = await import('../engine/work-dir.js');
-  const { k1, k2, sampleHops, model, nodes } = run;
+  const { model, head, nodes } = run;
+  const { k1, k2, sampleHops } = run.hops;
   const { precision, diskBytes } = run.plan;
   const { restart = false, signal, onNotice } = options;
   const { backend = 'auto', duplicates = 'collapse', badRows = 'refuse' } = options;
@@ -340,9 +331,9 @@ async function openWork(path: string, options: GraphedOptions, run: StoredRun): 
     identity[name] = member === undefined ? sampledSha256 : `${sampledSha256} ${member}`;
   }
   const shards = shardCount(nodes, { ...run, shards: options.shards });
-  const kept = keptStages(model);
-  const stages = kept.map(({ stage, round }) => [stage, round] as const);
-  const files = [...new Set(kept.flatMap((stage) => stage.files))];
+  const kept = head.stages(model.config).filter(isKept);
+  const stages = kept.map(({ name, round }) => [name, round] as const);
+  const files = [...new Set(kept.flatMap(filesOf))];
   const header = workHeader({ identity, nodes, precision, shards, stages, files });
   const state = await fileState(options.features as string);
   const work = await WorkDir.open(path, header, { restart, diskBytes, features: state, signal, onNotice });
@@ -367,8 +358,9 @@ function busyShare(run: ScoringRun): number {
 async function findFeatures(
   { features, dim, model: source }: LabelOptions,
   { config }: NaanModel,
+  head: Head,
 ): Promise<FeatureLocation> {
-  const expected = config.head === 'concat' ? config.dim : undefined;
+  const expected = head.dimOf(config);
   // A raw file that goes by its usual name is what the model expects.
   const isBin = typeof features === 'string' && features.endsWith('.bin');
   const location = await findSource(features, dim ?? (isBin ? expected : undefined));

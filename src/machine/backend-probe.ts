@@ -9,9 +9,9 @@ import type { Backend, BackendName, BackendOptions } from '../backends/backend.j
 import { holdsRealAdapter } from '../backends/onnx-providers.js';
 import { stageLayouts, type TileStage, tileStages } from '../backends/stages.js';
 import { startBackend } from '../backends/start.js';
+import { tileCapacity } from '../backends/tile.js';
 import { NaanError } from '../errors.js';
 import { RandomStream } from '../graph/random.js';
-import { tileCapacity } from '../heads/concat/stages.js';
 import type { FactoredModel } from '../model/factored.js';
 
 export interface ProbeRequest extends BackendOptions {

@@ -9,15 +9,14 @@ import type { FileWrites } from './file-writes.js';
 export class ColumnFiles {
   private readonly files = new Map<string, number>();
 
-  /** Without a folder nothing is kept. `writes` hears what is. */
+  /** `writes` hears what is kept. */
   constructor(
-    private readonly folder: string | undefined,
+    private readonly folder: string,
     private readonly writes: FileWrites | undefined,
   ) {}
 
   /** Keeps values [start, start + values.length) of a column. Throws NOT_WRITABLE. */
   keep(name: string, start: number, values: Float32Array): void {
-    if (this.folder === undefined) return;
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     this.writes?.permit();
     try {
@@ -54,7 +53,7 @@ export class ColumnFiles {
   }
 
   private pathOf(name: string): string {
-    return join(this.folder!, columnFile(name));
+    return join(this.folder, columnFile(name));
   }
 }
 

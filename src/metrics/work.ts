@@ -1,5 +1,5 @@
 import { Counter, type Registry } from 'prom-client';
-import { type Counters, stages } from '../execution/counters.js';
+import type { Counters } from '../execution/counters.js';
 
 /** Work done so far. Read from shared memory when scraped, so that counting costs the workers nothing more. */
 export function addWorkMetrics(registry: Registry, counters: Counters): void {
@@ -11,7 +11,7 @@ export function addWorkMetrics(registry: Registry, counters: Counters): void {
     registers,
     collect() {
       this.reset();
-      for (const stage of stages) this.inc({ stage }, counters.total(stage));
+      for (const stage of counters.stages) this.inc({ stage }, counters.total(stage));
     },
   });
   new Counter({

@@ -7,6 +7,7 @@
  * d features, M heads, p = d rounded up to a multiple of 4: SIMD kernels walk whole vectors, and the padding is zero
  * in weights and so in every row.
  */
+import { paddedDim } from '../memory/shared-arrays.js';
 import { type ConcatModel, tensorOf } from './model.js';
 
 interface FactoredHead {
@@ -39,7 +40,7 @@ export interface FactoredModel {
 
 export function factor(model: ConcatModel): FactoredModel {
   const { dim, heads: headCount, alpha } = model.config;
-  const padded = Math.ceil(dim / 4) * 4;
+  const padded = paddedDim(dim);
   const get = (name: string) => tensorOf(model, name);
 
   const projectRaw = new Float32Array(headCount * padded * dim);

@@ -85,14 +85,6 @@ export interface NaanModel<Config extends ModelConfig = ModelConfig> {
 export type ConcatModel = NaanModel<ConcatConfig>;
 export type PairwiseModel = NaanModel<PairwiseConfig>;
 
-export function isConcat(model: NaanModel): model is ConcatModel {
-  return model.config.head === 'concat';
-}
-
-export function isPairwise(model: NaanModel): model is PairwiseModel {
-  return model.config.head === 'pairwise';
-}
-
 /** Features of an edge by the graph alone, and by the scores of the round before. */
 export const structuralFeatureCount = 16;
 export const scoreFeatureCount = 15;

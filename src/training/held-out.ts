@@ -3,6 +3,7 @@ import { ScoringRun } from '../engine/scoring-run.js';
 import { auc } from '../evaluation/auc.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
+import { headOf } from '../heads/heads.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { ConcatModel } from '../model/model.js';
 import { type Calibration, calibrate } from './calibration.js';
@@ -32,13 +33,10 @@ export async function judge(
   heldOut: HeldOut,
   options: { readonly threads?: number | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<Judgement> {
-  const { k1, k2, sampleHops } = model.config;
-  const run = new ScoringRun({ ...options, model, k1, k2, sampleHops });
+  const run = new ScoringRun({ ...options, model, head: headOf(model), hops: model.config });
   try {
-    run.load({ features: heldOut.features, layout: { graph: heldOut.graph }, uniteFrom: Number.POSITIVE_INFINITY });
-    await run.buildEdges();
-    await run.embedNodes();
-    await run.scoreEdges();
+    const { features, graph } = heldOut;
+    await run.score({ features, layout: { graph }, uniteFrom: Number.POSITIVE_INFINITY });
     const measures = pairMeasures(run.edges, run.edges.scores, heldOut.labels);
     return { ...measures, ...(await calibrate(run.edges, heldOut.labels, options.signal)) };
   } finally {

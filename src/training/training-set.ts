@@ -6,6 +6,7 @@ import { type MatrixLocation, openRows } from '../io/matrix.js';
 import { normaliseRows } from '../io/normalise.js';
 import { buildKnn } from '../knn/exact.js';
 import { requireMemory } from '../memory/available.js';
+import { paddedDim } from '../memory/shared-arrays.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
 import type { HeldOut } from './held-out.js';
@@ -96,12 +97,9 @@ function readParts(location: MatrixLocation, parts: Uint8Array): { rows: SharedR
   const reader = openRows(location);
   try {
     const { rowCount, dim } = reader;
-    requireMemory(4 * rowCount * Math.ceil(dim / 4) * 4, `${location.name}: ${rowCount} rows × ${dim}`);
+    requireMemory(4 * rowCount * paddedDim(dim), `${location.name}: ${rowCount} rows × ${dim}`);
     const inPartOne = parts.reduce((sum, part) => sum + part, 0);
-    const rows = [
-      SharedRows.allocate(rowCount - inPartOne, Math.ceil(dim / 4) * 4),
-      SharedRows.allocate(inPartOne, dim),
-    ];
+    const rows = [SharedRows.allocate(rowCount - inPartOne, paddedDim(dim)), SharedRows.allocate(inPartOne, dim)];
     const filled = [0, 0];
     const buffer = new Float32Array(batchRows * dim);
     let normalisedRows = 0;

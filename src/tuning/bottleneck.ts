@@ -1,6 +1,6 @@
 /** Where the time of a run goes, beside what the machine can do: which of its limits a stage has reached. */
+import type { PartCost } from '../engine/head.js';
 import type { Limits } from '../machine/limits.js';
-import type { ModelConfig } from '../model/model.js';
 
 /** What one stage did, all threads together. */
 export interface StageWork {
@@ -23,21 +23,20 @@ export type Causes = Readonly<Record<Cause, number>>;
 
 export interface Explained {
   readonly nodes: number;
-  readonly dim: number;
-  readonly config: ModelConfig;
-  /** Of rows between stages: 4 or 2. */
-  readonly valueBytes: number;
+  /** Bytes of a gathered row where the costs do not say. */
+  readonly rowBytes: number;
+  /** What a node costs in each stage. */
+  readonly costs: Readonly<Record<string, PartCost>>;
 }
 
 export function explainStages(
   work: Readonly<Record<string, StageWork>>,
-  { nodes, dim, config, valueBytes }: Explained,
+  { nodes, rowBytes: plainBytes, costs }: Explained,
   limits: Limits,
 ): Record<string, Causes> {
-  const costs = costsOf(dim, config, valueBytes);
   const explain = (stage: string, { seconds, shared }: StageWork): Causes => {
     if (!shared) return causesOf({ oneThread: seconds });
-    const { flops = 0, streamedBytes = 0, rowBytes = valueBytes * dim } = costs[stage] ?? {};
+    const { flops = 0, streamedBytes = 0, rowBytes = plainBytes } = costs[stage] ?? {};
     const wanted = {
       gemm: (nodes * flops) / (limits.gemmGflops * 1e9),
       randomRows: (shared.rowsGathered * rowBytes) / (limits.randomRowGBps * 1e9),
@@ -78,29 +77,4 @@ export function sumOfCauses(stages: Readonly<Record<string, Causes>>): Causes {
 
 export function greatestCause(total: Causes): Cause {
   return causes.reduce((greatest, cause) => (total[cause] > total[greatest] ? cause : greatest));
-}
-
-interface NodeCost {
-  /** Of matrix products. */
-  readonly flops?: number;
-  /** Rows of the node itself that are read and written, in order. */
-  readonly streamedBytes?: number;
-  /** Of a gathered row. */
-  readonly rowBytes?: number;
-}
-
-/** What a node costs in each stage; M heads of p columns, p being d padded to a multiple of 4. */
-function costsOf(dim: number, config: ModelConfig, valueBytes: number): Readonly<Record<string, NodeCost>> {
-  const p = Math.ceil(dim / 4) * 4;
-  const row = valueBytes * p;
-  if (config.head === 'pairwise') return { load: { streamedBytes: 4 * p + row }, similarities: { rowBytes: row } };
-  const heads = config.heads;
-  const product = 2 * p * p;
-  return {
-    project: { flops: heads * product, streamedBytes: 4 * p + heads * row },
-    aggregate: { flops: heads * product, streamedBytes: heads * row, rowBytes: heads * row },
-    embed: { streamedBytes: heads * row + row, rowBytes: heads * row },
-    split: { flops: 2 * product, streamedBytes: 3 * row },
-    score: { streamedBytes: row, rowBytes: row },
-  };
 }

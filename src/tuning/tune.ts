@@ -1,15 +1,18 @@
 /** The settings of `naan label` that suit a machine and a set, found by timing the engine itself on samples. */
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
+import { columnsOf, hopsFor } from '../engine/head.js';
 import type { RunDescription, RunObserver } from '../engine/run-observer.js';
 import { checkWidth } from '../engine/scoring-run.js';
 import { asNaanError } from '../errors.js';
+import { headOf } from '../heads/heads.js';
 import { findSource } from '../io/feature-source.js';
 import { readKnn } from '../io/knn.js';
 import { inflate } from '../io/locate-matrix.js';
 import { shapeOf } from '../io/matrix.js';
-import { hopsOf, type LabelOptions, label } from '../jobs/label.js';
+import { type LabelOptions, label } from '../jobs/label.js';
 import { type Limits, measureLimits } from '../machine/limits.js';
+import { paddedDim } from '../memory/shared-arrays.js';
 import { readModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
 import { type Causes, causesOf, explainStages, type StageWork, scaledCauses } from './bottleneck.js';
@@ -87,11 +90,11 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const model = await readModel(options.model);
   const found = await findSource(options.features, options.dim);
   const { rowCount: nodes, dim } = shapeOf(found);
-  const { k1, k2, sampleHops } = hopsOf({ ...options, model }, model);
+  const head = headOf(model);
+  const hops = hopsFor(head, model, options);
   const reading = elapsed();
-  const columns = Math.max(k1, k2, sampleHops) + 1;
-  const graph = await readKnn(options.knn, { nodeCount: nodes, columns, onProgress });
-  checkWidth(graph, { model, k1, k2, sampleHops }, options.knn);
+  const graph = await readKnn(options.knn, { nodeCount: nodes, columns: columnsOf(hops), onProgress });
+  checkWidth(graph, head, hops, options.knn);
   const features = await inflate(found);
   const readSeconds = elapsed() - reading;
   // Lists of a sample name rows that stand in for those outside of it.
@@ -160,7 +163,8 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const rowsGathered = Object.values(work).reduce((sum, { shared }) => sum + (shared?.rowsGathered ?? 0), 0);
   const costs = fitCosts(chosen.runs);
   const valueBytes = best.options.precision === 'bf16' ? 2 : 4;
-  const explained = explainStages(work, { nodes: best.nodes, dim, config: model.config, valueBytes }, limits);
+  const partCosts = head.costs(model.config, { paddedDim: paddedDim(dim), valueBytes });
+  const explained = explainStages(work, { nodes: best.nodes, rowBytes: valueBytes * dim, costs: partCosts }, limits);
   const stages = Object.entries(explained).map(([stage, causes]) => {
     const { fixed, perNode } = costs.stages[stage];
     return [stage, scaledCauses(causes, fixed + perNode * nodes)];

@@ -23,17 +23,18 @@ for (const { name: setup, options, skip = false, tolerance, realTolerance } of s
     for (const name of ['one_head', 'four_heads', 'wide'] as const) {
       it(`on ${name}`, async () => {
         const { model, features, graph, centres, pairs, scores } = await loadCase(name);
-        await withRun(model, { features, graph }, { ...options, shards: 3, batch: 32 }, async (run) => {
-          await run.buildEdges();
-          await run.embedNodes();
-          const { dim } = model.config;
-          const row = new Float32Array(run.centres.dim);
-          for (let node = 0; node < graph.nodeCount; node++) {
-            run.centres.gather(Int32Array.of(node), 1, row);
-            const expected = centres.subarray(node * dim, (node + 1) * dim);
-            assert.ok(largestDifference(row.subarray(0, dim), expected) <= tolerance, `node ${node}`);
-          }
-          await run.scoreEdges();
+        await withRun(model, { features, graph }, { ...options, shards: 3, batch: 32 }, async (run, score) => {
+          await score((part) => {
+            if (part !== 'embed') return;
+            const { dim } = model.config;
+            const found = run.rows('c');
+            const row = new Float32Array(found.dim);
+            for (let node = 0; node < graph.nodeCount; node++) {
+              found.gather(Int32Array.of(node), 1, row);
+              const expected = centres.subarray(node * dim, (node + 1) * dim);
+              assert.ok(largestDifference(row.subarray(0, dim), expected) <= tolerance, `node ${node}`);
+            }
+          });
           const { offsets, targets } = run.edges;
           const found: number[] = [];
           for (let a = 0; a < graph.nodeCount; a++) {
@@ -49,10 +50,8 @@ for (const { name: setup, options, skip = false, tolerance, realTolerance } of s
       const model = await importCheckpoint(`${realResults}/model.ckpt`);
       const features = await locateFeatures(`${realData}/split1_feats.npz`);
       const graph = await readKnn(`${realData}/split1_knn.npy`, { columns: 21 });
-      await withRun(model, { features, graph, uniteFrom: -Infinity }, options, async (run) => {
-        await run.buildEdges();
-        await run.embedNodes();
-        await run.scoreEdges();
+      await withRun(model, { features, graph, uniteFrom: -Infinity }, options, async (run, score) => {
+        await score();
         const pairs = (await readInt32Array(`${realResults}/edges.npy`)).data;
         const expected = (await readFloat32Array(`${realResults}/scores.npy`)).data;
         assert.deepEqual(

@@ -4,7 +4,7 @@ import type { Backend } from '../../src/backends/backend.js';
 import type { OnnxProvider } from '../../src/backends/onnx-providers.js';
 import { startBackend } from '../../src/backends/start.js';
 import { startDevice } from '../../src/backends/start-device.js';
-import { tileCapacity } from '../../src/heads/concat/stages.js';
+import { tileCapacity } from '../../src/backends/tile.js';
 import { factor } from '../../src/model/factored.js';
 import { loadCase } from '../engine/fixture.js';
 import { withoutSwiftShader } from './setups.js';

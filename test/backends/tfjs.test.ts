@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { memory } from '@tensorflow/tfjs-core';
 import type { Backend } from '../../src/backends/backend.js';
 import { startBackend } from '../../src/backends/start.js';
-import { tileCapacity } from '../../src/heads/concat/stages.js';
+import { tileCapacity } from '../../src/backends/tile.js';
 import { factor } from '../../src/model/factored.js';
 import { loadCase } from '../engine/fixture.js';
 

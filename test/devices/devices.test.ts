@@ -14,11 +14,9 @@ async function runWith(fault: string, plan: BackendPlan, options: EngineOptions 
   const notices: string[] = [];
   const startDevice = { module: new URL(`./faulty-device.js?${fault}`, import.meta.url), plan };
   const settings = { threads: 2, shards: 4, batch: 32, onNotice: (text: string) => notices.push(text), ...options };
-  return withRun(input.model, input, { ...settings, startDevice }, async (run) => {
+  return withRun(input.model, input, { ...settings, startDevice }, async (run, score) => {
     use?.(run);
-    await run.buildEdges();
-    await run.embedNodes();
-    await run.scoreEdges();
+    await score();
     assert.ok(largestDifference(run.edges.scores, input.scores) <= 2e-6);
     const total = (counter: DeviceCounter) => run.devices?.readings.reduce((sum, { of }) => sum + of(counter), 0);
     return { run, notices, total };

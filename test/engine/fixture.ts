@@ -5,6 +5,7 @@ import type { EngineOptions, ScoringOptions } from '../../src/engine/scoring-run
 import { ScoringRun } from '../../src/engine/scoring-run.js';
 import { runPlan } from '../../src/execution/plan.js';
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
+import { headOf } from '../../src/heads/heads.js';
 import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
 import { locateFeatures } from '../../src/io/features.js';
 import { readKnn } from '../../src/io/knn.js';
@@ -51,18 +52,17 @@ interface RunInput {
   readonly uniteFrom?: number;
 }
 
-/** A run on one model at its own hops, closed after `use`. */
+/** A run on one model at its own hops, closed after `use`, which scores the input. */
 export async function withRun<T>(
   model: ConcatModel,
   { features, graph, order, uniteFrom = 0.5 }: RunInput,
   options: EngineOptions & Pick<ScoringOptions, 'startDevice'>,
-  use: (run: ScoringRun) => Promise<T>,
+  use: (run: ScoringRun, score: (afterPart?: (part: string) => void) => Promise<void>) => Promise<T>,
 ): Promise<T> {
-  const { k1, k2, sampleHops } = model.config;
-  const run = new ScoringRun({ ...options, model, k1, k2, sampleHops });
+  const run = new ScoringRun({ ...options, model, head: headOf(model), hops: model.config });
   try {
-    run.load({ features, layout: order ? runPlan(layOutIn(graph, order, 3)) : { graph }, uniteFrom });
-    return await use(run);
+    const layout = order ? runPlan(layOutIn(graph, order, 3)) : { graph };
+    return await use(run, (afterPart) => run.score({ features, layout, uniteFrom }, afterPart));
   } finally {
     await run.close();
   }

@@ -6,6 +6,7 @@ import { after, describe, it } from 'node:test';
 import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
 import { type Partition, partitions } from '../../src/cluster/partition.js';
 import { describePlan, type PlanShape, planMemory } from '../../src/engine/memory-plan.js';
+import { headOf } from '../../src/heads/heads.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'naan-plan-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -13,7 +14,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const gib = 2 ** 30;
 const model = smoothedDistanceModel(512, [20, 10]);
 const shape: PlanShape = {
-  ...{ model, nodes: 1_000_000, dim: 512, columns: 21, edges: 15_000_000 },
+  ...{ model, head: headOf(model), nodes: 1_000_000, dim: 512, columns: 21, edges: 15_000_000 },
   ...{ partition: 'propagation', threads: 2, batch: 512 },
 };
 

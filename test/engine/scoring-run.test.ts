@@ -5,8 +5,9 @@ import type { EngineOptions, ScoringRun } from '../../src/engine/scoring-run.js'
 import { loadCase, withRun } from './fixture.js';
 
 function centreOf(run: ScoringRun, position: number, dim: number): Float32Array {
-  const row = new Float32Array(run.centres.dim);
-  run.centres.gather(Int32Array.of(position), 1, row);
+  const centres = run.rows('c');
+  const row = new Float32Array(centres.dim);
+  centres.gather(Int32Array.of(position), 1, row);
   return row.subarray(0, dim);
 }
 
@@ -15,13 +16,13 @@ describe('a labelling run', () => {
     const { model, features, graph } = await loadCase('four_heads');
     const n = graph.nodeCount;
     const observe = (order: Int32Array | undefined, options: EngineOptions) =>
-      withRun(model, { features, graph, order, uniteFrom: 0.99 }, options, async (run) => {
-        await run.buildEdges();
-        await run.embedNodes();
+      withRun(model, { features, graph, order, uniteFrom: 0.99 }, options, async (run, score) => {
         const nodeOf = (p: number) => (order ? order[p] : p);
         const centres: Float32Array[] = [];
-        for (let p = 0; p < n; p++) centres[nodeOf(p)] = centreOf(run, p, model.config.dim);
-        await run.scoreEdges();
+        await score((part) => {
+          if (part !== 'embed') return;
+          for (let p = 0; p < n; p++) centres[nodeOf(p)] = centreOf(run, p, model.config.dim);
+        });
         const scores = new Map<number, number>();
         const { edges } = run;
         for (let p = 0; p < n; p++) {
@@ -67,7 +68,7 @@ describe('a labelling run', () => {
     const { model, features, graph } = await loadCase('wide');
     const narrow = { ...graph, width: 5, ids: graph.ids.slice(0, graph.nodeCount * 5) };
     await assert.rejects(
-      withRun(model, { features, graph: narrow }, { threads: 1 }, async () => {}),
+      withRun(model, { features, graph: narrow }, { threads: 1 }, (_, score) => score()),
       { code: 'BAD_USAGE', message: /has 4 neighbours a node, expected at least 8/ },
     );
   });

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Backend } from '../../src/backends/backend.js';
 import { startBackend } from '../../src/backends/start.js';
+import { tileCapacity } from '../../src/backends/tile.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
-import { cutShards, type LabelJob, type ShardStage } from '../../src/engine/job.js';
+import { cutShards, type LabelJob } from '../../src/engine/job.js';
 import { ShardRunner } from '../../src/engine/shard-runner.js';
+import { allocateStorage, joinStorage } from '../../src/engine/storage.js';
 import { Counters } from '../../src/execution/counters.js';
 import { startOffsets } from '../../src/graph/candidate-edges.js';
-import { ConcatStages, tileCapacity } from '../../src/heads/concat/stages.js';
-import { allocateRows } from '../../src/memory/row-store.js';
+import { concatHead } from '../../src/heads/concat/head.js';
+import { ConcatStages } from '../../src/heads/concat/stages.js';
 import { factor } from '../../src/model/factored.js';
 import { type Case, loadCase } from './fixture.js';
 
@@ -18,7 +20,7 @@ async function scoresOf(
   fault: (stage: keyof Backend) => void,
 ): Promise<{ scores: Float32Array; failures: number }> {
   const { model, graph, features } = input;
-  const { k1, k2, sampleHops, heads, dim } = model.config;
+  const { k1, k2, sampleHops, dim } = model.config;
   const n = graph.nodeCount;
   const batch = 16;
   const factored = factor(model);
@@ -34,27 +36,24 @@ async function scoresOf(
       return backend.split(count);
     },
   };
-  const runner = new ShardRunner(new ConcatStages(faulty, factored, 0), 0);
+  const stages = concatHead.stages(model.config);
+  const runner = new ShardRunner(new ConcatStages(faulty, factored, { k1, k2 }, 0), stages, 0);
   const shards = cutShards(n, 2);
-  const floats = (length: number) => new Float32Array(new SharedArrayBuffer(length * 4));
   const components = SharedDisjointSet.allocate(n);
-  const rows = () => allocateRows({ rowCount: n, dim: heads * dim, precision: 'f32' });
-  const a = rows();
+  const storage = concatHead.storage(model.config, { paddedDim: dim, listWidth: graph.width });
+  const allocate = (per: 'node' | 'edge', count: number) =>
+    allocateStorage(storage, per, count, { precision: 'f32', folder: undefined });
   let job: LabelJob = {
-    ...{ version: 0, features, nodeCount: n, sampleHops, batch, rounds: 1, uniteFrom: 0.5 },
+    ...{ version: 0, features, nodeCount: n, sampleHops, batch, uniteFrom: 0.5 },
     ...{ neighbours: graph.ids, width: graph.width, components: components.handle() },
-    head: {
-      ...{ kind: 'concat', k1, k2 },
-      ...{ a, b: rows(), c: a },
-      ...{ s: floats(n * heads), t: floats(n * heads), tz: floats(n * heads) },
-    },
+    storage: allocate('node', n),
     offsets: new Uint32Array(new SharedArrayBuffer((n + 1) * 4)),
-    counters: new Counters(1).handle(),
+    counters: Counters.allocate(1, ['edges', ...stages.map(({ name }) => name)]).handle(),
     finished: new Int32Array(new SharedArrayBuffer(shards.length * 4)),
     cancel: new Int32Array(new SharedArrayBuffer(4)),
   };
   let failures = 0;
-  const runStage = async (stage: ShardStage) => {
+  const runStage = async (stage: string) => {
     job.finished.fill(0);
     for (const shard of shards) {
       for (let done = false; !done; ) {
@@ -70,12 +69,11 @@ async function scoresOf(
   };
   await runStage('countEdges');
   const edgeCount = startOffsets(job.offsets);
-  job = { ...job, version: 1, targets: new Int32Array(edgeCount), scores: floats(edgeCount) };
-  for (const stage of ['listEdges', 'sortEdges', 'project', 'aggregate', 'embed', 'split', 'score'] as const)
-    await runStage(stage);
+  const targets = new Int32Array(edgeCount);
+  job = { ...job, version: 1, targets, storage: joinStorage(job.storage, allocate('edge', edgeCount)) };
+  for (const stage of ['listEdges', 'sortEdges', ...stages.map(({ name }) => name)]) await runStage(stage);
   await backend.release();
-  assert.ok(job.scores);
-  return { scores: job.scores, failures };
+  return { scores: job.storage.columns.scores.values, failures };
 }
 
 describe('ShardRunner', () => {

@@ -15,8 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { awaitLease } from '../../src/engine/lease.js';
 import { FolderLock, readOwner } from '../../src/io/folder-lock.js';
+import { awaitLease } from '../../src/io/lease.js';
 import { quickTiming } from './lock-timing.js';
 
 const root = mkdtempSync(join(tmpdir(), 'naan-lock-'));

@@ -7,7 +7,12 @@ import { RunMetrics } from '../../src/metrics/run-metrics.js';
 
 test('alerts and dashboard use only metrics that exist, and the dashboard all of them', async () => {
   const metrics = new RunMetrics();
-  metrics.start({ counters: new Counters(1), threads: 1, shards: 1, devices: [{ device: 0, of: () => 0 }] });
+  metrics.start({
+    counters: Counters.allocate(1, ['edges', 'project', 'embed']),
+    threads: 1,
+    shards: 1,
+    devices: [{ device: 0, of: () => 0 }],
+  });
   metrics.backend({ backend: 'native', simd: 'simd' });
   const exist = new Set((await metrics.registry.getMetricsAsJSON()).map(({ name }) => name));
   for (const path of ['config/prometheus/alerts.yml', 'config/grafana/naan-run.json']) {

@@ -22,7 +22,7 @@ async function serve(metrics: RunMetrics): Promise<MetricsServer> {
 
 function started(workers: number): { metrics: RunMetrics; counters: Counters } {
   const metrics = new RunMetrics();
-  const counters = new Counters(workers);
+  const counters = Counters.allocate(workers, ['edges', 'project', 'embed']);
   metrics.start({ counters, threads: workers, shards: 4 });
   metrics.backend({ backend: 'native', simd: 'simd' });
   return { metrics, counters };
@@ -69,7 +69,7 @@ test('a scrape shows what devices have done', async () => {
   const metrics = new RunMetrics();
   const link = DeviceLink.allocate({ dim: 4, paddedDim: 4, heads: [0] }, { nodes: 1, rows: 1, width: 1, edges: 1 }, 1);
   const devices = [{ device: 3, of: (counter: DeviceCounter) => link.of(counter) }];
-  metrics.start({ counters: new Counters(1), threads: 1, shards: 1, devices });
+  metrics.start({ counters: Counters.allocate(1, ['edges', 'project', 'embed']), threads: 1, shards: 1, devices });
   const owner = new DeviceLink(link.handle);
   owner.count('batches', 2);
   owner.count('rows', 70);

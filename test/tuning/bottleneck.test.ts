@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatHead } from '../../src/heads/concat/head.js';
 import { explainStages, greatestCause, sumOfCauses } from '../../src/tuning/bottleneck.js';
 
 const config = {
@@ -13,7 +14,12 @@ const config = {
   provenance: {},
 } as const;
 const limits = { threads: 2, gemmGflops: 200, randomRowGBps: 8, streamGBps: 16 };
-const run = { nodes: 100_000, dim: 512, config, valueBytes: 4 };
+const runOf = (valueBytes: number) => ({
+  nodes: 100_000,
+  rowBytes: valueBytes * 512,
+  costs: concatHead.costs(config, { paddedDim: 512, valueBytes }),
+});
+const run = runOf(4);
 
 test('the time of a stage is shared out by what the machine was measured to do', () => {
   const shared = { busySeconds: 1.8, rowsGathered: 200_000 };
@@ -43,6 +49,6 @@ test('a stage faster than the limits measured after it is nothing but its limits
 test('rows of half the size cost half to move', () => {
   const work = { score: { seconds: 9, shared: { busySeconds: 18, rowsGathered: 100_000 } } };
   const whole = explainStages(work, run, limits).score;
-  const half = explainStages(work, { ...run, valueBytes: 2 }, limits).score;
+  const half = explainStages(work, runOf(2), limits).score;
   assert.equal(half.randomRows, whole.randomRows / 2);
 });

@@ -2,36 +2,20 @@
  * The stages of the `concat` head: what a tile gathers into the back-end's local memory before each, and what it writes
  * back after.
  */
-import type { Backend, TileCapacity } from '../../backends/backend.js';
-import type { ConcatMemory, HeadStage } from '../../engine/job.js';
+import type { Backend } from '../../backends/backend.js';
+import type { HeadWorker, Hops, Stage } from '../../engine/head.js';
 import type { OpenJob } from '../../engine/open-job.js';
-import type { HeadStages } from '../../engine/shard-runner.js';
 import { normaliseRows } from '../../io/normalise.js';
 import type { Halo } from '../../memory/halo.js';
-import { openStore, type RowStore } from '../../memory/row-store.js';
 import type { FactoredModel } from '../../model/factored.js';
 
-/** Local memory for tiles of `batch` nodes: the widest stage decides. */
-export function tileCapacity(batch: number, k1: number, k2: number): TileCapacity {
-  const width = Math.max(k1, k2) + 1;
-  return { nodes: batch, width, rows: batch * width, edges: batch * width };
-}
-
-interface OpenedJob {
-  readonly open: OpenJob;
-  readonly memory: ConcatMemory;
-  readonly a: RowStore;
-  readonly b: RowStore;
-  readonly c: RowStore;
-}
-
-export class ConcatStages implements HeadStages {
+export class ConcatStages implements HeadWorker {
   readonly localRows: number;
-  private opened: OpenedJob | undefined;
 
   constructor(
     private readonly backend: Backend,
     private readonly model: FactoredModel,
+    private readonly hops: Pick<Hops, 'k1' | 'k2'>,
     private readonly worker: number,
   ) {
     this.localRows = backend.tile.rowT.length / model.heads.length;
@@ -42,8 +26,8 @@ export class ConcatStages implements HeadStages {
     return { backend: provider ? `${name} (${provider})` : name, simd: this.backend.simd ?? 'none' };
   }
 
-  async run(stage: HeadStage, _round: number, open: OpenJob, start: number, end: number): Promise<void> {
-    switch (stage) {
+  async run({ name }: Stage, open: OpenJob, start: number, end: number): Promise<void> {
+    switch (name) {
       case 'project':
         return this.project(open, start, end);
       case 'aggregate':
@@ -55,14 +39,13 @@ export class ConcatStages implements HeadStages {
       case 'score':
         return this.score(open, start, end);
       default:
-        throw new Error(`head 'concat' has no stage '${stage}'`);
+        throw new Error(`head 'concat' has no stage '${name}'`);
     }
   }
 
   /** Here [start, end) are rows of the file: it is read in its own order, and rows are put at their positions. */
   private async project(open: OpenJob, start: number, end: number): Promise<void> {
     const { job, reader } = open;
-    const { a, memory } = this.open(open);
     const { backend } = this;
     const { tile } = backend;
     const count = end - start;
@@ -76,17 +59,14 @@ export class ConcatStages implements HeadStages {
     );
     await backend.project(count);
     const at = open.own(start, end, job.positions);
-    a.scatter(tile.h, at, count);
-    open.columns.keep('s', start * heads, tile.s.subarray(0, count * heads));
-    open.columns.keep('t', start * heads, tile.t.subarray(0, count * heads));
-    scatterScalars(tile.s, at, count, heads, memory.s);
-    scatterScalars(tile.t, at, count, heads, memory.t);
+    open.outputRows('a').scatter(tile.h, at, count);
+    scatterScalars(tile.s, at, count, heads, open.output('s'));
+    scatterScalars(tile.t, at, count, heads, open.output('t'));
   }
 
   private async aggregate(open: OpenJob, start: number, end: number): Promise<void> {
     const { job, halo } = open;
-    const { a, b, memory } = this.open(open);
-    const { backend } = this;
+    const { backend, hops } = this;
     const { tile } = backend;
     const count = end - start;
     const heads = this.model.heads.length;
@@ -95,25 +75,24 @@ export class ConcatStages implements HeadStages {
     for (let i = 0; i < count; i++) {
       const row = (start + i) * job.width;
       for (let c = 0; c < width; c++) {
-        const node = c <= memory.k2 ? job.neighbours[row + c] : -1;
+        const node = c <= hops.k2 ? job.neighbours[row + c] : -1;
         tile.lists[i * width + c] = node < 0 ? -1 : halo.slot(node);
       }
     }
-    a.gather(halo.ids, halo.count, tile.rows);
+    open.rows('a').gather(halo.ids, halo.count, tile.rows);
     open.counters.add(this.worker, 'rowsGathered', halo.count);
-    gatherScalars(memory.t, halo, heads, tile.rowT, 0);
-    tile.s.set(memory.s.subarray(start * heads, end * heads));
+    gatherScalars(open.column('t'), halo, heads, tile.rowT, 0);
+    tile.s.set(open.column('s').subarray(start * heads, end * heads));
     await backend.aggregate(count);
-    b.scatter(tile.h, open.own(start, end), count);
-    open.columns.keep('tz', start * heads, tile.t.subarray(0, count * heads));
-    memory.tz.set(tile.t.subarray(0, count * heads), start * heads);
+    open.outputRows('b').scatter(tile.h, open.own(start, end), count);
+    open.output('tz').set(tile.t.subarray(0, count * heads), start * heads);
   }
 
   /** Local rows 0..count-1 are the nodes' own h, the rest the z of their neighbours. */
   private async embed(open: OpenJob, start: number, end: number): Promise<void> {
     const { job, halo } = open;
-    const { a, b, c, memory } = this.open(open);
-    const { backend, model } = this;
+    const { backend, model, hops } = this;
+    const a = open.rows('a');
     const { tile } = backend;
     const count = end - start;
     const heads = model.heads.length;
@@ -123,31 +102,30 @@ export class ConcatStages implements HeadStages {
       const row = (start + i) * job.width;
       tile.lists[i * width] = i;
       for (let rank = 1; rank < width; rank++) {
-        const node = rank <= memory.k1 ? job.neighbours[row + rank] : -1;
+        const node = rank <= hops.k1 ? job.neighbours[row + rank] : -1;
         tile.lists[i * width + rank] = node < 0 ? -1 : count + halo.slot(node);
       }
     }
     const self = open.own(start, end);
     a.gather(self, count, tile.rows);
-    b.gather(halo.ids, halo.count, tile.rows.subarray(count * a.dim));
+    open.rows('b').gather(halo.ids, halo.count, tile.rows.subarray(count * a.dim));
     open.counters.add(this.worker, 'rowsGathered', halo.count);
-    tile.s.set(memory.s.subarray(start * heads, end * heads));
-    tile.rowT.set(memory.t.subarray(start * heads, end * heads));
-    gatherScalars(memory.tz, halo, heads, tile.rowT, count);
+    tile.s.set(open.column('s').subarray(start * heads, end * heads));
+    tile.rowT.set(open.column('t').subarray(start * heads, end * heads));
+    gatherScalars(open.column('tz'), halo, heads, tile.rowT, count);
     await backend.embed(count);
-    c.scatter(tile.centres, self, count, model.paddedDim);
+    open.outputRows('c').scatter(tile.centres, self, count, model.paddedDim);
   }
 
   private async split(open: OpenJob, start: number, end: number): Promise<void> {
-    const { a, b, c } = this.open(open);
     const { backend, model } = this;
     const { tile } = backend;
     const count = end - start;
     const self = open.own(start, end);
-    c.gather(self, count, tile.centres, model.paddedDim);
+    open.rows('c').gather(self, count, tile.centres, model.paddedDim);
     await backend.split(count);
-    a.scatter(tile.left, self, count, model.paddedDim);
-    b.scatter(tile.right, self, count, model.paddedDim);
+    open.outputRows('a').scatter(tile.left, self, count, model.paddedDim);
+    open.outputRows('b').scatter(tile.right, self, count, model.paddedDim);
   }
 
   /** Edges of the tile's nodes in chunks that local memory holds; a node with very many spans several. */
@@ -155,11 +133,12 @@ export class ConcatStages implements HeadStages {
     const { backend, model } = this;
     const { tile } = backend;
     const { halo } = open;
-    const { a, b } = this.open(open);
-    const { offsets, targets, scores } = open.edges();
+    const b = open.rows('b');
+    const { offsets, targets } = open.edges();
+    const scores = open.output('scores');
     const columns = model.paddedDim;
     const most = tile.scores.length;
-    a.gather(open.own(start, end), end - start, tile.left, columns);
+    open.rows('a').gather(open.own(start, end), end - start, tile.left, columns);
     const last = offsets[end];
     for (let first = offsets[start], node = start; first < last; ) {
       const until = Math.min(last, first + most);
@@ -173,47 +152,11 @@ export class ConcatStages implements HeadStages {
       open.counters.add(this.worker, 'rowsGathered', halo.count);
       await backend.score(until - first);
       scores.set(tile.scores.subarray(0, until - first), first);
-      open.columns.keep('scores', first, tile.scores.subarray(0, until - first));
       first = until;
     }
   }
 
-  async restore(stage: HeadStage, _round: number, open: OpenJob, start: number, end: number): Promise<void> {
-    const { memory } = this.open(open);
-    const { columns, job } = open;
-    const { tile } = this.backend;
-    const count = end - start;
-    const heads = this.model.heads.length;
-    if (stage === 'project') {
-      const at = open.own(start, end, job.positions);
-      columns.recall('s', start * heads, tile.s.subarray(0, count * heads));
-      columns.recall('t', start * heads, tile.t.subarray(0, count * heads));
-      scatterScalars(tile.s, at, count, heads, memory.s);
-      scatterScalars(tile.t, at, count, heads, memory.t);
-    } else if (stage === 'aggregate') {
-      columns.recall('tz', start * heads, memory.tz.subarray(start * heads, end * heads));
-    } else if (stage === 'score') {
-      const { offsets, scores } = open.edges();
-      columns.recall('scores', offsets[start], scores.subarray(offsets[start], offsets[end]));
-    }
-  }
-
-  close(): void {
-    if (!this.opened) return;
-    for (const store of [this.opened.a, this.opened.b, this.opened.c]) store.close();
-    this.opened = undefined;
-  }
-
-  private open(open: OpenJob): OpenedJob {
-    if (this.opened?.open !== open) {
-      const { head } = open.job;
-      if (head.kind !== 'concat') throw new Error(`the job is for head '${head.kind}'`);
-      this.close();
-      const [a, b, c] = [head.a, head.b, head.c].map((rows) => openStore(rows, open.writes));
-      this.opened = { open, memory: head, a, b, c };
-    }
-    return this.opened;
-  }
+  close(): void {}
 }
 
 /** values [count × heads] → rows ids[0..count) of out [n × heads]. */

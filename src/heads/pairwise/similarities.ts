@@ -1,7 +1,9 @@
 /** Cosines of every node with the neighbours in its list. */
+
 import type { KnnGraph } from '../../graph/knn-graph.js';
 import { Arena } from '../../kernels/arena.js';
 import { loadKernels } from '../../kernels/kernels.js';
+import { paddedDim } from '../../memory/shared-arrays.js';
 import type { SharedRows } from '../../memory/shared-rows.js';
 import type { NeighbourLists } from './neighbour-lists.js';
 
@@ -11,7 +13,7 @@ import type { NeighbourLists } from './neighbour-lists.js';
  */
 export function withSimilarities(graph: KnnGraph, rows: SharedRows): NeighbourLists {
   const { nodeCount, width, ids } = graph;
-  const dim = Math.ceil(rows.dim / 4) * 4;
+  const dim = paddedDim(rows.dim);
   const arena = new Arena(4 * width * (dim + 2), 3);
   const kernels = loadKernels(arena);
   const [local, list, dots] = [arena.float32(width * dim), arena.int32(width), arena.float32(width)];

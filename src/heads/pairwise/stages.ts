@@ -1,14 +1,15 @@
 /** The stages of the `pairwise` head: cosines along the kNN lists, then rounds of scores over the graph alone. */
 
-import type { HeadStage, PairwiseMemory } from '../../engine/job.js';
+import type { HeadWorker, Stage } from '../../engine/head.js';
 import type { OpenJob } from '../../engine/open-job.js';
-import type { HeadStages } from '../../engine/shard-runner.js';
 import { normaliseRows } from '../../io/normalise.js';
 import { Arena } from '../../kernels/arena.js';
 import { type Kernels, loadKernels, type SimdLevel } from '../../kernels/kernels.js';
-import { openStore, type RowStore } from '../../memory/row-store.js';
 import type { PairwiseModel } from '../../model/model.js';
+import { scoresOf } from './head.js';
 import type { PairwiseJob } from './job.js';
+import type { NeighbourLists } from './neighbour-lists.js';
+import { summariseScores } from './score-features.js';
 import { PairwiseScorer } from './scorer.js';
 import { summariseLists } from './structural-features.js';
 
@@ -19,9 +20,17 @@ export interface PairwiseOptions {
   readonly simd: SimdLevel | undefined;
 }
 
-export class PairwiseStages implements HeadStages {
+interface Tile {
+  readonly kernels: Kernels;
+  readonly lists: Int32Array;
+  readonly local: Float32Array;
+  readonly out: Float32Array;
+}
+
+export class PairwiseStages implements HeadWorker {
   readonly localRows: number;
-  private opened: OpenedJob | undefined;
+  private tile: Tile | undefined;
+  private scorer: Promise<PairwiseScorer> | undefined;
 
   constructor(
     private readonly model: PairwiseModel,
@@ -32,48 +41,31 @@ export class PairwiseStages implements HeadStages {
   }
 
   get description(): { backend: string; simd: string } {
-    const simd = this.opened?.tile?.kernels.simd ?? 'none';
+    const simd = this.tile?.kernels.simd ?? 'none';
     return { backend: this.options.plain ? 'reference' : 'native', simd: simd === 'scalar' ? 'none' : simd };
   }
 
-  async run(stage: HeadStage, round: number, open: OpenJob, start: number, end: number): Promise<void> {
-    if (this.opened?.open !== open) this.opened = new OpenedJob(open);
-    const { opened } = this;
-    switch (stage) {
+  run({ name, round }: Stage, open: OpenJob, start: number, end: number): void | Promise<void> {
+    switch (name) {
       case 'load':
-        return this.load(opened, start, end);
+        return this.load(open, start, end);
       case 'similarities':
-        return this.similarities(opened, start, end);
+        return this.similarities(open, start, end);
       case 'summarise':
-        return this.summarise(opened, round, start, end);
+        return this.summarise(round, open, start, end);
       case 'score':
-        return this.score(opened, round, start, end);
+        return this.score(round, open, start, end);
       default:
-        throw new Error(`head 'pairwise' has no stage '${stage}'`);
-    }
-  }
-
-  async restore(stage: HeadStage, round: number, open: OpenJob, start: number, end: number): Promise<void> {
-    if (this.opened?.open !== open) this.opened = new OpenedJob(open);
-    const { opened } = this;
-    if (stage === 'similarities') {
-      const { similarities, width } = opened.scoring().lists;
-      open.columns.recall(stage, start * width, similarities.subarray(start * width, end * width));
-      this.summariseLists(opened, start, end);
-    } else if (stage === 'score') {
-      const { offsets } = open.job;
-      const scores = opened.scoresOf(round).subarray(offsets[start], offsets[end]);
-      open.columns.recall(`scores${round}`, offsets[start], scores);
+        throw new Error(`head 'pairwise' has no stage '${name}'`);
     }
   }
 
   close(): void {
-    this.opened?.close();
-    this.opened = undefined;
+    this.scorer = undefined;
   }
 
   /** Here [start, end) are rows of the file: it is read in its own order, and rows are put at their positions. */
-  private load({ open, rows }: OpenedJob, start: number, end: number): void {
+  private load(open: OpenJob, start: number, end: number): void {
     const { job, reader, counters } = open;
     const { dim } = reader;
     const count = end - start;
@@ -81,17 +73,16 @@ export class PairwiseStages implements HeadStages {
     reader.read(start, count, x);
     open.readFeatures(start, x);
     counters.add(this.worker, 'rowsNormalised', normaliseRows(x, start, count, dim, job.features.name));
-    rows.scatter(x, open.own(start, end, job.positions), count, dim);
+    open.outputRows('x').scatter(x, open.own(start, end, job.positions), count, dim);
   }
 
   /** A list's own row is its first, so the lists of a tile and their rows are all that the kernel needs. */
-  private similarities(opened: OpenedJob, start: number, end: number): void {
-    const { open, rows } = opened;
+  private similarities(open: OpenJob, start: number, end: number): void {
     const { job, halo } = open;
-    const scoring = opened.scoring();
+    const rows = open.rows('x');
     const width = this.model.config.k + 1;
-    opened.tile ??= this.makeTile(rows.dim);
-    const { kernels, lists, local, out } = opened.tile;
+    this.tile ??= this.makeTile(rows.dim);
+    const { kernels, lists, local, out } = this.tile;
     const count = end - start;
     halo.clear();
     for (let i = 0; i < count; i++) {
@@ -103,34 +94,26 @@ export class PairwiseStages implements HeadStages {
     rows.gather(halo.ids, halo.count, local);
     open.counters.add(this.worker, 'rowsGathered', halo.count);
     kernels.listDots({ count, width, dim: rows.dim, lists, rows: local, out });
-    const { similarities } = scoring.lists;
+    const similarities = open.output('similarities');
     for (let i = 0; i < count; i++) similarities.set(out.subarray(i * width, (i + 1) * width), (start + i) * job.width);
-    open.columns.keep('similarities', start * job.width, similarities.subarray(start * job.width, end * job.width));
-    this.summariseLists(opened, start, end);
+    summariseLists(listsOf(open), this.model.config.k, start, end, open.output('listSummaries'));
   }
 
-  private summariseLists(opened: OpenedJob, start: number, end: number): void {
-    const { lists, listSummaries } = opened.scoring();
-    summariseLists(lists, this.model.config.k, start, end, listSummaries);
+  private summarise(round: number, open: OpenJob, start: number, end: number): void {
+    const before = open.column(scoresOf(round - 1, this.model.config.rounds));
+    summariseScores(open.edges(), open.reverse(), before, start, end, open.scratch('scoreSummaries'));
   }
 
-  private async summarise(opened: OpenedJob, round: number, start: number, end: number): Promise<void> {
-    (await this.scorer(opened)).summariseScores(opened.scoresOf(round - 1), start, end);
+  private async score(round: number, open: OpenJob, start: number, end: number): Promise<void> {
+    const { rounds } = this.model.config;
+    const { offsets } = open.job;
+    this.scorer ??= PairwiseScorer.create(this.model, pairwiseJobOf(open), this.options.plain);
+    const scores = open.output(scoresOf(round, rounds));
+    const before = round === 0 ? scores : open.column(scoresOf(round - 1, rounds));
+    await (await this.scorer).score(round, offsets[start], offsets[end], before, scores);
   }
 
-  private async score(opened: OpenedJob, round: number, start: number, end: number): Promise<void> {
-    const { offsets } = opened.open.job;
-    const [previous, scores] = [opened.scoresOf(round - 1), opened.scoresOf(round)];
-    await (await this.scorer(opened)).score(round, offsets[start], offsets[end], previous, scores);
-    opened.open.columns.keep(`scores${round}`, offsets[start], scores.subarray(offsets[start], offsets[end]));
-  }
-
-  private scorer(opened: OpenedJob): Promise<PairwiseScorer> {
-    opened.scorer ??= PairwiseScorer.create(this.model, opened.scoring(), this.options.plain);
-    return opened.scorer;
-  }
-
-  private makeTile(dim: number) {
+  private makeTile(dim: number): Tile {
     const { batch, plain, simd } = this.options;
     const width = this.model.config.k + 1;
     const arena = new Arena(4 * batch * width * (2 + dim));
@@ -144,44 +127,18 @@ export class PairwiseStages implements HeadStages {
   }
 }
 
-class OpenedJob {
-  private readonly memory: PairwiseMemory;
-  readonly rows: RowStore;
-  private job: PairwiseJob | undefined;
-  tile:
-    | {
-        readonly kernels: Kernels;
-        readonly lists: Int32Array;
-        readonly local: Float32Array;
-        readonly out: Float32Array;
-      }
-    | undefined;
-  scorer: Promise<PairwiseScorer> | undefined;
+function listsOf(open: OpenJob): NeighbourLists {
+  const { nodeCount, width, neighbours } = open.job;
+  return { nodeCount, width, ids: neighbours, similarities: open.column('similarities') };
+}
 
-  constructor(readonly open: OpenJob) {
-    const { head } = open.job;
-    if (head.kind !== 'pairwise') throw new Error(`the job is for head '${head.kind}'`);
-    this.memory = head;
-    this.rows = openStore(head.rows, open.writes);
-  }
-
-  scoring(): PairwiseJob {
-    const { scoring } = this.memory;
-    if (!scoring) throw new Error('the edges of this job are not counted yet');
-    this.job ??= { ...scoring, structure: openStore(scoring.structure, this.open.writes) };
-    return this.job;
-  }
-
-  close(): void {
-    this.rows.close();
-    this.job?.structure.close();
-  }
-
-  /** Where a round's scores lie: those of the last in `scores`, the others by turns. */
-  scoresOf(round: number): Float32Array {
-    const { earlier } = this.memory;
-    const { scores } = this.open.edges();
-    if (!earlier) throw new Error('the edges of this job are not counted yet');
-    return (this.open.job.rounds - 1 - round) % 2 === 0 ? scores : earlier;
-  }
+function pairwiseJobOf(open: OpenJob): PairwiseJob {
+  return {
+    lists: listsOf(open),
+    edges: open.edges(),
+    reverse: open.reverse(),
+    listSummaries: open.column('listSummaries'),
+    scoreSummaries: open.scratch('scoreSummaries'),
+    structure: open.rows('structure'),
+  };
 }

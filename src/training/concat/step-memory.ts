@@ -13,6 +13,7 @@
  *   right         B × p                            B c + b1           ∂right
  *   leftGradient  B × p                                       ∂left
  */
+import { paddedDim } from '../../memory/shared-arrays.js';
 import type { Closure } from './closure.js';
 import { type Architecture, parameterCount, parameterRow } from './parameters.js';
 
@@ -57,10 +58,6 @@ export function sizesOf(closure: Closure, dropout: boolean): StepSizes {
   };
 }
 
-export function paddedDim({ dim }: Architecture): number {
-  return Math.ceil(dim / 4) * 4;
-}
-
 /** What decides the size of the fixed part. */
 export interface FixedSizes {
   readonly architecture: Architecture;
@@ -77,7 +74,7 @@ function fixedInts({ threads }: FixedSizes) {
 }
 
 function fixedFloats({ architecture, threads }: FixedSizes) {
-  const p = paddedDim(architecture);
+  const p = paddedDim(architecture.dim);
   const { heads: M } = architecture;
   const P = parameterCount(architecture);
   return {
@@ -120,7 +117,7 @@ function stepInts({ blockCount: B, oneHopCount, rowCount, entries, rowEntries, p
 
 function stepFloats(architecture: Architecture, sizes: StepSizes) {
   const { blockCount: B, oneHopCount, rowCount, entries: E, rowEntries, pairs: Q } = sizes;
-  const p = paddedDim(architecture);
+  const p = paddedDim(architecture.dim);
   const { heads: M } = architecture;
   const R = rowCount + oneHopCount;
   const A = oneHopCount + B;

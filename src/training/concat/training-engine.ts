@@ -2,6 +2,7 @@
  * Trains a model by blocks (NAAN 2020, §III): each step computes the closure of one block once, scores every candidate pair
  * in it, and moves all parameters by one step of Adam. Every number is the same for any number of threads.
  */
+
 import { availableParallelism } from 'node:os';
 import { NaanError } from '../../errors.js';
 import { Pool } from '../../execution/pool.js';
@@ -9,6 +10,7 @@ import type { KnnGraph } from '../../graph/knn-graph.js';
 import { type MatrixLocation, openRows } from '../../io/matrix.js';
 import { normaliseRows } from '../../io/normalise.js';
 import type { SimdLevel } from '../../kernels/kernels.js';
+import { paddedDim } from '../../memory/shared-arrays.js';
 import { SharedRows } from '../../memory/shared-rows.js';
 import { gradientNorm, type PassContext } from './block-pass.js';
 import { type Block, type Closure, ClosureFinder, type Hops } from './closure.js';
@@ -19,7 +21,6 @@ import {
   type FixedViews,
   fixedViews,
   mostChunks,
-  paddedDim,
   reserve,
   sizesOf,
   stepBytes,
@@ -205,7 +206,7 @@ export class TrainingEngine {
 
     const { architecture } = fixedSizes;
     const { dim, heads } = architecture;
-    const p = paddedDim(architecture);
+    const p = paddedDim(architecture.dim);
     const w = heads * p;
     const { outputBias, positive, negative } = this.fixed;
     const scoreRows = views.activations.subarray((sizes.oneHopCount + sizes.blockCount) * w);
@@ -233,7 +234,7 @@ function checkInput({ architecture, hops, features, graph, labels }: TrainingInp
       `${features.rowCount} rows of features and ${labels.length} labels, expected one of each for the ${nodes} rows of the kNN graph`,
     );
   }
-  if (features.dim !== paddedDim(architecture)) {
+  if (features.dim !== paddedDim(architecture.dim)) {
     throw new NaanError(
       'BAD_SHAPE',
       `features of dimension ${features.dim} (padded), the model has ${architecture.dim}`,
@@ -256,7 +257,7 @@ export function loadTrainingFeatures(location: MatrixLocation): { rows: SharedRo
   const reader = openRows(location);
   try {
     const { rowCount, dim } = reader;
-    const rows = SharedRows.allocate(rowCount, Math.ceil(dim / 4) * 4);
+    const rows = SharedRows.allocate(rowCount, paddedDim(dim));
     const batch = 1024;
     const buffer = new Float32Array(batch * dim);
     let normalisedRows = 0;

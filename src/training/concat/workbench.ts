@@ -1,12 +1,13 @@
 /** What the parts of a training step work with on one thread. */
+
 import type { Products } from '../../kernels/gemm.js';
 import type { TrainingKernels } from '../../kernels/training-kernels.js';
+import { paddedDim } from '../../memory/shared-arrays.js';
 import { type Architecture, Parameters } from './parameters.js';
 import {
   type FixedSizes,
   type FixedViews,
   fixedViews,
-  paddedDim,
   type StepSizes,
   type StepViews,
   stepViews,
@@ -60,7 +61,7 @@ export class Workbench {
     readonly products: Products,
   ) {
     const { architecture } = sizes;
-    const p = paddedDim(architecture);
+    const p = paddedDim(architecture.dim);
     const w = architecture.heads * p;
     this.architecture = architecture;
     this.p = p;

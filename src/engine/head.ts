@@ -1,0 +1,185 @@
+/**
+ * What the engine asks of a head, the part of a model that scores edges. The coordinator knows a head by its stages and by
+ * what they leave, so that memory, the memory plan, progress, files and restarts follow from one description; threads know
+ * what computes the stages. A new head implements `Head`, and is named in `heads/heads.ts`.
+ */
+import type { BackendName } from '../backends/backend.js';
+import type { OnnxProvider } from '../backends/onnx-providers.js';
+import type { BackendChoice, BackendPlan } from '../backends/plan.js';
+import type { Devices, DevicesHandle } from '../devices/devices.js';
+import type { SimdLevel } from '../kernels/kernels.js';
+import type { ModelConfig, NaanModel } from '../model/model.js';
+import type { OpenJob } from './open-job.js';
+
+/** One pass over all shards, with a barrier before and after it. */
+export interface Stage {
+  readonly name: string;
+  /** Number of the pass where a stage is run several times, from 0. */
+  readonly round: number;
+  /** The name under which progress, times and metrics count it. `score` counts edges, any other nodes. */
+  readonly part: string;
+  /** Its shards are rows of the feature file, in the file's order, not positions. */
+  readonly ofFeatures: boolean;
+  /** Whether its tiles gather rows of other nodes. */
+  readonly gathers: boolean;
+  /** Rows and columns of the storage that its shards write, each shard its own part. */
+  readonly rows: readonly string[];
+  readonly columns: readonly string[];
+  /** Earlier stages whose rows and columns it may read, all of them. */
+  readonly reads: readonly Stage[];
+}
+
+/** A stage with the usual values for what is left out. */
+export function stage(name: string, given: Partial<Stage> = {}): Stage {
+  const { round = 0, part = name, ofFeatures = false, gathers = false, rows = [], columns = [], reads = [] } = given;
+  return { name, round, part, ofFeatures, gathers, rows, columns, reads };
+}
+
+/** Whether a work directory keeps what the stage leaves; what other stages leave is computed again in each process. */
+export function isKept({ rows, columns }: Stage): boolean {
+  return rows.length + columns.length > 0;
+}
+
+/** What a head keeps for each node or each candidate edge, as `width` numbers. */
+interface Kept {
+  readonly name: string;
+  readonly per: 'node' | 'edge';
+  readonly width: number;
+  /** The name of the memory that it is in, if another has it too: the later one then overwrites the earlier. */
+  readonly memory?: string;
+}
+
+export interface Storage {
+  /** Wide matrices that are gathered from, in memory or in files, in the precision of the run or as float32. */
+  readonly rows: readonly (Kept & { readonly exact?: boolean })[];
+  /** Float32 in shared memory, with a copy in files where there is a work directory. The column `scores` is the result. */
+  readonly columns: readonly Kept[];
+  /** Float64 in shared memory, which no later stage reads after a restart. */
+  readonly scratch: readonly Kept[];
+}
+
+/** What the sizes of a storage depend on. */
+interface StorageShape {
+  /** Values of a row of the features, padded to a multiple of 4. */
+  readonly paddedDim: number;
+  /** Entries of a kNN list, the node itself included. */
+  readonly listWidth: number;
+}
+
+/** How far a run looks around a node. */
+export interface Hops {
+  /** Neighbours of hop one and hop two. */
+  readonly k1: number;
+  readonly k2: number;
+  /** Candidate edges go to this many nearest neighbours. */
+  readonly sampleHops: number;
+}
+
+/** Hops that a user asks for. */
+export interface AskedHops {
+  readonly kHops?: readonly [number, number] | undefined;
+  readonly sampleHops?: number | undefined;
+}
+
+/** What one node costs in a part of a run. */
+export interface PartCost {
+  /** Floating-point operations of matrix products. */
+  readonly flops?: number;
+  /** Bytes of the node's own rows that are read and written in order. */
+  readonly streamedBytes?: number;
+  /** Bytes of a gathered row. */
+  readonly rowBytes?: number;
+}
+
+interface CostShape {
+  readonly paddedDim: number;
+  /** Bytes of a stored value: 4 or 2. */
+  readonly valueBytes: number;
+}
+
+interface WorkerShape {
+  readonly nodes: number;
+  readonly batch: number;
+  readonly paddedDim: number;
+  readonly listWidth: number;
+}
+
+/** What a user asks to compute with. */
+interface BackendRequest {
+  readonly backend: BackendName | 'auto';
+  readonly provider?: OnnxProvider | 'auto' | undefined;
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+interface DevicesRequest {
+  readonly plan: BackendPlan;
+  readonly batch: number;
+  readonly hops: Hops;
+  readonly threads: number;
+  readonly devices: readonly number[];
+  readonly onNotice?: ((message: string) => void) | undefined;
+  /** In place of `backends/start-device.js`. */
+  readonly module?: URL | undefined;
+}
+
+/** Given to each worker once. */
+export interface ShardWorkerData {
+  readonly model: NaanModel;
+  readonly batch: number;
+  readonly hops: Hops;
+  /** What computes in each worker, unless a device does. */
+  readonly backend: BackendChoice | undefined;
+  readonly devices: DevicesHandle | undefined;
+  readonly simd: SimdLevel | undefined;
+  readonly threads: number;
+  /** [1]: the next worker's number. */
+  readonly tickets: Int32Array;
+}
+
+export interface Head<Config extends ModelConfig = ModelConfig> {
+  /** The dimension that features must have; undefined when any will do. */
+  dimOf(config: Config): number | undefined;
+  /** Neighbours of hop one and two that a run looks at. */
+  hopsOf(config: Config, asked: readonly [number, number] | undefined): readonly [number, number];
+  /** What asks for hops, such as `k-hops 20 10`, for a message. */
+  describeHops(hops: Hops): string;
+  /** Passes over the shards, in order. The last leaves the column `scores`. */
+  stages(config: Config): readonly Stage[];
+  storage(config: Config, shape: StorageShape): Storage;
+  /** Whether stages read the candidate edges by their other end. */
+  readonly needsReverse: boolean;
+  /** Bytes that each worker takes for tiles and tables. */
+  workerBytes(config: Config, shape: WorkerShape): number;
+  /** Costs by part, to tell where the time goes. */
+  costs(config: Config, shape: CostShape): Readonly<Record<string, PartCost>>;
+  planBackend(request: BackendRequest): BackendPlan;
+  /** Starts the threads that own devices, where the plan has some. */
+  startDevices(model: NaanModel<Config>, request: DevicesRequest): Devices | undefined;
+  /** What computes the stages on the calling thread. */
+  start(data: ShardWorkerData & { readonly model: NaanModel<Config> }, worker: number): Promise<HeadWorker>;
+}
+
+/** The stages of one head, on one thread. */
+export interface HeadWorker {
+  /** What computes. */
+  readonly description: { readonly backend: string; readonly simd: string };
+  /** Most rows that a tile gathers. */
+  readonly localRows: number;
+  /** Computes a tile: nodes or, for a stage of features, rows of their file, start .. end−1. */
+  run(stage: Stage, open: OpenJob, start: number, end: number): void | Promise<void>;
+  /** Forgets what was opened for a job. */
+  close(): void;
+}
+
+const defaultSampleHops = 20;
+
+/** Hops as asked, else those of the published labelling, or the model's where they are fewer. */
+export function hopsFor(head: Head, { config }: NaanModel, { kHops, sampleHops }: AskedHops): Hops {
+  const [k1, k2] = head.hopsOf(config, kHops);
+  return { k1, k2, sampleHops: sampleHops ?? Math.min(defaultSampleHops, config.sampleHops) };
+}
+
+/** Entries of a kNN list that a run looks at, the node itself included. */
+export function columnsOf({ k1, k2, sampleHops }: Hops): number {
+  return Math.max(k1, k2, sampleHops) + 1;
+}

@@ -1,0 +1,90 @@
+/**
+ * The default head: scores an edge by how the neighbourhoods of its ends overlap, in rounds, for features of any dimension.
+ * It is arithmetic over lists, which a device would not do faster than it could be fed, so it computes on the CPU.
+ *
+ *   stage         reads                                writes
+ *   load          x (file)                             x = rows, padded to a multiple of 4
+ *   similarities  x of i and of N(i)                   cosines along the lists, their summaries
+ *   score         lists, scores of the round before    scores; round 0 also the structural features of each edge
+ *   summarise     scores of the round before           their summaries, for the next round
+ *
+ * Rounds write two arrays by turns, so that the last writes the one that is the result.
+ */
+import { type Head, type Stage, stage } from '../../engine/head.js';
+import { type PairwiseConfig, structuralFeatureCount } from '../../model/model.js';
+import { summaryWidth } from './score-features.js';
+import { listSummaryWidth } from './structural-features.js';
+
+const load = stage('load', { ofFeatures: true, rows: ['x'] });
+const similarities = stage('similarities', {
+  gathers: true,
+  columns: ['similarities', 'listSummaries'],
+  reads: [load],
+});
+
+export const pairwiseHead: Head<PairwiseConfig> = {
+  dimOf: () => undefined,
+  hopsOf: ({ k }) => [k, k],
+  describeHops: ({ k1 }) => `a model that looks at ${k1}`,
+
+  stages({ rounds }) {
+    const first = stage('score', { columns: [scoresOf(0, rounds)], rows: ['structure'], reads: [similarities] });
+    const scoring: Stage[] = [first];
+    for (let round = 1; round < rounds; round++) {
+      const [before] = scoring.slice(-1);
+      const reads = before === first ? [similarities, first] : [similarities, first, before];
+      scoring.push(stage('summarise', { round, part: 'score', reads: [before] }));
+      scoring.push(stage('score', { round, columns: [scoresOf(round, rounds)], reads }));
+    }
+    return [load, similarities, ...scoring];
+  },
+
+  storage({ rounds }, { paddedDim, listWidth }) {
+    return {
+      rows: [
+        { name: 'x', per: 'node', width: paddedDim },
+        { name: 'structure', per: 'edge', width: structuralFeatureCount, exact: true },
+      ],
+      columns: [
+        { name: 'similarities', per: 'node', width: listWidth },
+        { name: 'listSummaries', per: 'node', width: listSummaryWidth },
+        ...Array.from({ length: rounds }, (_, round) => ({
+          name: scoresOf(round, rounds),
+          per: 'edge' as const,
+          width: 1,
+          memory: (rounds - 1 - round) % 2 === 0 ? 'scores' : 'earlier',
+        })),
+      ],
+      scratch: [{ name: 'scoreSummaries', per: 'node', width: summaryWidth }],
+    };
+  },
+
+  needsReverse: true,
+  // Two tables of the nodes, and the rows and lists of a tile.
+  workerBytes: ({ k }, { nodes, batch, paddedDim }) => 2 * nodes + 4 * batch * (k + 1) * (paddedDim + 2),
+
+  costs(_, { paddedDim, valueBytes }) {
+    const row = valueBytes * paddedDim;
+    return { load: { streamedBytes: 4 * paddedDim + row }, similarities: { rowBytes: row } };
+  },
+
+  planBackend({ backend, onNotice }) {
+    const plain = backend === 'reference';
+    if (!plain && backend !== 'auto' && backend !== 'native') {
+      onNotice?.(`the model's head 'pairwise' computes on the CPU: back-end native is used, not ${backend}`);
+    }
+    return { devices: [], otherwise: { backend: plain ? 'reference' : 'native' }, reasons: [] };
+  },
+
+  startDevices: () => undefined,
+
+  async start({ model, batch, backend, simd }, worker) {
+    const { PairwiseStages } = await import('./stages.js');
+    return new PairwiseStages(model, { batch, plain: backend?.backend === 'reference', simd }, worker);
+  },
+};
+
+/** The column of a round's scores. */
+export function scoresOf(round: number, rounds: number): string {
+  return round === rounds - 1 ? 'scores' : `scores${round}`;
+}
