@@ -13,6 +13,7 @@ import { runInNewContext } from 'node:vm';
 import { labelPlan, type Partition, partitionDefaults, partitions } from '../src/cluster/partition.js';
 import type { ScoredEdges } from '../src/cluster/scored-edges.js';
 import { SharedDisjointSet } from '../src/cluster/shared-disjoint-set.js';
+import { stepName } from '../src/engine/steps.js';
 import type { Plan } from '../src/execution/plan.js';
 import { Pool } from '../src/execution/pool.js';
 import { runPlanOn } from '../src/execution/run-plan.js';
@@ -63,7 +64,7 @@ async function main(): Promise<void> {
           const memory = watchMemory();
           const began = performance.now();
           const plan = labelPlan(edges, partition, options, pool.threads, set.handle());
-          const labels = await runPlanOn(pool, values.steps ? timed(plan) : plan);
+          const labels = await runPlanOn(pool, values.steps ? timed(plan) : plan, stepName);
           timings[p].seconds.push((performance.now() - began) / 1000);
           timings[p].extraBytes = Math.max(timings[p].extraBytes, memory());
           digests.add(createHash('sha1').update(labels).digest('hex').slice(0, 12));

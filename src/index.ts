@@ -17,7 +17,7 @@ export { type Labels, nameOf } from './io/label-codes.js';
 export { readLabels } from './io/labels.js';
 export { type GenerateOptions, type GenerateSummary, generate } from './jobs/generate.js';
 export { type LabelOptions, type LabelResult, type LabelSummary, label } from './jobs/label.js';
-export { type TrainOptions, type TrainResult, type TrainSummary, train } from './jobs/train.js';
+export { type TrainResult, type TrainSummary, train } from './jobs/train.js';
 export { importCheckpoint } from './model/import-checkpoint.js';
 export type { ConcatConfig, ModelConfig, NaanModel, PairwiseConfig, Tensor } from './model/model.js';
 export { readModel, writeModel } from './model/model-file.js';
@@ -48,3 +48,4 @@ export async function findKnn(
 ): Promise<FoundKnn> {
   return searchBy(await locateSource(features, options.dim), options);
 }
+export type { TrainOptions } from './training/options.js';

@@ -4,9 +4,9 @@
 import type { ShardWorkerData } from '../src/engine/head.js';
 import type { ShardTask } from '../src/engine/job.js';
 import { ShardRunner } from '../src/engine/shard-runner.js';
+import { runStep } from '../src/engine/steps.js';
 import { rethrowPortable } from '../src/errors.js';
 import type { StepTask } from '../src/execution/run-plan.js';
-import { runStep } from '../src/execution/steps.js';
 import { startWorker } from '../src/execution/worker-start.js';
 import { headOf } from '../src/heads/heads.js';
 

@@ -151,6 +151,29 @@ export function linkageMerges(edges: CandidateEdges, scores: Float32Array, optio
   };
 }
 
+/** Labels at each of some rising thresholds, each cluster named by one of its nodes: one run down to the first serves all. */
+export function* linkageCuts(
+  edges: ScoredEdges,
+  options: LinkageOptions,
+  thresholds: readonly number[],
+): Iterable<Int32Array> {
+  const { nodeCount, scores } = edges;
+  const { firsts, seconds, alike } = linkageMerges(edges, scores, { ...options, threshold: thresholds[0] });
+  for (const threshold of thresholds) {
+    const parents = Int32Array.from({ length: nodeCount }, (_, node) => node);
+    const find = (node: number): number => {
+      let root = node;
+      while (parents[root] !== root) {
+        parents[root] = parents[parents[root]];
+        root = parents[root];
+      }
+      return root;
+    };
+    for (let m = 0; m < alike.length && alike[m] >= threshold; m++) parents[find(seconds[m])] = find(firsts[m]);
+    yield parents.map((_, node) => find(node));
+  }
+}
+
 /** No join reaches the threshold between nodes that no path of edges does: a mean is at most the largest score. */
 function* linksWithin(
   edges: ScoredEdges,

@@ -3,15 +3,12 @@
 import { alone, type Plan, runPlan } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { sharedInts } from '../memory/shared-arrays.js';
-import { type AbsentPairs, linkageBytes, linkagePlan } from './linkage.js';
+import { type AbsentPairs, linkageBytes, linkageCuts, linkagePlan } from './linkage.js';
 import { type PropagationOptions, propagationPlan } from './propagation.js';
 import { relabel } from './relabel.js';
 import { type ScoredEdges, withScores } from './scored-edges.js';
 import type { SharedDisjointSetHandle } from './shared-disjoint-set.js';
 import { flatten } from './unite.js';
-
-export const partitions = ['propagation', 'threshold', 'linkage'] as const;
-export type Partition = (typeof partitions)[number];
 
 /** All that any of them wants to know; `threshold` means something to each. */
 export interface PartitionOptions extends PropagationOptions {
@@ -19,6 +16,59 @@ export interface PartitionOptions extends PropagationOptions {
   readonly absentPairs?: AbsentPairs | undefined;
   /** Input number of each node where nodes were renumbered: decides ties. */
   readonly order?: Int32Array | undefined;
+}
+
+/** What a way of clustering scored edges is to the rest: an entry here is all that another one takes. */
+interface PartitionMethod {
+  /**
+   * Labels in steps for some threads, over arrays in shared memory. `roundZero` [nodeCount]: the components of the edges of
+   * score ≥ `uniteFrom(options)`, each named by its smallest node, where the caller has them already.
+   */
+  plan(edges: ScoredEdges, options: PartitionOptions, threads: number, roundZero?: Int32Array): Plan<Int32Array>;
+  /** The score from which edges unite before all else. */
+  uniteFrom(options: PartitionOptions): number;
+  /** Most bytes that it takes beside edges, scores and the disjoint set. */
+  bytes(nodes: number, edges: number, threads: number): number;
+  /** Options in which it is tried in calibration, the preferred ones first. */
+  readonly variants: readonly Pick<PartitionOptions, 'absentPairs'>[];
+  /** Labels at each of some rising thresholds, where that takes less than a run for each. */
+  cuts?(edges: ScoredEdges, options: PartitionOptions, thresholds: readonly number[]): Iterable<Int32Array>;
+}
+
+// Labels, sizes, marks and two disjoint sets; a forest of less than two edges a node.
+const ladderBytes = (nodes: number) => 48 * nodes;
+
+/** From the one to take when nothing tells them apart: what joins by means before what a single edge decides. */
+const methods = {
+  linkage: {
+    plan: (edges, options, threads, roundZero) => linkagePlan(edges, options, threads, { components: roundZero }),
+    uniteFrom: ({ threshold }) => threshold,
+    bytes: linkageBytes,
+    variants: [{ absentPairs: 'room' }, { absentPairs: 'all' }],
+    cuts: linkageCuts,
+  },
+  threshold: {
+    plan(edges, options, threads, roundZero) {
+      const ladder = { ...options, start: 'threshold', maxSize: Number.POSITIVE_INFINITY } as const;
+      return propagationPlan(edges, ladder, threads, roundZero);
+    },
+    uniteFrom: ({ threshold }) => threshold,
+    bytes: ladderBytes,
+    variants: [{}],
+  },
+  propagation: {
+    plan: propagationPlan,
+    uniteFrom: ({ start, threshold }) => (start === 'all' ? Number.NEGATIVE_INFINITY : threshold),
+    bytes: ladderBytes,
+    variants: [{}],
+  },
+} as const satisfies Readonly<Record<string, PartitionMethod>>;
+
+export type Partition = keyof typeof methods;
+export const partitions = Object.keys(methods) as readonly Partition[];
+
+export function methodOf(partition: Partition): PartitionMethod {
+  return methods[partition];
 }
 
 /** As the command line has them, but for the threshold, which is a matter of the scores. */
@@ -41,31 +91,19 @@ export function partitionEdges(
   partition: Partition,
   options: PartitionOptions,
 ): Int32Array {
-  return runPlan(partitionPlan(withScores(edges, scores), partition, options, 1));
+  return runPlan(methodOf(partition).plan(withScores(edges, scores), options, 1));
 }
 
-/**
- * The same in steps for some threads, over arrays in shared memory. `roundZero` [nodeCount]: the components of the edges of
- * score ≥ threshold (with `start: all` of all edges), each named by its smallest node, where the caller has them already.
- */
-function* partitionPlan(
+/** Labels at each of some rising thresholds, not renumbered. Throws as `partitionEdges` does. */
+export function* labelsAt(
   edges: ScoredEdges,
   partition: Partition,
-  options: PartitionOptions,
-  threads: number,
-  roundZero?: Int32Array,
-): Plan<Int32Array> {
-  if (partition === 'linkage') return yield* linkagePlan(edges, options, threads, { components: roundZero });
-  const ladder: PropagationOptions =
-    partition === 'threshold' ? { ...options, start: 'threshold', maxSize: Number.POSITIVE_INFINITY } : options;
-  return yield* propagationPlan(edges, ladder, threads, roundZero);
-}
-
-/** Most bytes that `labelPlan` takes beside edges, scores and the disjoint set. */
-export function partitionBytes(partition: Partition, nodes: number, edges: number, threads: number): number {
-  if (partition === 'linkage') return linkageBytes(nodes, edges, threads);
-  // Labels, sizes, marks and two disjoint sets; a forest of less than two edges a node.
-  return 48 * nodes;
+  options: Omit<PartitionOptions, 'threshold'>,
+  thresholds: readonly number[],
+): Iterable<Int32Array> {
+  const method = methodOf(partition);
+  if (method.cuts) return yield* method.cuts(edges, { ...options, threshold: thresholds[0] }, thresholds);
+  for (const threshold of thresholds) yield partitionEdges(edges, edges.scores, partition, { ...options, threshold });
 }
 
 /** Labels by input number [nodeCount], from `roundZero` as it is once all have united. */
@@ -77,7 +115,7 @@ export function* labelPlan(
   roundZero: SharedDisjointSetHandle,
 ): Plan<Int32Array> {
   const components = yield* alone(flatten, roundZero);
-  const byPosition = yield* partitionPlan(edges, partition, options, threads, components);
+  const byPosition = yield* methodOf(partition).plan(edges, options, threads, components);
   const { order } = options;
   return order === undefined ? byPosition : yield* alone(inInputOrder, { labels: byPosition, order });
 }

@@ -2,7 +2,7 @@
  * What a labelling run will keep in memory and on disk, known before it starts, and the choice that follows from it:
  * rows as float32 where they fit, else as bfloat16, else not at all.
  */
-import { type Partition, partitionBytes } from '../cluster/partition.js';
+import { methodOf, type Partition } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { storeUncompressed } from '../io/locate-matrix.js';
 import { gib, usableBytes } from '../memory/available.js';
@@ -113,7 +113,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     graph: graph + nodes * (ofNode.columns + reverseOfNode),
     edges: edges * (4 + ofEdge.columns + reverseOfEdge + (inMemory ? ofEdge.rows : 0)),
     // What is written comes after the partition, whose memory is free by then.
-    partition: Math.max(partitionBytes(partition, nodes, edges, threads), saveEdges ? 12 * edges + 4 * nodes : 0),
+    partition: Math.max(methodOf(partition).bytes(nodes, edges, threads), saveEdges ? 12 * edges + 4 * nodes : 0),
     threads: processBytes + threads * threadBytes + workers,
   };
   return {

@@ -15,6 +15,7 @@ import type { Devices } from '../devices/devices.js';
 import { NaanError } from '../errors.js';
 import { Counters } from '../execution/counters.js';
 import type { Executor } from '../execution/executor.js';
+import type { Plan } from '../execution/plan.js';
 import { Pool } from '../execution/pool.js';
 import { runPlanOn } from '../execution/run-plan.js';
 import { startOffsets } from '../graph/candidate-edges.js';
@@ -33,6 +34,7 @@ import { type Layout, layOutPlan } from './layout.js';
 import { featureRows } from './open-job.js';
 import type { RunObserver } from './run-observer.js';
 import type { ShardResult, Verdict } from './shard-runner.js';
+import { stepName } from './steps.js';
 import { allocateStorage, joinStorage, writesOver } from './storage.js';
 import { type Survey, surveyPlan } from './survey.js';
 import { differs, type WorkDir } from './work-dir.js';
@@ -147,30 +149,26 @@ export class ScoringRun {
    * The graph in the order in which it is best laid out; found on workers, so that this thread can answer signals.
    */
   layOut(graph: KnnGraph): Promise<Layout> {
-    return runPlanOn(this.executor, layOutPlan(graph, this.threads), this.options.signal);
+    return this.runPlan(layOutPlan(graph, this.threads));
   }
 
   /** What there is to know of the features before anything is computed from them. */
   survey(features: MatrixLocation, findCopies: boolean): Promise<Survey> {
-    return runPlanOn(
-      this.executor,
-      surveyPlan(features, findCopies, surveyedRangesEach * this.threads),
-      this.options.signal,
-    );
+    return this.runPlan(surveyPlan(features, findCopies, surveyedRangesEach * this.threads));
   }
 
   /** Labels by input number of what has been scored. */
   cut(partition: Partition, options: PartitionOptions): Promise<Int32Array> {
     const { order, components } = this.job;
     const plan = labelPlan(this.edges, partition, { ...options, order }, this.threads, components);
-    return runPlanOn(this.executor, plan, this.options.signal);
+    return this.runPlan(plan);
   }
 
   /** Candidate edges as pairs a < b of input numbers, sorted, and their scores. */
   sortedPairs(): Promise<SortedPairs> {
     const { order, positions } = this.job;
     const plan = sortedPairsPlan({ edges: this.edges, order, positions }, this.threads);
-    return runPlanOn(this.executor, plan, this.options.signal);
+    return this.runPlan(plan);
   }
 
   /**
@@ -328,6 +326,10 @@ export class ScoringRun {
     this.options.signal?.removeEventListener('abort', this.stop);
     await Promise.all([this.executor.close(), this.devices?.close()]);
     await this.options.work?.close();
+  }
+
+  private runPlan<T>(plan: Plan<T>): Promise<T> {
+    return runPlanOn(this.executor, plan, stepName, this.options.signal);
   }
 
   private get job(): LabelJob {

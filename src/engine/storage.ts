@@ -1,8 +1,8 @@
 /** The memory and the files of what a head keeps for each node and edge, as its `Storage` describes them. */
 import { join } from 'node:path';
-import { columnFile } from '../memory/column-files.js';
 import { allocateRows, bytesOf, type Precision, type RowStoreHandle } from '../memory/row-store.js';
 import { sharedDoubles, sharedFloats } from '../memory/shared-arrays.js';
+import { columnFile } from './column-files.js';
 import type { Stage, Storage } from './head.js';
 
 export interface Column {

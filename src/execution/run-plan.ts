@@ -1,9 +1,9 @@
 /** Plans of steps on the threads of an executor. */
 
 import type { Executor } from './executor.js';
-import { type Plan, runPlanWith } from './plan.js';
+import { type Plan, runPlanWith, type Step } from './plan.js';
 
-/** One call of a step, as it is sent to a thread: see `runStep` in steps.ts. */
+/** One call of a step, as it is sent to a thread: a thread finds the function by its name. */
 export interface StepTask {
   readonly step: string;
   readonly input: unknown;
@@ -11,11 +11,16 @@ export interface StepTask {
   readonly index: number;
 }
 
-/** Throws CANCELLED after an abort. */
-export function runPlanOn<T>(executor: Executor, plan: Plan<T>, signal?: AbortSignal): Promise<T> {
+/** `nameOf`: the name by which threads find a function. Throws CANCELLED after an abort. */
+export function runPlanOn<T>(
+  executor: Executor,
+  plan: Plan<T>,
+  nameOf: (work: Step['work']) => string,
+  signal?: AbortSignal,
+): Promise<T> {
   return runPlanWith(plan, async ({ work, inputs }) => {
     const results = new Array<unknown>(inputs.length);
-    const tasks = inputs.map((input, index): StepTask => ({ step: work.name, input, index }));
+    const tasks = inputs.map((input, index): StepTask => ({ step: nameOf(work), input, index }));
     await executor.runAll<StepTask, unknown>(
       tasks,
       ({ step, index }) => `step '${step}', ${index + 1} of ${tasks.length}`,

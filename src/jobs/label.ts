@@ -1,7 +1,7 @@
 /** The main job, from files to pseudo-labels. */
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
-import { type Partition, type PartitionOptions, partitionDefaults } from '../cluster/partition.js';
+import { methodOf, type Partition, type PartitionOptions, partitionDefaults } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
 import { expectedEdges } from '../engine/expected-edges.js';
 import { checkGraph, type GraphCheck } from '../engine/graph-check.js';
@@ -159,7 +159,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const calibrated = model.config.thresholds?.[partition] ?? model.config.threshold;
   const ladder: PartitionOptions = {
     threshold: options.threshold ?? calibrated ?? uncalibratedThreshold,
-    ...(partition === 'linkage' && { absentPairs: model.config.absentPairs ?? 'room' }),
+    absentPairs: model.config.absentPairs ?? 'room',
     step: options.step ?? partitionDefaults.step,
     maxSize: options.maxSize ?? partitionDefaults.maxSize,
     maxIterations: options.maxIterations ?? partitionDefaults.maxIterations,
@@ -167,7 +167,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     leftovers: options.leftovers ?? partitionDefaults.leftovers,
   };
   // Components of these edges are made while scoring.
-  const uniteFrom = partition !== 'threshold' && ladder.start === 'all' ? Number.NEGATIVE_INFINITY : ladder.threshold;
+  const uniteFrom = methodOf(partition).uniteFrom(ladder);
 
   const columns = columnsOf(hops);
   const { threads = availableParallelism(), batch = defaultBatch, workDir, saveEdges } = options;

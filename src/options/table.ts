@@ -2,6 +2,7 @@
  * Every option of every command: the one place that names it and gives its unit, default, help and schema.
  * Flags, help, `NAAN_*` names, the keys of a config file and docs/options.md all follow from this table.
  */
+import { partitions } from '../cluster/partition.js';
 import { mostRounds } from '../cluster/propagation.js';
 import { mostThreads } from '../execution/threads.js';
 import { concatTrainingDefaults as concat, pairwiseTrainingDefaults, trainingDefaults } from '../training/defaults.js';
@@ -407,9 +408,9 @@ export const commands = {
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
       overwrite,
       ...hops,
-      partition: choice(['propagation', 'threshold', 'linkage'], {
+      partition: choice(partitions, {
         otherwise: 'the one calibrated with the model, or propagation',
-        help: 'how scores become clusters: a ladder of thresholds, components at one threshold, or agglomeration by mean score',
+        help: 'how scores become clusters: agglomeration by mean score (linkage), components at one threshold, or a ladder of thresholds (propagation)',
       }),
       threshold,
       step: decimal({

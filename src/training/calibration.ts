@@ -10,8 +10,8 @@
  * most of the resamples.
  */
 import { setImmediate } from 'node:timers/promises';
-import { type AbsentPairs, linkageMerges } from '../cluster/linkage.js';
-import { type Partition, partitionDefaults, partitionEdges, partitions } from '../cluster/partition.js';
+import type { AbsentPairs } from '../cluster/linkage.js';
+import { labelsAt, methodOf, type Partition, partitionDefaults, partitions } from '../cluster/partition.js';
 import { NaanError } from '../errors.js';
 import { IdentityAgreement, type IdentitySums } from '../evaluation/identity-sums.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
@@ -40,16 +40,13 @@ type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
 
 interface Method {
   readonly partition: Partition;
-  readonly absentPairs?: AbsentPairs;
+  readonly absentPairs?: AbsentPairs | undefined;
 }
 
-/** From the one to take when nothing tells them apart: what joins by means before what a single edge decides. */
-const methods: readonly Method[] = [
-  { partition: 'linkage', absentPairs: 'room' },
-  { partition: 'linkage', absentPairs: 'all' },
-  { partition: 'threshold' },
-  { partition: 'propagation' },
-];
+/** From the one to take when nothing tells them apart. */
+const methods: readonly Method[] = partitions.flatMap((partition) =>
+  methodOf(partition).variants.map((variant): Method => ({ partition, ...variant })),
+);
 
 const thresholds = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
 const resampleCount = 100;
@@ -74,7 +71,8 @@ export async function cutEverywhere(edges: ScoredEdges, truth: Int32Array, signa
   const sums: IdentitySums[][] = [];
   for (const method of methods) {
     const ofMethod: IdentitySums[] = [];
-    for (const labels of labelsOf(edges, method)) {
+    const { partition, absentPairs } = method;
+    for (const labels of labelsAt(edges, partition, { ...partitionDefaults, absentPairs }, thresholds)) {
       ofMethod.push(agreement.sums(labels));
       await setImmediate();
       if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
@@ -82,31 +80,6 @@ export async function cutEverywhere(edges: ScoredEdges, truth: Int32Array, signa
     sums.push(ofMethod);
   }
   return { agreement, sums };
-}
-
-/** Labels at each threshold. One run of linkage down to the lowest serves all. */
-function* labelsOf(edges: ScoredEdges, { partition, absentPairs }: Method): Generator<Int32Array> {
-  const { nodeCount, scores } = edges;
-  if (partition !== 'linkage') {
-    for (const threshold of thresholds) {
-      yield partitionEdges(edges, scores, partition, { ...partitionDefaults, threshold });
-    }
-    return;
-  }
-  const { firsts, seconds, alike } = linkageMerges(edges, scores, { threshold: thresholds[0], absentPairs });
-  for (const threshold of thresholds) {
-    const parents = Int32Array.from({ length: nodeCount }, (_, node) => node);
-    const find = (node: number): number => {
-      let root = node;
-      while (parents[root] !== root) {
-        parents[root] = parents[parents[root]];
-        root = parents[root];
-      }
-      return root;
-    };
-    for (let m = 0; m < alike.length && alike[m] >= threshold; m++) parents[find(seconds[m])] = find(firsts[m]);
-    yield parents.map((_, node) => find(node));
-  }
 }
 
 /** The choice by these identities, given by their numbers, some perhaps more than once; by default each once. */
@@ -145,16 +118,16 @@ export function choose({ agreement, sums }: Cuts, identities?: Int32Array): Cali
     const threshold = thresholds[places[method]];
     return { threshold, bcubed, pairwise, deviation: { bcubed: deviation(b), pairwise: deviation(p) } };
   };
-  const linkage = methods[chosen].partition === 'linkage' ? chosen : 0;
-  const methodOf = (name: Partition) =>
-    name === 'linkage' ? linkage : methods.findIndex(({ partition }) => partition === name);
+  /** The variant of a partition: the chosen one, or the preferred. */
+  const variantOf = (name: Partition) =>
+    methods[chosen].partition === name ? chosen : methods.findIndex(({ partition }) => partition === name);
   return {
     partition: methods[chosen].partition,
-    partitions: Object.fromEntries(partitions.map((name) => [name, calibratedAt(methodOf(name))])) as Record<
+    partitions: Object.fromEntries(partitions.map((name) => [name, calibratedAt(variantOf(name))])) as Record<
       Partition,
       Calibrated
     >,
-    absentPairs: methods[linkage].absentPairs ?? 'room',
+    absentPairs: methods[variantOf('linkage')].absentPairs ?? 'room',
   };
 }
 

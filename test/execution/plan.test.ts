@@ -6,9 +6,9 @@ import { inInputOrder, labelPlan, partitionDefaults, partitionEdges, partitions 
 import { withScores } from '../../src/cluster/scored-edges.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
 import { sortedPairsPlan } from '../../src/cluster/sorted-pairs.js';
+import { runStep, stepName } from '../../src/engine/steps.js';
 import { NaanError } from '../../src/errors.js';
 import { type Plan, runPlan } from '../../src/execution/plan.js';
-import { runStep } from '../../src/execution/steps.js';
 import { scoredEdges } from '../cluster/stored-cases.js';
 
 /** Few different scores, so that there are many ties, or scores that hardly ever tie. */
@@ -39,7 +39,7 @@ function runElsewhere<T>(plan: Plan<T>): T {
   let next = plan.next();
   while (!next.done) {
     const { work, inputs } = next.value;
-    const results = inputs.toReversed().map((input) => runStep(work.name, structuredClone(input)));
+    const results = inputs.toReversed().map((input) => runStep(stepName(work), structuredClone(input)));
     next = plan.next(results.reverse());
   }
   return next.value;

@@ -16,8 +16,9 @@ import { readFloat32Array } from '../../src/io/arrays.js';
 import { readKnn } from '../../src/io/knn.js';
 import { writeLabelText } from '../../src/io/labels.js';
 import { generate } from '../../src/jobs/generate.js';
-import { type TrainOptions, train } from '../../src/jobs/train.js';
+import { train } from '../../src/jobs/train.js';
 import { readCheckpoint, writeCheckpoint } from '../../src/training/checkpoint.js';
+import type { TrainOptions } from '../../src/training/options.js';
 import { ownCheckpoint } from '../../src/training/training-lock.js';
 import { temporaryFolder } from '../io/python.js';
 

@@ -12,6 +12,7 @@
  */
 import { type Head, type Stage, stage } from '../../engine/head.js';
 import { type PairwiseConfig, structuralFeatureCount } from '../../model/model.js';
+import { scoresOf } from './job.js';
 import { summaryWidth } from './score-features.js';
 import { listSummaryWidth } from './structural-features.js';
 
@@ -83,8 +84,3 @@ export const pairwiseHead: Head<PairwiseConfig> = {
     return new PairwiseStages(model, { batch, plain: backend?.backend === 'reference', simd }, worker);
   },
 };
-
-/** The column of a round's scores. */
-export function scoresOf(round: number, rounds: number): string {
-  return round === rounds - 1 ? 'scores' : `scores${round}`;
-}

@@ -37,3 +37,8 @@ export function allocatePairwiseJob(
     scoreSummaries: new Float64Array(new SharedArrayBuffer(8 * nodeCount * summaryWidth)),
   };
 }
+
+/** The column of a round's scores. */
+export function scoresOf(round: number, rounds: number): string {
+  return round === rounds - 1 ? 'scores' : `scores${round}`;
+}

@@ -2,9 +2,9 @@
 import { NaanError } from '../../errors.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
 import type { MatrixLocation } from '../../io/matrix.js';
-import type { TrainOptions } from '../../jobs/train.js';
 import type { ConcatConfig } from '../../model/model.js';
 import { concatTrainingDefaults as defaults, labellingHops } from '../defaults.js';
+import type { TrainOptions } from '../options.js';
 import { bestOf, calibrated, type Trained, type TrainingHooks } from '../trained.js';
 import { checkPairs, loadTrainingSet } from '../training-set.js';
 import { type ConcatSettings, type TrainedEpoch, trainConcat } from './training.js';

@@ -3,8 +3,8 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { NaanError } from '../errors.js';
 import { readFully } from '../io/input-file.js';
+import type { FileWrites } from '../memory/file-writes.js';
 import { systemReason } from '../system-error.js';
-import type { FileWrites } from './file-writes.js';
 
 export class ColumnFiles {
   private readonly files = new Map<string, number>();
