@@ -1,5 +1,5 @@
 /**
- * One labelling job as every thread sees it: plain data and shared memory, sent with each task.
+ * One labelling job as every thread sees it: plain data and shared memory, sent beside each task.
  *
  * Nodes stand in *positions* 0..n-1, the locality order; `order[position]` is the node's number in the input.
  */
@@ -9,8 +9,6 @@ import type { CountersHandle } from '../execution/counters.js';
 import type { ReverseEdges } from '../graph/reverse-edges.js';
 import type { Lease } from '../io/lease.js';
 import type { MatrixLocation } from '../io/matrix.js';
-import type { RangeCheck } from '../memory/file-writes.js';
-import type { RowSums } from './kept-shards.js';
 import type { StorageHandle } from './storage.js';
 
 export interface LabelJob {
@@ -56,27 +54,6 @@ export interface Shard {
   readonly index: number;
   readonly start: number;
   readonly end: number;
-}
-
-export interface ShardTask {
-  /** An edge stage, or a stage of the head by name and round. */
-  readonly stage: string;
-  readonly round: number;
-  readonly shard: Shard;
-  readonly job: LabelJob;
-  /** Brings back to memory what an earlier process left in files, instead of computing it. */
-  readonly restore?: boolean;
-  /** Reads what an earlier process left in files, instead of computing it, and says whether it is as it was left. */
-  readonly verify?: Verification;
-}
-
-interface Verification {
-  /** What the shard left in files. */
-  readonly ranges: readonly RangeCheck[];
-  /** Sums for which the rows at the shard's positions are read: each counts for the shard that wrote it. */
-  readonly rows: readonly RowSums[];
-  /** The features that the shard read, by their checksum. */
-  readonly features?: RangeCheck | undefined;
 }
 
 /** Throws CANCELLED when the run is to stop. */

@@ -31,27 +31,30 @@ export function featuresAgree(reader: RowReader, { start, length, crc }: RangeCh
   return found === crc;
 }
 
-/** Checksums of the rows of one file, added up by the shard that each belongs to. */
-export interface RowSums extends Pick<RowsCheck, 'file' | 'bytes' | 'rowBytes'> {
-  /** [shards]. */
-  readonly sums: Int32Array;
-}
+/** How rows were written to a file. */
+export type WrittenRows = Pick<RowsCheck, 'file' | 'bytes' | 'rowBytes'>;
 
-/** Adds the rows [from, to) of the file to the sums; those that cannot be read are left out. */
-export function addRows(
+/** Checksums of rows of a file, added up by the shard that wrote them: pairs of a shard and its sum. */
+export type RowSums = readonly (readonly [shard: number, sum: number])[];
+
+/** Sums of the rows [from, to) of the file; those that cannot be read are left out. */
+export function sumRows(
   folder: string,
-  { file, bytes, rowBytes, sums }: RowSums,
+  { file, bytes, rowBytes }: WrittenRows,
   from: number,
   to: number,
   shardOf: (row: number) => number,
-): void {
+): RowSums {
   const atOnce = Math.max(1, Math.floor(windowBytes / rowBytes)) * rowBytes;
+  const sums = new Map<number, number>();
   let row = from;
   readWindows(join(folder, file), from * rowBytes, (to - from) * rowBytes, atOnce, (window) => {
     for (let at = 0; at < window.length; at += rowBytes, row++) {
-      Atomics.add(sums, shardOf(row), rowChecksum(window.subarray(at, at + bytes), row));
+      const shard = shardOf(row);
+      sums.set(shard, ((sums.get(shard) ?? 0) + rowChecksum(window.subarray(at, at + bytes), row)) | 0);
     }
   });
+  return [...sums];
 }
 
 /** Visits bytes [start, start + length) of a file in windows; false when it had to stop before the end. */

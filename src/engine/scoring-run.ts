@@ -28,12 +28,12 @@ import { paddedDim, sharedCounts, sharedInts } from '../memory/shared-arrays.js'
 import type { NaanModel } from '../model/model.js';
 import type { ProgressListener } from '../progress.js';
 import { columnsOf, type Head, type Hops, isKept, type ShardWorkerData, type Stage } from './head.js';
-import { cutShards, type EdgeStage, type LabelJob, type Shard, type ShardTask } from './job.js';
-import type { RowSums } from './kept-shards.js';
+import { cutShards, type EdgeStage, type LabelJob, type Shard } from './job.js';
+import type { WrittenRows } from './kept-shards.js';
 import { type Layout, layOutPlan } from './layout.js';
+import { messageVersion, type ShardResult, type ShardTask, type Verdict } from './messages.js';
 import { featureRows } from './open-job.js';
 import type { RunObserver } from './run-observer.js';
-import type { ShardResult, Verdict } from './shard-runner.js';
 import { stepName } from './steps.js';
 import { allocateStorage, joinStorage, writesOver } from './storage.js';
 import { type Survey, surveyPlan } from './survey.js';
@@ -350,7 +350,13 @@ export class ScoringRun {
     if (work && this.stages.some((earlier) => earlier !== stage && writesOver(stage, earlier))) await work.flush();
     const done = work?.done(name, round);
     const tasks = this.shards.map(
-      (shard): ShardTask => ({ stage: name, round, shard, job, ...(done?.has(shard.index) && { restore: true }) }),
+      (shard): ShardTask => ({
+        version: messageVersion,
+        stage: name,
+        round,
+        shard,
+        ...(done?.has(shard.index) && { restore: true }),
+      }),
     );
     await this.runShards(tasks, ({ shard, restore }, result) => {
       if (!restore) work?.record({ stage: name, round, shard: shard.index, checks: result.checks ?? [] });
@@ -358,14 +364,14 @@ export class ScoringRun {
   }
 
   private runEdgeStage(stage: EdgeStage): Promise<void> {
-    const { job } = this;
-    return this.runShards(this.shards.map((shard): ShardTask => ({ stage, round: 0, shard, job })));
+    return this.runShards(this.shards.map((shard): ShardTask => ({ version: messageVersion, stage, round: 0, shard })));
   }
 
   private async runShards(tasks: ShardTask[], onDone?: (task: ShardTask, result: ShardResult) => void): Promise<void> {
     const { observer, signal } = this.options;
     this.job.finished.fill(0);
     await this.executor.runAll<ShardTask, ShardResult>(tasks, (task) => this.describe(task), {
+      context: this.job,
       signal,
       onDone: (task, result) => {
         onDone?.(task, result);
@@ -381,28 +387,33 @@ export class ScoringRun {
    * instead, by which the shards know them again.
    */
   private async verify(work: WorkDir, { name: stage, round }: Stage, features = false): Promise<number> {
-    const { job } = this;
     const done = work.done(stage, round);
     const isRows = (check: { file: string }): check is RowsCheck => 'sum' in check;
-    const sums = new Map<string, RowSums>();
+    const written = new Map<string, WrittenRows>();
     for (const { file, bytes, rowBytes } of features ? [] : [...done.values()].flat().filter(isRows)) {
-      if (sums.has(file)) continue;
-      sums.set(file, { file, bytes, rowBytes, sums: new Int32Array(new SharedArrayBuffer(4 * this.shards.length)) });
+      written.set(file, { file, bytes, rowBytes });
     }
+    const rows = [...written.values()];
+    const sums = new Map(rows.map(({ file }) => [file, new Int32Array(this.shards.length)]));
     const tasks = this.shards
-      .filter((shard) => done.has(shard.index) || sums.size > 0)
+      .filter((shard) => done.has(shard.index) || rows.length > 0)
       .map((shard): ShardTask => {
         const read = done.get(shard.index)?.filter((check): check is RangeCheck => !isRows(check)) ?? [];
         const ranges = features ? [] : read.filter(({ file }) => file !== featureRows);
         const ofFeatures = features ? read.find(({ file }) => file === featureRows) : undefined;
-        return { stage, round, shard, job, verify: { ranges, rows: [...sums.values()], features: ofFeatures } };
+        return { version: messageVersion, stage, round, shard, verify: { ranges, rows, features: ofFeatures } };
       });
     const differing = new Set<number>();
     await this.executor.runAll<ShardTask, Verdict>(tasks, (task) => this.describe(task), {
+      context: this.job,
       signal: this.options.signal,
       onDone: ({ shard }, verdict) => {
         if (!verdict.features) throw differs(work.path, 'features', 'other rows', 'the file of today');
         if (!verdict.ranges) differing.add(shard.index);
+        verdict.sums.forEach((found, i) => {
+          const total = sums.get(rows[i].file)!;
+          for (const [writer, sum] of found) total[writer] += sum;
+        });
       },
     });
     if (features) {
@@ -411,7 +422,7 @@ export class ScoringRun {
     }
     for (const [shard, checks] of done) {
       for (const check of checks) {
-        if (isRows(check) && sums.get(check.file)!.sums[shard] !== (check.sum | 0)) differing.add(shard);
+        if (isRows(check) && sums.get(check.file)![shard] !== (check.sum | 0)) differing.add(shard);
       }
     }
     work.forget(stage, round, differing);

@@ -8,27 +8,11 @@
 import { performance } from 'node:perf_hooks';
 import { sortEdges } from '../graph/candidate-edges.js';
 import { countReverse, listReverse } from '../graph/reverse-edges.js';
-import type { FileCheck } from '../memory/file-writes.js';
 import type { HeadWorker, Stage } from './head.js';
-import { checkCancelled, type EdgeStage, edgeStages, type LabelJob, type ShardTask, shardOf } from './job.js';
-import { addRows, featuresAgree, rangeAgrees } from './kept-shards.js';
+import { checkCancelled, type EdgeStage, edgeStages, type LabelJob, shardOf } from './job.js';
+import { featuresAgree, rangeAgrees, sumRows } from './kept-shards.js';
+import type { ShardResult, ShardTask, Verdict } from './messages.js';
 import { OpenJob } from './open-job.js';
-
-/** What a task reports. */
-export interface ShardResult {
-  /** What computed it. */
-  readonly backend: string;
-  readonly simd: string;
-  /** Checksums of what it wrote to files and, named `features`, of the rows that it read. */
-  readonly checks?: readonly FileCheck[];
-}
-
-/** What a task of verification reports. */
-export interface Verdict {
-  /** Whether the ranges agree. */
-  readonly ranges: boolean;
-  readonly features: boolean;
-}
 
 export class ShardRunner {
   private open: OpenJob | undefined;
@@ -42,8 +26,8 @@ export class ShardRunner {
     this.last = stages[stages.length - 1];
   }
 
-  async run(task: ShardTask): Promise<ShardResult> {
-    const { shard, job, restore = false } = task;
+  async run(task: ShardTask, job: LabelJob): Promise<ShardResult> {
+    const { shard, restore = false } = task;
     const open = this.openJob(job);
     const { batch, finished } = job;
     // In files no stage writes over what it reads: a shard that failed begins anew, so that its checksums are whole.
@@ -65,9 +49,9 @@ export class ShardRunner {
   }
 
   /** Whether files still hold what an earlier process left in them for the shard. Rows are summed for their own shards. */
-  verify(task: ShardTask): Verdict {
+  verify(task: ShardTask, job: LabelJob): Verdict {
     const began = performance.now();
-    const { job, verify } = task;
+    const { verify } = task;
     const { start, end } = task.shard;
     const open = this.openJob(job);
     const { work, order, nodeCount, finished } = job;
@@ -75,10 +59,9 @@ export class ShardRunner {
     const { ranges, rows, features } = verify;
     const { ofFeatures } = this.stageOf(task);
     const numberOf = (row: number) => (order && ofFeatures ? order[row] : row);
-    for (const sums of rows) {
-      addRows(work.path, sums, start, end, (row) => shardOf(numberOf(row), nodeCount, finished.length));
-    }
+    const writerOf = (row: number) => shardOf(numberOf(row), nodeCount, finished.length);
     const verdict = {
+      sums: rows.map((written) => sumRows(work.path, written, start, end, writerOf)),
       ranges: ranges.every((check) => rangeAgrees(work.path, check)),
       features: !features || featuresAgree(open.reader, features),
     };
@@ -132,7 +115,7 @@ export class ShardRunner {
     open.counters.add(this.worker, 'unions', joined);
   }
 
-  /** A version of a job is opened once; its tasks each carry a copy. */
+  /** A version of a job is opened once, though a copy of it comes with each task. */
   private openJob(job: LabelJob): OpenJob {
     if (this.open?.job.version !== job.version) {
       this.head.close();

@@ -21,6 +21,8 @@ export interface Executor {
 
 /** What the main thread does with tasks as they come and go. */
 export interface TaskListener<Task, Result> {
+  /** What tasks refer to: given beside each to what runs it, shared memory and all. */
+  readonly context?: unknown;
   readonly onDone?: (task: Task, result: Result) => void;
   /** Counts after every change. */
   readonly onCounts?: (counts: TaskCounts) => void;

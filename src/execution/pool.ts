@@ -23,6 +23,12 @@ export interface PoolOptions {
   readonly workerData?: unknown;
 }
 
+/** What a worker is given where the tasks have a context. */
+export interface TaskInContext<Task, Context = unknown> {
+  readonly task: Task;
+  readonly context: Context;
+}
+
 export class Pool implements Executor {
   private readonly piscina: Piscina;
   private readonly starting = new Int32Array(new SharedArrayBuffer(4));
@@ -48,7 +54,10 @@ export class Pool implements Executor {
     describe: (task: Task) => string,
     listener: TaskListener<Task, Result> = {},
   ): Promise<void> {
-    return runInLanes(tasks, describe, listener, 2 * this.threads, (task) => this.piscina.run(task));
+    const { context } = listener;
+    return runInLanes(tasks, describe, listener, 2 * this.threads, (task) =>
+      this.piscina.run(context === undefined ? task : ({ task, context } satisfies TaskInContext<Task>)),
+    );
   }
 
   /** Each thread must have started before it is ended. */

@@ -5,6 +5,7 @@ import { startBackend } from '../../src/backends/start.js';
 import { tileCapacity } from '../../src/backends/tile.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
 import { cutShards, type LabelJob } from '../../src/engine/job.js';
+import { messageVersion } from '../../src/engine/messages.js';
 import { ShardRunner } from '../../src/engine/shard-runner.js';
 import { allocateStorage, joinStorage } from '../../src/engine/storage.js';
 import { Counters } from '../../src/execution/counters.js';
@@ -58,7 +59,7 @@ async function scoresOf(
     for (const shard of shards) {
       for (let done = false; !done; ) {
         try {
-          await runner.run({ stage, round: 0, shard, job });
+          await runner.run({ version: messageVersion, stage, round: 0, shard }, job);
           done = true;
         } catch (error) {
           assert.equal((error as Error).message, 'injected');
