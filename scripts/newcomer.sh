@@ -107,7 +107,7 @@ cat >tsconfig.json <<'END'
 }
 END
 cat >typed.ts <<END
-import { evaluate, findKnn, generate, label, type LabelResult, NaanError, readLabels, train } from '$package';
+import { evaluate, generate, knn, label, type LabelResult, NaanError, readLabels, train } from '$package';
 
 const [folder = '.'] = process.argv.slice(2);
 await generate({ out: folder, ids: 60, dim: 16, k: 20, seed: 3 });
@@ -118,22 +118,22 @@ const { model } = await train({
   onReport: ({ unit, index, loss }) => console.log(unit, index, loss),
 });
 const features = folder + '/unlabeled/split1_feats.npz';
-const { graph: knn } = await findKnn(features, { k: 20 });
-const result: LabelResult = await label({ features, knn, model });
+const { graph } = await knn(features, { k: 20 });
+const result: LabelResult = await label({ features, knn: graph, model });
 const truth = await readLabels(folder + '/unlabeled/split1_labels.txt');
 const { all } = evaluate(result.labels, truth.codes);
 if (!(all.bcubed.f > 0.3)) throw new Error('BCubed F is ' + all.bcubed.f);
-await label({ features: 'none.npz', knn, model }).then(
+await label({ features: 'none.npz', knn: graph, model }).then(
   () => { throw new Error('a missing file was taken'); },
   (error: unknown) => { if (!(error instanceof NaanError && error.code === 'BAD_INPUT')) throw error; },
 );
 END
 cat >plain.mjs <<END
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { findKnn } from '$package';
+import { knn } from '$package';
 // In the main thread and in one of the application's own.
 const features = workerData ?? process.argv[2] + '/unlabeled/split1_feats.npz';
-const { method } = await findKnn(features, { k: 5 });
+const { method } = await knn(features, { k: 5 });
 if (method !== 'exact') throw new Error(method);
 if (isMainThread) new Worker(new URL(import.meta.url), { workerData: features });
 END

@@ -13,7 +13,7 @@ export interface TrainOptions {
   readonly dim?: number | undefined;
   /** Identity of each row, −1 where not known: a file of any names, or in memory. Default: `labels` of the feature file. */
   readonly labels?: string | Int32Array | undefined;
-  /** kNN file, or a graph such as `buildKnn` returns. */
+  /** kNN file, or a graph such as `knn` finds. */
   readonly knn: string | KnnGraph;
   /** `refuse`, the default: a graph that is no graph of the features, as a sample of its lists says, is BAD_INPUT. */
   readonly graphCheck?: GraphCheck | undefined;

@@ -8,6 +8,7 @@ import { allocateKnnGraph } from '../../src/graph/knn-graph.js';
 import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
 import { readKnn } from '../../src/io/knn.js';
 import { readLabels } from '../../src/io/labels.js';
+import { cluster } from '../../src/jobs/cluster.js';
 import { type LabelOptions, label } from '../../src/jobs/label.js';
 import { importCheckpoint } from '../../src/model/import-checkpoint.js';
 import { writeModel } from '../../src/model/model-file.js';
@@ -201,6 +202,19 @@ describe('label', () => {
     });
     assert.deepEqual(labels, expected);
     assert.deepEqual(notices, ['features in memory: 1 rows were not unit vectors and were normalised']);
+  });
+
+  it('gives edges from which each partition can be had again without scoring', async () => {
+    for (const partition of ['linkage', 'threshold', 'propagation'] as const) {
+      const { labels, edges } = await label({ ...inputs, model, partition, threshold: 0.6, saveEdges: true });
+      assert.ok(edges);
+      assert.deepEqual(cluster(edges, labels.length, { partition, threshold: 0.6 }), labels);
+    }
+    const pairs = Int32Array.of(0, 3);
+    assert.throws(() => cluster({ pairs, scores: Float32Array.of(1) }, 3, { threshold: 0.5 }), {
+      code: 'BAD_INPUT',
+      message: 'pairs: got node 3, expected 0 to 2',
+    });
   });
 
   it('refuses a batch that no thread can hold, instead of taking a slower back-end', async () => {

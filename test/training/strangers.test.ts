@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { evaluate } from '../../src/evaluation/evaluate.js';
 import { RandomStream } from '../../src/graph/random.js';
-import { buildKnn, label, train } from '../../src/index.js';
+import { knn, label, train } from '../../src/index.js';
 
 const dim = 64;
 
@@ -29,20 +29,28 @@ test('a model that was trained on people of many images does not trust strangers
   const { model } = await train({
     features: known.features,
     labels: known.truth,
-    knn: await buildKnn(known.features, { k: 20 }),
+    knn: (await knn(known.features, { k: 20, method: 'exact' })).graph,
     epochs: 4,
     batch: 256,
   });
   assert.ok(model.config.head === 'pairwise' && model.config.guard);
 
   const met = people(20, 15, 300, 2);
-  const { labels } = await label({ features: met.features, knn: await buildKnn(met.features, { k: 20 }), model });
+  const { labels } = await label({
+    features: met.features,
+    knn: (await knn(met.features, { k: 20, method: 'exact' })).graph,
+    model,
+  });
   const { bcubed } = evaluate(labels, met.truth).all;
   assert.ok(bcubed.f > 0.99, JSON.stringify(bcubed));
 
   const rows = new Float32Array(dim * dim);
   for (let i = 0; i < dim; i++) rows[i * dim + i] = 1;
   const strangers = { rows, dim };
-  const { summary } = await label({ features: strangers, knn: await buildKnn(strangers, { k: 20 }), model });
+  const { summary } = await label({
+    features: strangers,
+    knn: (await knn(strangers, { k: 20, method: 'exact' })).graph,
+    model,
+  });
   assert.equal(summary.clusters, dim);
 });
