@@ -5,16 +5,13 @@ import { type CandidateEdges, EdgeBuilder } from '../graph/candidate-edges.js';
 import type { ReverseEdges } from '../graph/reverse-edges.js';
 import { awaitLease } from '../io/lease.js';
 import { openRows, type RowReader } from '../io/matrix.js';
-import { FileWrites } from '../memory/file-writes.js';
+import { FileWrites, featureRows } from '../memory/file-writes.js';
 import { Halo } from '../memory/halo.js';
 import { openStore, type RowStore } from '../memory/row-store.js';
 import { ColumnFiles } from './column-files.js';
 import type { Stage } from './head.js';
 import { checkCancelled, type LabelJob } from './job.js';
 import type { Column } from './storage.js';
-
-/** Stands for the features among files that a shard's checksums are of. */
-export const featureRows = 'features';
 
 export class OpenJob {
   readonly counters: Counters;

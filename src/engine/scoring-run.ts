@@ -22,7 +22,7 @@ import { startOffsets } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
-import type { RangeCheck, RowsCheck } from '../memory/file-writes.js';
+import { featureRows, type RangeCheck, type RowsCheck } from '../memory/file-writes.js';
 import { openStore, type Precision, type RowStore } from '../memory/row-store.js';
 import { paddedDim, sharedCounts, sharedInts } from '../memory/shared-arrays.js';
 import type { NaanModel } from '../model/model.js';
@@ -32,12 +32,11 @@ import { cutShards, type EdgeStage, type LabelJob, type Shard } from './job.js';
 import type { WrittenRows } from './kept-shards.js';
 import { type Layout, layOutPlan } from './layout.js';
 import { messageVersion, type ShardResult, type ShardTask, type Verdict } from './messages.js';
-import { featureRows } from './open-job.js';
 import type { RunObserver } from './run-observer.js';
 import { stepName } from './steps.js';
 import { allocateStorage, joinStorage, writesOver } from './storage.js';
 import { type Survey, surveyPlan } from './survey.js';
-import { differs, type WorkDir } from './work-dir.js';
+import { differs, mostShards, type WorkDir } from './work-dir.js';
 
 export interface EngineOptions {
   /** Worker threads; default: the cores this process may use. */
@@ -83,8 +82,6 @@ export interface ScoringInput {
 export const defaultBatch = 512;
 const progressIntervalMs = 200;
 const nodesOfAShard = 8192;
-/** Each is a task, a record in the journal and a series of metrics. */
-const mostShards = 2 ** 16;
 const surveyedRangesEach = 8;
 
 export class ScoringRun {

@@ -10,9 +10,10 @@ import { crc32 } from 'node:zlib';
 import { NaanError } from '../errors.js';
 import { FolderLock, type LockRequest } from '../io/folder-lock.js';
 import { isJournalRemnant, Journal, type JournalContent, readJournal } from '../io/journal.js';
+import { isObject } from '../io/json.js';
 import type { Lease } from '../io/lease.js';
 import { syncFolder } from '../io/sync-folder.js';
-import type { FileCheck } from '../memory/file-writes.js';
+import { type FileCheck, featureRows } from '../memory/file-writes.js';
 import type { Precision } from '../memory/row-store.js';
 import { systemReason } from '../system-error.js';
 import { version } from '../version.js';
@@ -68,6 +69,8 @@ export interface WorkRequest extends LockRequest {
 }
 
 const journalName = 'journal';
+/** Each is a task of its own, and some records in the journal. */
+export const mostShards = 2 ** 16;
 /** Rows put at random places reach the disk in order, and pages once, when they are not synced too often. */
 export const syncIntervalMs = 5000;
 
@@ -294,6 +297,8 @@ function checkJournal(path: string, restart: boolean): JournalContent<Entry> {
   } catch (error) {
     throw refused(path, error);
   }
+  const sound = soundEntries(found.entries);
+  if (sound.length < found.entries.length) found = { state: 'damaged', entries: sound, end: found.end };
   if (found.state === 'foreign') {
     throw new NaanError('BAD_USAGE', `${journal}: is not a journal of naan: give another --work-dir, or move it away`);
   }
@@ -311,6 +316,59 @@ function checkJournal(path: string, restart: boolean): JournalContent<Entry> {
     );
   }
   return found;
+}
+
+/** The entries before the first that no run has written: names of files come from here, and sizes. */
+function soundEntries(entries: readonly unknown[]): Entry[] {
+  const sound: Entry[] = [];
+  const [header] = entries;
+  if (!isHeader(header)) return sound;
+  for (const entry of entries) {
+    if (entry !== header && !isObject(entry)) break;
+    if ('shard' in (entry as object) && !isFinishedShard(entry, header)) break;
+    sound.push(entry as Entry);
+  }
+  return sound;
+}
+
+function isHeader(entry: unknown): entry is WorkHeader {
+  if (!isObject(entry)) return false;
+  const { naan, started, identity, nodes, shards, precision, stages, files } = entry;
+  return (
+    [naan, started].every((text) => typeof text === 'string') &&
+    isObject(identity) &&
+    isCount(nodes) &&
+    isCount(shards) &&
+    shards >= 1 &&
+    shards <= mostShards &&
+    (precision === 'f32' || precision === 'bf16') &&
+    Array.isArray(stages) &&
+    stages.every((stage) => Array.isArray(stage) && typeof stage[0] === 'string' && isCount(stage[1])) &&
+    Array.isArray(files) &&
+    files.every(isRunFile)
+  );
+}
+
+function isFinishedShard(entry: unknown, { shards }: WorkHeader): boolean {
+  if (!isObject(entry)) return false;
+  const { stage, round, shard, checks } = entry;
+  if (typeof stage !== 'string' || !isCount(round) || !isCount(shard) || shard >= shards) return false;
+  return Array.isArray(checks) && checks.every(isFileCheck);
+}
+
+function isFileCheck(check: unknown): boolean {
+  if (!isObject(check) || !(check.file === featureRows || isRunFile(check.file))) return false;
+  const numbers = 'sum' in check ? [check.bytes, check.rowBytes, check.sum] : [check.start, check.length, check.crc];
+  return numbers.every(isCount);
+}
+
+/** As runs name their files: a plain name, so that it leads nowhere else. */
+function isRunFile(name: unknown): boolean {
+  return typeof name === 'string' && /^[A-Za-z0-9]+\.(rows|column)$/.test(name);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function checkIdentity(path: string, found: WorkHeader, wanted: WorkHeader): void {

@@ -15,7 +15,7 @@
  * heartbeat.
  */
 import { randomBytes } from 'node:crypto';
-import { realpathSync } from 'node:fs';
+import { constants, realpathSync } from 'node:fs';
 import { type FileHandle, link, open, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -56,6 +56,8 @@ export interface LockRequest {
 }
 
 const lockName = 'lock';
+/** Of a file that says who an owner is. */
+const mostOwnerBytes = 2 ** 16;
 const tokenPattern = /^[0-9a-f]{32}$/;
 /** Real paths of the folders that this process owns or asks for. */
 const taken = new Set<string>();
@@ -309,9 +311,12 @@ async function linkAt(path: string): Promise<Link | undefined> {
 }
 
 async function readWhole(path: string): Promise<{ text: string; inode: string }> {
-  const file = await open(path, 'r');
+  // A pipe that nobody writes to would block.
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
-    return { text: await file.readFile('utf8'), inode: await inodeOf(file) };
+    const stats = await file.stat();
+    const text = stats.isFile() && stats.size <= mostOwnerBytes ? await file.readFile('utf8') : '';
+    return { text, inode: await inodeOf(file) };
   } finally {
     await file.close();
   }

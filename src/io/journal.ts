@@ -6,16 +6,19 @@
  * one that others follow is damage.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { parseJson } from './json.js';
 import { syncFolder } from './sync-folder.js';
 
 const signature = Buffer.from('naan journal 2\r\n', 'latin1');
 /** Not ASCII, so that a text file holds none. */
 const marker = Buffer.from([0x89, 0x6e, 0x6a, 0x1a]);
 const headBytes = 12;
+/** Some hundred bytes for each of 65,536 shards and ten stages are far fewer. */
+const mostBytes = 2 ** 30;
 
 export interface JournalContent<Entry> {
   /**
@@ -74,25 +77,38 @@ export class Journal<Entry> {
   }
 }
 
-/** What stands in the journal at `path`. */
+/** What stands in the journal at `path`: entries are any JSON, for the caller to look at. */
 export function readJournal<Entry>(path: string): JournalContent<Entry> {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: 'none', entries: [], end: 0 };
-    throw error;
-  }
+  const bytes = readBytes(path);
+  if (bytes === undefined) return { state: 'none', entries: [], end: 0 };
   const signed = bytes.subarray(0, signature.length).equals(signature);
   const entries: Entry[] = [];
   let end = signed ? signature.length : 0;
   for (let record = recordAt(bytes, end); signed && record; record = recordAt(bytes, end)) {
-    entries.push(...(JSON.parse(record.toString()) as Entry[]));
+    const body = parseJson(record.toString());
+    if (!Array.isArray(body)) break;
+    for (const entry of body) entries.push(entry as Entry);
     end += headBytes + record.length;
   }
   const more = hasRecordAfter(bytes, end);
   if (!signed && !more) return { state: isOlder(bytes) ? 'older' : 'foreign', entries, end };
   return { state: more || entries.length === 0 ? 'damaged' : 'whole', entries, end };
+}
+
+/** Undefined when there is no such file; no bytes of what is no plain file, or far too long a one. */
+function readBytes(path: string): Buffer | undefined {
+  let file: number | undefined;
+  try {
+    // A pipe that nobody writes to would block.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const stats = fstatSync(file);
+    return stats.isFile() && stats.size <= mostBytes ? readFileSync(file) : Buffer.alloc(0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
 }
 
 /** Whether `name` is a file that a crash in `Journal.create` leaves beside the journal at `path`. */
@@ -120,8 +136,11 @@ function recordAt(bytes: Buffer, at: number): Buffer | undefined {
 }
 
 function hasRecordAfter(bytes: Buffer, end: number): boolean {
+  // A crash tears one record. Of a file full of beginnings each would be summed to its end: that is no crash's work either.
+  let left = 4 * bytes.length;
   for (let at = bytes.indexOf(marker, end); at >= 0; at = bytes.indexOf(marker, at + 1)) {
-    if (recordAt(bytes, at)) return true;
+    if (recordAt(bytes, at) || left < 0) return true;
+    left -= at + headBytes <= bytes.length ? bytes.readUInt32LE(at + 4) : 0;
   }
   return false;
 }

@@ -7,6 +7,7 @@ import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { NaanError } from '../errors.js';
 import { systemReason } from '../system-error.js';
+import { parseJsonObject } from './json.js';
 
 interface WrittenFile {
   readonly name: string;
@@ -23,6 +24,7 @@ export interface OutputRecord {
 }
 
 export const recordName = 'run.json';
+const mostRecordBytes = 2 ** 26;
 
 /** Describes files that were just written to `folder`, to be recorded beside those that `record` lists. */
 export async function recordOutputs(
@@ -41,12 +43,7 @@ export async function recordOutputs(
 
 /** The record in a folder, empty where there is none. */
 export function readRecord(folder: string): OutputRecord {
-  let run: Partial<OutputRecord> | null;
-  try {
-    run = JSON.parse(readFileSync(join(folder, recordName), 'utf8'));
-  } catch {
-    return { outputs: [], replaced: [] };
-  }
+  const run = parseJsonObject(readText(join(folder, recordName)));
   return { outputs: filesIn(run?.outputs), replaced: filesIn(run?.replaced) };
 }
 
@@ -74,6 +71,16 @@ async function describeFile(path: string): Promise<WrittenFile> {
     throw new NaanError('NOT_WRITABLE', `${path}: cannot be read to be replaced: ${reason}`, { cause });
   }
   return { name: basename(path), bytes, sha256: hash.digest('hex') };
+}
+
+/** Empty for what cannot be read, is no plain file, or is far longer than any record. */
+function readText(path: string): string {
+  try {
+    const stats = statSync(path);
+    return stats.isFile() && stats.size <= mostRecordBytes ? readFileSync(path, 'utf8') : '';
+  } catch {
+    return '';
+  }
 }
 
 function filesIn(list: unknown): WrittenFile[] {

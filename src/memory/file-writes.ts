@@ -23,6 +23,9 @@ export interface RowsCheck {
 
 export type FileCheck = RangeCheck | RowsCheck;
 
+/** Stands for the features among files that a shard's checksums are of. */
+export const featureRows = 'features';
+
 export class FileWrites {
   private checks = new Map<string, { -readonly [K in keyof RangeCheck]: RangeCheck[K] } | RowsCheck>();
   private scattered = false;
