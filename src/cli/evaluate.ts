@@ -1,17 +1,20 @@
 import { NaanError } from '../errors.js';
 import { cleanLabels } from '../evaluation/clean-labels.js';
 import { type Agreement, type Evaluation, evaluate } from '../evaluation/evaluate.js';
+import { isSameInput } from '../io/input-file.js';
 import { readLabels, writeLabels } from '../io/labels.js';
 import { itemsOfBoth, type Matching, matchByItem } from '../io/labels-by-item.js';
 import { checkOutputs } from '../io/outputs.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
-export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unlabelled, overwrite }) => {
+export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unlabelled, overwrite }, { log }) => {
   if (cleanOut !== undefined) {
     const file = { name: 'clean-out', path: cleanOut, isOurs: () => false, otherwise: 'may be labels by hand' };
     await checkOutputs([file], { labels: path, truth }, overwrite);
   }
+  if (isSameInput(path, truth))
+    log.warn(`${path}: the labels and the truth are one and the same: they agree as they must`);
   const labels = await readLabels(path);
   const { codes } = await readLabels(truth);
   const items = await itemsOfBoth(path, truth);

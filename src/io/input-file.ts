@@ -15,6 +15,16 @@ export function parseInput(text: string): Input {
   return { path: text.slice(0, colon), member: text.slice(colon + 1) };
 }
 
+/** Whether two names lead to the same bytes: one file, by whatever path or link, and of it the same member. */
+export function isSameInput(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((name) => {
+    const { path, member } = parseInput(name);
+    const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stats && [stats.dev, stats.ino, member].join(' ');
+  });
+  return one !== undefined && one === other;
+}
+
 /** Size in bytes of a file to be read. Throws BAD_INPUT when there is no such file, or it is not a plain one. */
 export function inputSize(path: string): number {
   try {

@@ -57,30 +57,49 @@ export async function sampleLines(path: string, bytes = sampleBytes): Promise<st
 /** Fields of the first lines, if this delimiter parts them; what is not closed at the end of the sample is left out. */
 export function sampleRecords(lines: readonly string[], delimiter: string | undefined): string[][] {
   const records: string[][] = [];
-  let open = '';
+  const reader = new FieldReader(delimiter);
   for (const line of lines) {
-    const text = open === '' ? line : `${open}\n${line}`;
-    const fields = fieldsOf(text, delimiter);
-    open = fields ? '' : text;
+    const fields = reader.take(line);
     if (fields) records.push(fields);
   }
   return records;
 }
 
-/** Fields of a record, quotes around them taken off; undefined when one is not closed. */
-function fieldsOf(text: string, delimiter: string | undefined): string[] | undefined {
-  if (!text.includes('"')) return delimiter === undefined ? [text] : text.split(delimiter);
-  if (delimiter === undefined) return [unquoted(text)];
-  const fields: string[] = [];
-  let field: string | undefined;
-  for (const part of text.split(delimiter)) {
-    field = field === undefined ? part : field + delimiter + part;
-    const open = /^\s*"/.test(field) && field.split('"').length % 2 === 0;
-    if (open) continue;
-    fields.push(unquoted(field));
-    field = undefined;
+/** Parts records line by line, each character of them once. */
+class FieldReader {
+  private fields: string[] = [];
+  /** Of a field that begins with a quote: its parts so far, and the quotes in them. It goes on until they are even. */
+  private parts: string[] = [];
+  private quotes = 0;
+
+  constructor(private readonly delimiter: string | undefined) {}
+
+  /** Takes a line; returns the fields of the record that ends with it, undefined where a quote is still open. */
+  take(line: string): string[] | undefined {
+    const { delimiter } = this;
+    const plain = !line.includes('"');
+    if (delimiter === undefined) return [plain ? line : unquoted(line)];
+    if (plain && this.parts.length === 0) return line.split(delimiter);
+    if (plain) {
+      // Only a quote closes what is open.
+      this.parts.push(`${this.parts.pop()}\n${line}`);
+      return undefined;
+    }
+    let goesOn = this.parts.length > 0;
+    for (const part of line.split(delimiter)) {
+      if (this.parts.length > 0 || /^\s*"/.test(part)) this.quotes += part.split('"').length - 1;
+      this.parts.push(goesOn ? `${this.parts.pop()}\n${part}` : part);
+      goesOn = false;
+      if (this.quotes % 2 === 1) continue;
+      this.fields.push(unquoted(this.parts.join(delimiter)));
+      this.parts = [];
+      this.quotes = 0;
+    }
+    if (this.parts.length > 0) return undefined;
+    const { fields } = this;
+    this.fields = [];
+    return fields;
   }
-  return field === undefined ? fields : undefined;
 }
 
 function unquoted(field: string): string {
@@ -96,6 +115,7 @@ export async function* textRecords(path: string, options: RecordOptions): AsyncG
   const { delimiter, longest = longestRecord, trim = false } = options;
   const source = wholeFile(path);
   const decode = decoderOf(source, encodingOf(await readHead(source, 2)));
+  const reader = new FieldReader(delimiter);
   let rest = '';
   let line = 1;
   /** Lines of a record that goes on, and where it starts. */
@@ -108,7 +128,7 @@ export async function* textRecords(path: string, options: RecordOptions): AsyncG
       const whole = text.slice(start, text[stop - 1] === '\r' && stop > start ? stop - 1 : stop);
       const one = trim ? whole.trim() : whole;
       const record = openLine > 0 ? `${open}\n${one}` : one;
-      const fields = fieldsOf(record, delimiter);
+      const fields = reader.take(one);
       if (fields) records.push({ line: openLine || line, text: record, fields });
       else if (record.length > longest) throw notClosed(path, openLine || line);
       openLine = fields ? 0 : openLine || line;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, linkSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { writeNpz } from '../../src/io/npy-writer.js';
@@ -170,4 +170,18 @@ test('a reader that goes away is nothing to complain about', async () => {
   const { code, stderr } = await ended;
   assert.equal(stderr, '');
   assert.equal(code, 0);
+});
+
+test('evaluate says that labels and truth are one file, by whatever name', async () => {
+  writeFileSync(at('once.txt'), '0\n0\n1\n');
+  linkSync(at('once.txt'), at('again.txt'));
+  symlinkSync(at('once.txt'), at('link.txt'));
+  copyFileSync(at('once.txt'), at('copy.txt'));
+  const evaluated = (truth: string) => naan(['evaluate', '--labels', at('once.txt'), '--truth', at(truth)]);
+  for (const truth of ['once.txt', 'again.txt', 'link.txt']) {
+    const { code, stderr } = await evaluated(truth);
+    assert.equal(code, 0);
+    assert.match(stderr, /^naan evaluate: .*once\.txt: the labels and the truth are one and the same.*\n$/);
+  }
+  assert.equal((await evaluated('copy.txt')).stderr, '');
 });
