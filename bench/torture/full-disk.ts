@@ -299,7 +299,7 @@ export function fullDiskCases(share: number): Case[] {
       ...trial.lab.labelArgs({ head: 'concat', precision: 'f32', out: trial.path('out') }),
       '--json',
     ]),
-    fullStdout('evaluate', (trial) => ['evaluate', '--labels', truth(trial), '--truth', truth(trial)]),
+    fullStdout('evaluate', (trial) => ['evaluate', '--labels', truth(trial), '--truth', truth(trial), '--quiet']),
     fullStdout('knn', (trial) => knnArgs(trial.lab.set.features, emptyFolder(trial.path('out')))),
     fullStdout('generate', (trial) => generateArgs(trial.path('out'))),
     fullStdout('help', () => ['label', '--help']),

@@ -165,7 +165,7 @@ test('generate and knn make what the other commands read; the same seed gives th
 });
 
 test('a reader that goes away is nothing to complain about', async () => {
-  const { child, ended } = start(['evaluate', '--labels', inputs.truth, '--truth', inputs.truth]);
+  const { child, ended } = start(['evaluate', '--labels', inputs.truth, '--truth', inputs.truth, '--quiet']);
   child.stdout.destroy();
   const { code, stderr } = await ended;
   assert.equal(stderr, '');
