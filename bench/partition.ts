@@ -6,13 +6,15 @@
  *
  *     node dist/bench/partition.js --nodes 5200000 --degree 16 --threads 1,2 --repeat 1
  */
+
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { labelPlan, type Partition, partitionDefaults, partitions } from '../src/cluster/partition.js';
+import { labelPlan, type Partition, partitions } from '../src/cluster/partition.js';
 import type { ScoredEdges } from '../src/cluster/scored-edges.js';
 import { SharedDisjointSet } from '../src/cluster/shared-disjoint-set.js';
+import { partitionDefaults } from '../src/defaults.js';
 import { stepName } from '../src/engine/steps.js';
 import type { Plan } from '../src/execution/plan.js';
 import { Pool } from '../src/execution/pool.js';

@@ -9,11 +9,13 @@
  *
  * `--cache` keeps scores (and the made set), so that they can be cut again without training again.
  */
+
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Partition, partitionDefaults, partitionEdges, partitions } from '../src/cluster/partition.js';
+import { type Partition, partitionEdges, partitions } from '../src/cluster/partition.js';
+import { concatTrainingDefaults, partitionDefaults } from '../src/defaults.js';
 import { ScoringRun } from '../src/engine/scoring-run.js';
 import { auc } from '../src/evaluation/auc.js';
 import { type Agreement, evaluate } from '../src/evaluation/evaluate.js';
@@ -31,7 +33,6 @@ import { generate } from '../src/jobs/generate.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
 import { type Calibration, type Cuts, choose, cutEverywhere } from '../src/training/calibration.js';
 import { concatSettings, runConcat } from '../src/training/concat/run.js';
-import { concatTrainingDefaults } from '../src/training/defaults.js';
 import { labelledLists } from '../src/training/pairwise/strangers.js';
 import { type PairwiseTrainingSet, pairwiseDefaults, trainPairwise } from '../src/training/pairwise/training.js';
 import { report } from './report.js';

@@ -71,15 +71,6 @@ export function methodOf(partition: Partition): PartitionMethod {
   return methods[partition];
 }
 
-/** As the command line has them, but for the threshold, which is a matter of the scores. */
-export const partitionDefaults = {
-  step: 0.6,
-  maxSize: 600,
-  maxIterations: 1000,
-  start: 'threshold',
-  leftovers: 'components',
-} as const;
-
 /**
  * Labels [nodeCount] from scored edges: clusters numbered by first appearance, −1 for a node without candidate edges.
  * `threshold` takes the components of the edges of score ≥ threshold; the others are described where they are made.

@@ -6,6 +6,7 @@
 import type { BackendName } from '../backends/backend.js';
 import type { OnnxProvider } from '../backends/onnx-providers.js';
 import type { BackendChoice, BackendPlan } from '../backends/plan.js';
+import { labellingHops } from '../defaults.js';
 import type { Devices, DevicesHandle } from '../devices/devices.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
@@ -171,12 +172,10 @@ export interface HeadWorker {
   close(): void;
 }
 
-const defaultSampleHops = 20;
-
 /** Hops as asked, else those of the published labelling, or the model's where they are fewer. */
 export function hopsFor(head: Head, { config }: NaanModel, { kHops, sampleHops }: AskedHops): Hops {
   const [k1, k2] = head.hopsOf(config, kHops);
-  return { k1, k2, sampleHops: sampleHops ?? Math.min(defaultSampleHops, config.sampleHops) };
+  return { k1, k2, sampleHops: sampleHops ?? Math.min(labellingHops.sampleHops, config.sampleHops) };
 }
 
 /** Entries of a kNN list that a run looks at, the node itself included. */

@@ -11,6 +11,7 @@ import { labelPlan, type Partition, type PartitionOptions } from '../cluster/par
 import type { ScoredEdges } from '../cluster/scored-edges.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
 import { type SortedPairs, sortedPairsPlan } from '../cluster/sorted-pairs.js';
+import { labelDefaults } from '../defaults.js';
 import type { Devices } from '../devices/devices.js';
 import { NaanError } from '../errors.js';
 import { Counters } from '../execution/counters.js';
@@ -79,7 +80,6 @@ export interface ScoringInput {
   readonly uniteFrom: number;
 }
 
-export const defaultBatch = 512;
 const progressIntervalMs = 200;
 const nodesOfAShard = 8192;
 const surveyedRangesEach = 8;
@@ -109,7 +109,7 @@ export class ScoringRun {
   constructor(private readonly options: ScoringOptions) {
     const { model, head, hops, signal, simd, startDevice, onNotice, devices = [0] } = options;
     this.threads = options.threads ?? availableParallelism();
-    this.batch = options.batch ?? defaultBatch;
+    this.batch = options.batch ?? labelDefaults.batch;
     this.stages = head.stages(model.config);
     const parts = new Set(this.stages.map(({ part }) => part).filter((part) => part !== 'score'));
     this.counters = Counters.allocate(this.threads, ['edges', ...parts]);

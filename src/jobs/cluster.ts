@@ -1,5 +1,7 @@
 /** Clusters from scores that were computed before, so that looking for a threshold does not score again. */
-import { type Partition, type PartitionOptions, partitionDefaults, partitionEdges } from '../cluster/partition.js';
+
+import { type Partition, type PartitionOptions, partitionEdges } from '../cluster/partition.js';
+import { partitionDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { edgesFromPairs } from '../graph/candidate-edges.js';
 

@@ -1,5 +1,6 @@
 /** The kNN graph of a set by the method that suits its size, with its recall measured. */
 
+import { knnDefaults } from '../defaults.js';
 import { surveyPlan } from '../engine/survey.js';
 import { featuresOf, type RowOptions, usableRows } from '../engine/usable-rows.js';
 import { NaanError } from '../errors.js';
@@ -46,9 +47,6 @@ function exactBelow(k: number): number {
   return 17_000 + 250 * k;
 }
 
-const defaultMinRecall = 0.99;
-const usualK = 80;
-
 type Approximate = (attempt: number) => Promise<ApproximateKnn>;
 
 /**
@@ -58,7 +56,7 @@ type Approximate = (attempt: number) => Promise<ApproximateKnn>;
  * Throws as `buildKnn`, and BACKEND_UNAVAILABLE for hnsw where usearch is not installed.
  */
 export async function findKnn(features: MatrixLocation, options: FindKnnOptions): Promise<FoundKnn> {
-  const { onNotice, minRecall = defaultMinRecall, method = 'auto' } = options;
+  const { onNotice, minRecall = knnDefaults.minRecall, method = 'auto' } = options;
   const k = options.k ?? defaultK(features, onNotice);
   checkK(k, features);
   if (!(minRecall > 0 && minRecall <= 1)) {
@@ -95,7 +93,7 @@ export async function findKnn(features: MatrixLocation, options: FindKnnOptions)
 
 function defaultK(features: MatrixLocation, onNotice?: (message: string) => void): number {
   const { rowCount } = shapeOf(features);
-  if (rowCount > usualK) return usualK;
+  if (rowCount > knnDefaults.k) return knnDefaults.k;
   onNotice?.(`${features.name}: k is ${rowCount - 1}, all other rows, as there are only ${rowCount}`);
   return rowCount - 1;
 }

@@ -4,8 +4,15 @@
  */
 import { partitions } from '../cluster/partition.js';
 import { mostRounds } from '../cluster/propagation.js';
+import {
+  concatTrainingDefaults as concat,
+  knnDefaults,
+  labelDefaults,
+  pairwiseTrainingDefaults,
+  partitionDefaults,
+  trainingDefaults,
+} from '../defaults.js';
 import { mostThreads } from '../execution/threads.js';
-import { concatTrainingDefaults as concat, pairwiseTrainingDefaults, trainingDefaults } from '../training/defaults.js';
 import {
   byteCount,
   choice,
@@ -193,7 +200,7 @@ export const commands = {
         unit: 'neighbours',
         min: 1,
         max: longestList,
-        default: 80,
+        default: knnDefaults.k,
         help: 'neighbours in each kNN list, the node itself not counted',
       }),
       seed: integer({ unit: 'number', min: 0, max: 2 ** 32 - 1, default: 1, help: 'seed of the random numbers' }),
@@ -234,7 +241,7 @@ export const commands = {
         unit: 'share',
         min: 0.1,
         max: 1,
-        default: 0.99,
+        default: knnDefaults.minRecall,
         help: 'share of the true neighbours that an approximate graph must hold, measured on a sample; 1 makes auto exact',
       }),
       duplicates,
@@ -417,29 +424,29 @@ export const commands = {
         unit: 'fraction',
         min: 0,
         max: 1,
-        default: 0.6,
+        default: partitionDefaults.step,
         help: 'propagation: each round moves the threshold this far towards 1',
       }),
       maxSize: integer({
         unit: 'nodes',
         min: 1,
         max: 2 ** 31 - 1,
-        default: 600,
+        default: partitionDefaults.maxSize,
         help: 'propagation: a larger component is cut again',
       }),
       maxIterations: integer({
         unit: 'rounds',
         min: 1,
         max: mostRounds,
-        default: 1000,
+        default: partitionDefaults.maxIterations,
         help: 'propagation: rounds before what is left is final',
       }),
       start: choice(['threshold', 'all'], {
-        default: 'threshold',
+        default: partitionDefaults.start,
         help: 'propagation: cut the first round at --threshold, or let it use every edge (as published)',
       }),
       leftovers: choice(['components', 'merge'], {
-        default: 'components',
+        default: partitionDefaults.leftovers,
         help: 'propagation: what is left at the end stays components, or becomes one cluster (as published)',
       }),
       saveEdges: flag({ help: 'also write the candidate edges and their scores (_edges.npy, _scores.npy)' }),
@@ -455,7 +462,7 @@ export const commands = {
         unit: 'nodes',
         min: 1,
         max: 65_536,
-        default: 512,
+        default: labelDefaults.batch,
         help: 'nodes gathered and multiplied at once',
       }),
       memory: byteCount({

@@ -9,9 +9,11 @@
  * next set has no such identity. A partition is preferred to one before it in the list if it is better by both measures in
  * most of the resamples.
  */
+
 import { setImmediate } from 'node:timers/promises';
 import type { AbsentPairs } from '../cluster/linkage.js';
-import { labelsAt, methodOf, type Partition, partitionDefaults, partitions } from '../cluster/partition.js';
+import { labelsAt, methodOf, type Partition, partitions } from '../cluster/partition.js';
+import { partitionDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { IdentityAgreement, type IdentitySums } from '../evaluation/identity-sums.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';

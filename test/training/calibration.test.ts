@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { partitionDefaults, partitionEdges, partitions } from '../../src/cluster/partition.js';
+import { partitionEdges, partitions } from '../../src/cluster/partition.js';
+import { partitionDefaults } from '../../src/defaults.js';
 import { evaluate } from '../../src/evaluation/evaluate.js';
 import { edgesFromPairs } from '../../src/graph/candidate-edges.js';
 import { RandomStream } from '../../src/graph/random.js';

@@ -14,12 +14,10 @@
  */
 import { planBackend } from '../../backends/plan.js';
 import { tileCapacity } from '../../backends/tile.js';
+import { labellingHops } from '../../defaults.js';
 import { Devices } from '../../devices/devices.js';
 import { type Head, stage } from '../../engine/head.js';
 import type { ConcatConfig } from '../../model/model.js';
-
-/** Neighbours of hop one and hop two of the published labelling. */
-const publishedHops = [20, 10] as const;
 
 const project = stage('project', { ofFeatures: true, rows: ['a'], columns: ['s', 't'] });
 const aggregate = stage('aggregate', { gathers: true, rows: ['b'], columns: ['tz'], reads: [project] });
@@ -29,7 +27,7 @@ const score = stage('score', { gathers: true, columns: ['scores'], reads: [split
 
 export const concatHead: Head<ConcatConfig> = {
   dimOf: ({ dim }) => dim,
-  hopsOf: ({ k1, k2 }, asked) => asked ?? [Math.min(publishedHops[0], k1), Math.min(publishedHops[1], k2)],
+  hopsOf: ({ k1, k2 }, asked) => asked ?? [Math.min(labellingHops.k1, k1), Math.min(labellingHops.k2, k2)],
   describeHops: ({ k1, k2 }) => `k-hops ${k1} ${k2}`,
   stages: () => [project, aggregate, embed, split, score],
 

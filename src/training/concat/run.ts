@@ -1,9 +1,10 @@
 /** `naan train --head concat`: splits the set, trains by blocks, and calibrates on the identities held out. */
+
+import { concatTrainingDefaults as defaults, labellingHops } from '../../defaults.js';
 import { NaanError } from '../../errors.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
 import type { MatrixLocation } from '../../io/matrix.js';
 import type { ConcatConfig } from '../../model/model.js';
-import { concatTrainingDefaults as defaults, labellingHops } from '../defaults.js';
 import type { TrainOptions } from '../options.js';
 import { bestOf, calibrated, type Trained, type TrainingHooks } from '../trained.js';
 import { checkPairs, loadTrainingSet } from '../training-set.js';

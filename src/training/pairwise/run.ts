@@ -1,4 +1,6 @@
 /** `naan train --head pairwise`: folds of identities take turns to be held out, so that the whole set calibrates. */
+
+import { pairwiseTrainingDefaults as defaults } from '../../defaults.js';
 import { NaanError } from '../../errors.js';
 import { sweep } from '../../evaluation/sweep.js';
 import { candidateEdges } from '../../graph/candidate-edges.js';
@@ -8,7 +10,6 @@ import type { PairwiseConfig } from '../../model/model.js';
 import { calibrate } from '../calibration.js';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.js';
 import { loadTrainingFeatures } from '../concat/training-engine.js';
-import { pairwiseTrainingDefaults as defaults } from '../defaults.js';
 import type { Judgement } from '../held-out.js';
 import type { TrainOptions } from '../options.js';
 import { calibrated, type Trained, type TrainingHooks } from '../trained.js';

@@ -14,7 +14,9 @@
  * over the whole graph and so among as many others as in labelling. Features look at no label, so nodes of unknown
  * identity take part in all but the loss.
  */
+
 import { setImmediate } from 'node:timers/promises';
+import { pairwiseTrainingDefaults, trainingDefaults } from '../../defaults.js';
 import { NaanError } from '../../errors.js';
 import { auc } from '../../evaluation/auc.js';
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
@@ -56,8 +58,17 @@ export interface PairwiseSettings {
 }
 
 export const pairwiseDefaults: PairwiseSettings = {
-  ...{ k: 20, sampleHops: 20, rounds: 3, hidden: [64, 32], folds: 5 },
-  ...{ epochs: 10, batch: 1024, learningRate: 3e-3, weightDecay: 1e-4, seed: 1, maxEdges: 2 ** 21 },
+  k: 20,
+  sampleHops: pairwiseTrainingDefaults.sampleHops,
+  rounds: 3,
+  hidden: [64, 32],
+  folds: Math.round(1 / pairwiseTrainingDefaults.validation),
+  epochs: pairwiseTrainingDefaults.epochs,
+  batch: pairwiseTrainingDefaults.batch,
+  learningRate: pairwiseTrainingDefaults.lr,
+  weightDecay: pairwiseTrainingDefaults.weightDecay,
+  seed: trainingDefaults.seed,
+  maxEdges: 2 ** 21,
 };
 
 export interface PairwiseTrainingSet {

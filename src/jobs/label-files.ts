@@ -1,0 +1,181 @@
+/** The files of a labelling run: their names, whether they may be written, and what run.json says. */
+import { basename, join } from 'node:path';
+import type { Partition, PartitionOptions } from '../cluster/partition.js';
+import type { MemoryPlan } from '../engine/memory-plan.js';
+import { digestFile, type FileDigest } from '../io/digest.js';
+import { parseInput } from '../io/input-file.js';
+import type { Items } from '../io/item-list.js';
+import { labelTableName, writeLabelTable } from '../io/label-table.js';
+import { writeLabelText } from '../io/labels.js';
+import { writeNpy } from '../io/npy-writer.js';
+import { writeJson, writeTogether } from '../io/output-file.js';
+import { isRecorded, type OutputRecord, readRecord, recordName, recordOutputs } from '../io/output-record.js';
+import { checkOutputs, isOurGraph, isOurJson, type Output } from '../io/outputs.js';
+import type { ModelConfig } from '../model/model.js';
+import { version } from '../version.js';
+import type { LabelResult, LabelSummary } from './label.js';
+import type { LabelOptions, LabelPlan } from './label-plan.js';
+
+/** run.json: what was asked for, what was done, and what came of it. */
+export interface RunRecord extends OutputRecord, LabelSummary {
+  readonly naan: string;
+  readonly node: string;
+  readonly options: PartitionOptions & {
+    readonly features: string;
+    readonly knn: string;
+    readonly model: string;
+    readonly items: string | undefined;
+    readonly out: string | undefined;
+    readonly backend: string;
+    readonly provider: string | undefined;
+    readonly batch: number;
+    readonly saveEdges: boolean;
+    readonly partition: Partition;
+    readonly k1: number;
+    readonly k2: number;
+    readonly sampleHops: number;
+  };
+  readonly optionSources?: Readonly<Record<string, string>>;
+  readonly engine: EngineRecord;
+  readonly plan: MemoryPlan;
+  readonly inputs: readonly FileDigest[];
+  readonly model: ModelConfig;
+}
+
+/** How the engine ran. */
+export interface EngineRecord {
+  readonly threads: number;
+  readonly shards: number;
+  readonly backend?: string;
+  readonly simd?: string;
+  readonly devices?: readonly object[];
+  /** Rows that tiles copied from their halos, for each node: each stage that gathers costs at least 1. */
+  readonly rowsGatheredPerNode: number;
+  readonly haloFactor: number;
+  /** Share of the threads' time that they worked, by part and over all parts. */
+  readonly busy: Readonly<Record<string, number>>;
+  readonly busyShare: number;
+}
+
+const edgeSuffixes = ['_edges.npy', '_scores.npy'];
+
+/** Before anything is computed: labels replace neither inputs nor files that are not ours. */
+export async function checkFiles(out: string, options: LabelOptions, items: Items | undefined): Promise<void> {
+  const { features, knn, model, overwrite } = options;
+  const files: Output[] = outputNames(options, items).map((name) => ({
+    name: 'out',
+    path: join(out, name),
+    isOurs: isRecorded,
+    otherwise: 'naan did not write it, or it was changed since',
+  }));
+  files.push({ name: 'out', path: join(out, recordName), isOurs: isOurJson, otherwise: 'naan did not write it' });
+  if (options.saveKnn !== undefined) {
+    files.push({ name: 'save-knn', path: options.saveKnn, isOurs: isOurGraph, otherwise: 'is no kNN graph' });
+  }
+  await checkOutputs(files, { features, knn, model, items: options.items }, overwrite);
+}
+
+/** Files of the result, run.json aside. */
+function outputNames(options: LabelOptions, items?: Items): string[] {
+  const suffixes = ['_labels.txt', '_labels.npy', ...(options.saveEdges ? edgeSuffixes : [])];
+  const names = suffixes.map((suffix) => outputStem(options) + suffix);
+  return items ? [...names, labelTableName] : names;
+}
+
+/** What a run has found, to be written. */
+export interface Finding {
+  readonly plan: LabelPlan;
+  /** The kNN graph: a file, or in memory. */
+  readonly knn: LabelOptions['knn'];
+  readonly labels: Int32Array;
+  readonly edges: LabelResult['edges'];
+  readonly engine: EngineRecord;
+  readonly inputs: readonly FileDigest[];
+  /** Asked for at the end, when all times are known. */
+  readonly summary: () => LabelSummary;
+}
+
+/** Writes the files of a result together, and then run.json. `timed` is told what takes time. Throws NOT_WRITABLE. */
+export async function writeRun(
+  out: string,
+  { plan, knn, labels, edges, engine, inputs, summary }: Finding,
+  timed: <T>(work: () => Promise<T>) => Promise<T>,
+): Promise<void> {
+  const { options, items, cluster, hops } = plan;
+  const { features, model, backend = 'auto', provider, batch = plan.batch, optionSources } = options;
+  const before = readRecord(out);
+  await writeTogether(
+    out,
+    async (folder) => {
+      const written = await timed(async () => {
+        await writeResults(folder, options, labels, edges);
+        if (items) await writeLabelTable(join(folder, labelTableName), items, labels);
+        return recordOutputs(folder, outputNames(options, items), before);
+      });
+      const record: RunRecord = {
+        naan: version,
+        node: process.version,
+        options: {
+          features: nameOf(features),
+          knn: nameOf(knn),
+          model: nameOf(model),
+          items: items?.name,
+          out,
+          backend,
+          provider,
+          batch,
+          saveEdges: options.saveEdges === true,
+          ...cluster.options,
+          partition: cluster.partition,
+          k1: hops.k1,
+          k2: hops.k2,
+          sampleHops: hops.sampleHops,
+        },
+        ...(optionSources && { optionSources }),
+        engine,
+        plan: plan.memory,
+        inputs,
+        ...written,
+        model: plan.model.config,
+        ...summary(),
+      };
+      await writeJson(join(folder, recordName), record);
+    },
+    recordName,
+  );
+}
+
+/** Digests of the inputs that are files. */
+export function describeInputs(
+  { features, model, items }: LabelOptions,
+  knn: LabelOptions['knn'],
+): Promise<FileDigest[]> {
+  const paths = [features, knn, model, items].filter((input) => typeof input === 'string');
+  return Promise.all(paths.map((path) => digestFile(path)));
+}
+
+function nameOf(input: unknown): string {
+  return typeof input === 'string' ? input : 'in memory';
+}
+
+async function writeResults(
+  out: string,
+  options: LabelOptions,
+  labels: Int32Array,
+  edges: LabelResult['edges'],
+): Promise<void> {
+  const [text, binary, pairs, scores] = outputNames(options).map((name) => join(out, name));
+  await writeLabelText(text, labels);
+  await writeNpy(binary, 'i8', [labels.length], labels);
+  if (!edges) return;
+  await writeNpy(pairs, 'i4', [edges.scores.length, 2], edges.pairs);
+  await writeNpy(scores, 'f4', [edges.scores.length], edges.scores);
+}
+
+/** `split1` for split1_feats.npz. */
+function outputStem({ features }: LabelOptions): string {
+  if (typeof features !== 'string') return 'features';
+  return basename(parseInput(features).path)
+    .replace(/\.[^.]+$/, '')
+    .replace(/[_-]feat(ure)?s$/, '');
+}

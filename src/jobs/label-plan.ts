@@ -1,0 +1,215 @@
+/** What a labelling run will do, settled once from options, model and inputs before anything is computed. */
+import { availableParallelism } from 'node:os';
+import { methodOf, type Partition, type PartitionOptions } from '../cluster/partition.js';
+import { labelDefaults, partitionDefaults } from '../defaults.js';
+import { expectedEdges } from '../engine/expected-edges.js';
+import type { GraphCheck } from '../engine/graph-check.js';
+import { columnsOf, type Head, type Hops, hopsFor } from '../engine/head.js';
+import { type MemoryPlan, planMemory } from '../engine/memory-plan.js';
+import type { EngineOptions } from '../engine/scoring-run.js';
+import type { RowOptions } from '../engine/usable-rows.js';
+import { NaanError } from '../errors.js';
+import type { KnnGraph } from '../graph/knn-graph.js';
+import { headOf } from '../heads/heads.js';
+import { type FeatureSource, findSource } from '../io/feature-source.js';
+import type { Items } from '../io/item-list.js';
+import { itemsBeside, openItems } from '../io/items.js';
+import { type FeatureLocation, shapeOf } from '../io/matrix.js';
+import type { Precision } from '../memory/row-store.js';
+import type { NaanModel } from '../model/model.js';
+import { readModel } from '../model/model-file.js';
+import { checkFiles } from './label-files.js';
+
+export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptions {
+  readonly features: FeatureSource;
+  /** Values a row of the features: needed for a raw file. */
+  readonly dim?: number | undefined;
+  /** kNN file, or a graph such as `findKnn` returns; default: it is found first, with as many neighbours as are looked at. */
+  readonly knn?: string | KnnGraph | undefined;
+  /** File (.npy) to keep a graph in that was found. */
+  readonly saveKnn?: string | undefined;
+  /** Model file, or a model. */
+  readonly model: string | NaanModel;
+  /** Names of the rows, as a file; default: those beside the features. With them `out` gets labels.csv. */
+  readonly items?: string | undefined;
+  /** Directory to write labels and run.json to; without it nothing is written. */
+  readonly out?: string | undefined;
+  /** Replace files in `out` that naan cannot tell it wrote, such as labels by hand. */
+  readonly overwrite?: boolean | undefined;
+  /** Neighbours of hop one and hop two; default: 20 and 10, or the model's where they are fewer. Not for head `pairwise`. */
+  readonly kHops?: readonly [number, number] | undefined;
+  /** Candidate edges go to this many nearest neighbours; default: 20, or the model's where it is less. */
+  readonly sampleHops?: number | undefined;
+  /** `refuse`, the default: a graph that is no graph of the features, as a sample of its lists says, is BAD_INPUT. */
+  readonly graphCheck?: GraphCheck | undefined;
+  /** Default: the one calibrated with the model, else `propagation`. */
+  readonly partition?: Partition | undefined;
+  /** Default: the threshold calibrated with the model for this partition, else 0.8. */
+  readonly threshold?: number | undefined;
+  readonly step?: number | undefined;
+  readonly maxSize?: number | undefined;
+  readonly maxIterations?: number | undefined;
+  readonly start?: 'threshold' | 'all' | undefined;
+  readonly leftovers?: 'components' | 'merge' | undefined;
+  /**
+   * Folder in which the run keeps rows and finished shards, so that it survives a crash: the same call goes on where it
+   * stopped. Inputs must be files.
+   */
+  readonly workDir?: string | undefined;
+  /** Bytes that the process may take; default: most of what is free. */
+  readonly memory?: number | undefined;
+  /** How rows are stored between stages; default `auto`: f32 where it fits in memory, else bf16. */
+  readonly precision?: Precision | 'auto' | undefined;
+  /** Hears what the run will keep where, before it starts. */
+  readonly onPlan?: ((plan: MemoryPlan) => void) | undefined;
+  /** Give up what `workDir` holds and start anew. */
+  readonly restart?: boolean | undefined;
+  /** Keep candidate edges and scores: in the result, and as files. */
+  readonly saveEdges?: boolean | undefined;
+  /** Where each option came from, for run.json. */
+  readonly optionSources?: Readonly<Record<string, string>> | undefined;
+  /** Hears what a user should know, such as rows that had to be normalised. */
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+/** By whom a setting was chosen: the caller, the calibration that is stored with the model, or neither. */
+export type Origin = 'given' | 'calibrated' | 'default';
+
+/** Everything that a run depends on, with no option left open. */
+export interface LabelPlan {
+  readonly options: LabelOptions;
+  readonly model: NaanModel;
+  readonly head: Head;
+  readonly hops: Hops;
+  /** Entries of a kNN list that are looked at, the node itself included. */
+  readonly columns: number;
+  /** Where the features lie, and their rows. */
+  readonly features: FeatureLocation;
+  readonly nodes: number;
+  /** Names of the rows. */
+  readonly items: Items | undefined;
+  readonly cluster: {
+    readonly partition: Partition;
+    readonly partitionFrom: Origin;
+    readonly options: PartitionOptions;
+    readonly thresholdFrom: Origin;
+    /** Edges of this score or more are united while they are scored. */
+    readonly uniteFrom: number;
+  };
+  readonly threads: number;
+  /** Nodes of a tile. */
+  readonly batch: number;
+  /** What is kept where. */
+  readonly memory: MemoryPlan;
+}
+
+/**
+ * Throws what `label` throws for inputs and options that cannot be used, for outputs that would replace what is not ours, and for
+ * what does not fit into memory.
+ */
+export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
+  const items = options.out === undefined ? undefined : await findItems(options);
+  checkGraphOptions(options);
+  if (options.out !== undefined) await checkFiles(options.out, options, items);
+  const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
+  const head = headOf(model);
+  const features = await findFeatures(options, model, head);
+  const { rowCount: nodes, dim } = shapeOf(features);
+  const hops = hopsFor(head, model, options);
+  const columns = columnsOf(hops);
+  const cluster = planCluster(options, model);
+  const { threads = availableParallelism(), batch = labelDefaults.batch, saveEdges, knn } = options;
+  const search = knn === undefined;
+  const edges = search ? nodes * hops.sampleHops : await expectedEdges(knn, nodes, hops.sampleHops);
+  const deflated = features.kind === 'deflated' ? features.name : undefined;
+  const { partition } = cluster;
+  const shape = { model, head, nodes, dim, deflated, columns, edges, partition, threads, batch, saveEdges, search };
+  return Object.freeze({
+    options,
+    model,
+    head,
+    hops,
+    columns,
+    features,
+    nodes,
+    items: items && (await fitsRows(items, nodes, features.name, options)) ? items : undefined,
+    cluster,
+    threads,
+    batch,
+    memory: planMemory(shape, options),
+  });
+}
+
+/** Options as asked, else as calibrated with the model, else the defaults. */
+function planCluster(options: LabelOptions, { config }: NaanModel): LabelPlan['cluster'] {
+  const partition = options.partition ?? config.partition ?? labelDefaults.partition;
+  const calibrated = config.thresholds?.[partition] ?? config.threshold;
+  const settled: PartitionOptions = {
+    threshold: options.threshold ?? calibrated ?? labelDefaults.threshold,
+    absentPairs: config.absentPairs ?? 'room',
+    step: options.step ?? partitionDefaults.step,
+    maxSize: options.maxSize ?? partitionDefaults.maxSize,
+    maxIterations: options.maxIterations ?? partitionDefaults.maxIterations,
+    start: options.start ?? partitionDefaults.start,
+    leftovers: options.leftovers ?? partitionDefaults.leftovers,
+  };
+  return {
+    partition,
+    partitionFrom: originOf(options.partition, config.partition),
+    options: settled,
+    thresholdFrom: originOf(options.threshold, calibrated),
+    uniteFrom: methodOf(partition).uniteFrom(settled),
+  };
+}
+
+function originOf(given: unknown, calibrated: unknown): Origin {
+  if (given !== undefined) return 'given';
+  return calibrated !== undefined ? 'calibrated' : 'default';
+}
+
+async function findFeatures(
+  { features, dim, model: source }: LabelOptions,
+  { config }: NaanModel,
+  head: Head,
+): Promise<FeatureLocation> {
+  const expected = head.dimOf(config);
+  // A raw file that goes by its usual name is what the model expects.
+  const isBin = typeof features === 'string' && features.endsWith('.bin');
+  const location = await findSource(features, dim ?? (isBin ? expected : undefined));
+  const { dim: got } = shapeOf(location);
+  if (expected !== undefined && got !== expected) {
+    const name = typeof source === 'string' ? source : 'the model';
+    throw new NaanError(
+      'BAD_SHAPE',
+      `${location.name}: features have dimension ${got}, but ${name} expects ${expected}`,
+    );
+  }
+  return location;
+}
+
+/** A graph that is found needs a file to be in where the run must survive a crash, and only one that is found is kept. */
+function checkGraphOptions({ knn, saveKnn, workDir }: LabelOptions): void {
+  if (knn !== undefined && saveKnn !== undefined) {
+    throw new NaanError('BAD_USAGE', 'save-knn: keeps a graph that is found, but knn gives one: leave one of them out');
+  }
+  if (knn === undefined && saveKnn === undefined && workDir !== undefined) {
+    throw new NaanError('BAD_USAGE', 'work-dir: the kNN graph must be in a file: give save-knn, or a graph with knn');
+  }
+}
+
+/** Names of the rows as asked, else those beside the features. */
+async function findItems({ items, features }: LabelOptions): Promise<Items | undefined> {
+  if (items !== undefined) return openItems(items);
+  return typeof features === 'string' ? itemsBeside(features, 'features') : undefined;
+}
+
+/** Whether there is a name for each row. Names that were asked for must fit: BAD_SHAPE; others are left aside, told. */
+async function fitsRows(items: Items, rowCount: number, features: string, options: LabelOptions): Promise<boolean> {
+  const count = await items.count();
+  if (count === rowCount) return true;
+  const got = `${items.name}: ${count} items`;
+  const expected = `${rowCount} as ${features} has rows`;
+  if (options.items !== undefined) throw new NaanError('BAD_SHAPE', `${got}, expected ${expected}`);
+  options.onNotice?.(`${got}, not ${expected}: they are not taken for names of the rows`);
+  return false;
+}
