@@ -12,6 +12,7 @@ import { FolderLock, type LockRequest } from '../io/folder-lock.js';
 import { isJournalRemnant, Journal, type JournalContent, readJournal } from '../io/journal.js';
 import { isObject } from '../io/json.js';
 import type { Lease } from '../io/lease.js';
+import { jsonText, oneLine } from '../io/messages.js';
 import { syncFolder } from '../io/sync-folder.js';
 import { type FileCheck, featureRows } from '../memory/file-writes.js';
 import type { Precision } from '../memory/row-store.js';
@@ -375,8 +376,9 @@ function checkIdentity(path: string, found: WorkHeader, wanted: WorkHeader): voi
   const then: Record<string, unknown> = { naan: found.naan, ...found.identity };
   const now: Record<string, unknown> = { naan: wanted.naan, ...wanted.identity };
   for (const name of new Set([...Object.keys(then), ...Object.keys(now)])) {
-    const [before, after] = [then[name], now[name]].map((value) => JSON.stringify(value) ?? 'none');
-    if (before !== after) throw differs(path, name, before, after);
+    const [before, after] = [then[name], now[name]];
+    if (JSON.stringify(before) === JSON.stringify(after)) continue;
+    throw differs(path, oneLine(name), jsonText(before), jsonText(after));
   }
 }
 

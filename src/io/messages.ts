@@ -6,3 +6,9 @@ export function oneLine(text: string): string {
 export function quoted(text: string): string {
   return `'${oneLine(text)}'`;
 }
+
+/** A value as JSON, for a message: not endless. */
+export function jsonText(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'none';
+  return text.length > 500 ? `${text.slice(0, 500)}…` : text;
+}

@@ -28,7 +28,9 @@ export async function readConfigFile(path: string): Promise<Record<string, unkno
   try {
     content = parse(text, { logLevel: 'error' }) ?? {};
   } catch (error) {
-    throw refused((error as Error).message.split('\n')[0].replace(/:$/, ''), error);
+    // The parser quotes what it stumbled on, however long.
+    const [reason] = (error as Error).message.split('\n');
+    throw refused(reason.length > 300 ? `${reason.slice(0, 300)}…` : reason.replace(/:$/, ''), error);
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     throw refused("expected lines of 'option: value'");

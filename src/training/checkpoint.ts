@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { asNaanError, NaanError } from '../errors.js';
 import { parseJsonObject } from '../io/json.js';
+import { jsonText, oneLine } from '../io/messages.js';
 import { readSafetensors, type TensorFile, writeSafetensors } from '../io/safetensors.js';
 
 export interface Checkpoint<State> {
@@ -52,11 +53,11 @@ export function readCheckpoint<State>(
   const state = parseJsonObject(stored.state);
   if (found === undefined || state === undefined) throw refused(path, 'is damaged, its form is broken');
   for (const name of new Set([...Object.keys(found), ...Object.keys(identity)])) {
-    const [then, now] = [found[name], identity[name]].map((value) => JSON.stringify(value) ?? 'none');
-    if (then === now) continue;
+    const [then, now] = [found[name], identity[name]];
+    if (JSON.stringify(then) === JSON.stringify(now)) continue;
     throw new NaanError(
       'BAD_USAGE',
-      `${path}: was made with ${name} ${then}, got ${now}: give the same again, or ${startAnew}`,
+      `${path}: was made with ${oneLine(name)} ${jsonText(then)}, got ${jsonText(now)}: give the same again, or ${startAnew}`,
     );
   }
   return { identity, state: state as State, tensors };
