@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Partition } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
-import { concatTrainingDefaults, pairwiseTrainingDefaults, trainingDefaults } from '../defaults.js';
+import { trainingDefaults } from '../defaults.js';
 import { checkGraph } from '../engine/graph-check.js';
 import { checkRows } from '../engine/usable-rows.js';
 import { NaanError } from '../errors.js';
@@ -22,12 +22,11 @@ import { checkOutputs, isOurDrawing, isOurJson } from '../io/outputs.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
 import { isModelFile, writeModel } from '../model/model-file.js';
 import { checkpointPath, removeCheckpoint } from '../training/checkpoint.js';
-import { concatSettings, runConcat } from '../training/concat/run.js';
 import type { TrainOptions } from '../training/options.js';
-import { pairwiseSettings, runPairwise } from '../training/pairwise/run.js';
-import { pairwiseDefaults } from '../training/pairwise/training.js';
 import { plotCourse } from '../training/plot.js';
 import { bestOf, type Trained } from '../training/trained.js';
+import type { Trainer } from '../training/trainer.js';
+import { trainers } from '../training/trainers.js';
 import { identityOf } from '../training/training-identity.js';
 import { type CheckOwned, ownCheckpoint } from '../training/training-lock.js';
 import { version } from '../version.js';
@@ -61,9 +60,6 @@ export interface TrainResult {
   readonly summary: TrainSummary;
 }
 
-/** Options that only the other head has. */
-const concatOnly = ['kHops', 'heads', 'alpha', 'lrDecay', 'clip', 'dropout', 'passes'] as const;
-
 /**
  * Trains a scorer on a labelled set: cross-entropy of pairs of a node and one of its neighbours (NAAN 2020). Identities
  * held out choose the best epoch, and the partition and threshold that `label` takes.
@@ -75,6 +71,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const began = performance.now();
   const { out, onNotice } = options;
   const head = options.head ?? trainingDefaults.head;
+  const trainer = trainers[head];
   const seed = options.seed ?? trainingDefaults.seed;
   const files = out === undefined ? undefined : filesOf(out, options.history);
   if (files) await checkFiles(files, options);
@@ -82,10 +79,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { location: found, labels, labelsName } = await findLabelled(options);
   const identities = labels.codes.slice();
   const identityCount = relabel(identities);
-  const validation = options.validation ?? defaultsOf(head).validation;
-  checkIdentities(labels, identityCount, { head, validation, name: labelsName });
+  const validation = options.validation ?? trainer.defaults.validation;
+  checkIdentities(labels, identityCount, { trainer, validation, name: labelsName });
   const { rowCount, dim } = shapeOf(found);
-  const graph = await findGraph(options, head, rowCount);
+  const graph = await findGraph(options, trainer, rowCount);
   const location = await inflate(found);
   checkRows(location);
   if (options.graphCheck !== 'skip') {
@@ -96,29 +93,16 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
   const inputs = await describeInputs(options);
   const contents = files && identityOf(location, graph, identities);
-  const hooksFor = (settings: object, checkOwned?: CheckOwned) => {
+  const meaningless = trainer.without.filter((name) => options[name] !== undefined);
+  if (meaningless.length > 0) onNotice?.(`${meaningless.join(', ')}: not an option of head ${head}, not used`);
+  const settings = trainer.settings(options, listed, seed);
+  const set = { location, dim, graph, labels: identities };
+  const run = (checkOwned?: CheckOwned) => {
     const identity = { naan: version, head, dim, validation, ...settings, ...contents };
     const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
-    return {
-      ...options,
-      provenance,
-      checkpoint: { path: files?.checkpoint, identity, every, resume: options.resume === true, checkOwned },
-    };
+    const checkpoint = { path: files?.checkpoint, identity, every, resume: options.resume === true, checkOwned };
+    return trainer.run(set, settings, { ...options, validation, provenance, checkpoint });
   };
-  let settings: object;
-  let run: (checkOwned?: CheckOwned) => Promise<Trained>;
-  if (head === 'concat') {
-    const own = concatSettings(options, listed, seed);
-    settings = own;
-    run = (checkOwned) =>
-      runConcat(location, dim, graph, identities, own, { ...hooksFor(own, checkOwned), validation });
-  } else {
-    const meaningless = concatOnly.filter((name) => options[name] !== undefined);
-    if (meaningless.length > 0) onNotice?.(`${meaningless.join(', ')}: of head concat, not used`);
-    const own = pairwiseSettings(options, listed, seed);
-    settings = own;
-    run = (checkOwned) => runPairwise(location, graph, identities, own, hooksFor(own, checkOwned));
-  }
   const finish = async (trained: Trained, checkOwned?: CheckOwned): Promise<TrainResult> => {
     const { model, judgement, steps, pairs } = trained;
     const summary: TrainSummary = {
@@ -180,23 +164,19 @@ async function checkFiles({ model, checkpoint, history, plot }: TrainingFiles, o
   await checkOutputs(files, { features, labels, knn }, overwrite);
 }
 
-function defaultsOf(head: ModelConfig['head']) {
-  return head === 'concat' ? concatTrainingDefaults : pairwiseTrainingDefaults;
-}
-
 /** Throws BAD_INPUT for fewer identities than it takes to learn from some and to hold out others. */
 function checkIdentities(
   labels: Labels,
   count: number,
-  { head, validation, name }: { head: ModelConfig['head']; validation: number; name: string },
+  { trainer, validation, name }: { trainer: Trainer; validation: number; name: string },
 ): void {
-  const fewest = head === 'pairwise' ? 3 : validation > 0 ? 4 : 2;
+  const fewest = trainer.fewestIdentities(validation);
   if (count >= fewest) return;
   const only = labels.codes.find((code) => code !== -1);
   const one = only === undefined ? 'every row is -1' : `all rows are of one identity (${quoted(nameOf(labels, only))})`;
   const found = count < 2 ? one : `${count} identities`;
   const use = validation > 0 ? ', some to learn from and some to hold out' : '';
-  const advice = head === 'concat' && count >= 2 ? ': give more, or --validation 0 to hold none out' : '';
+  const advice = trainer.takesAll && count >= 2 ? ': give more, or --validation 0 to hold none out' : '';
   throw new NaanError('BAD_INPUT', `${name}: ${found}, expected ${fewest} identities or more${use}${advice}`);
 }
 
@@ -225,11 +205,11 @@ async function findLabels(features: FeatureSource, source: TrainOptions['labels'
   return typeof features === 'string' ? readLabelsBeside(features) : undefined;
 }
 
-async function findGraph(options: TrainOptions, head: ModelConfig['head'], rowCount: number): Promise<KnnGraph> {
-  const { knn, onProgress, sampleHops = defaultsOf(head).sampleHops } = options;
+async function findGraph(options: TrainOptions, trainer: Trainer, rowCount: number): Promise<KnnGraph> {
+  const { knn, onProgress, sampleHops = trainer.defaults.sampleHops } = options;
   if (typeof knn === 'string') {
-    const [k1, k2] = head === 'concat' ? (options.kHops ?? concatTrainingDefaults.kHops) : [pairwiseDefaults.k, 0];
-    return readKnn(knn, { nodeCount: rowCount, columns: Math.max(k1, k2, sampleHops) + 1, onProgress });
+    const columns = Math.max(trainer.neighbours(options), sampleHops) + 1;
+    return readKnn(knn, { nodeCount: rowCount, columns, onProgress });
   }
   if (knn.nodeCount !== rowCount) {
     throw new NaanError('BAD_SHAPE', `the kNN graph has ${knn.nodeCount} rows, but there are ${rowCount} features`);

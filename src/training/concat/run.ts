@@ -7,6 +7,7 @@ import type { MatrixLocation } from '../../io/matrix.js';
 import type { ConcatConfig } from '../../model/model.js';
 import type { TrainOptions } from '../options.js';
 import { bestOf, calibrated, type Trained, type TrainingHooks } from '../trained.js';
+import type { Trainer } from '../trainer.js';
 import { checkPairs, loadTrainingSet } from '../training-set.js';
 import { type ConcatSettings, type TrainedEpoch, trainConcat } from './training.js';
 
@@ -93,3 +94,14 @@ export async function runConcat(
     course: { unit: 'epoch', until: epochs.length, trainingLoss: losses, heldOut: judged },
   };
 }
+
+export const concatTrainer: Trainer<ConcatSettings> = {
+  defaults,
+  without: [],
+  takesAll: true,
+  fewestIdentities: (validation) => (validation > 0 ? 4 : 2),
+  neighbours: ({ kHops = defaults.kHops }) => Math.max(...kHops),
+  settings: concatSettings,
+  run: ({ location, dim, graph, labels }, settings, options) =>
+    runConcat(location, dim, graph, labels, settings, options),
+};

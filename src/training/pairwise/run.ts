@@ -13,6 +13,7 @@ import { loadTrainingFeatures } from '../concat/training-engine.js';
 import type { Judgement } from '../held-out.js';
 import type { TrainOptions } from '../options.js';
 import { calibrated, type Trained, type TrainingHooks } from '../trained.js';
+import type { Trainer } from '../trainer.js';
 import { checkPairs } from '../training-set.js';
 import { labelledLists } from './strangers.js';
 import {
@@ -27,7 +28,7 @@ import {
 const mostFolds = 10;
 
 /** What the options say; neighbours are cut to those that there are, unless asked for. */
-export function pairwiseSettings(options: TrainOptions, listed: number, seed: number): PairwiseSettings {
+function pairwiseSettings(options: TrainOptions, listed: number, seed: number): PairwiseSettings {
   const { sampleHops = Math.min(defaults.sampleHops, listed), validation = defaults.validation } = options;
   const k = Math.min(pairwiseDefaults.k, listed);
   if (sampleHops > k) {
@@ -52,7 +53,7 @@ export function pairwiseSettings(options: TrainOptions, listed: number, seed: nu
 
 type Saved = Omit<PairwiseState, 'tensors'>;
 
-export async function runPairwise(
+async function runPairwise(
   location: MatrixLocation,
   graph: KnnGraph,
   labels: Int32Array,
@@ -176,3 +177,13 @@ function ownCopy(state: PairwiseState): PairwiseState {
   );
   return { ...state, epochs: [...state.epochs], rounds: [...state.rounds], finished: [...state.finished], tensors };
 }
+
+export const pairwiseTrainer: Trainer<PairwiseSettings> = {
+  defaults,
+  without: ['kHops', 'heads', 'alpha', 'lrDecay', 'clip', 'dropout', 'passes'],
+  takesAll: false,
+  fewestIdentities: () => 3,
+  neighbours: () => pairwiseDefaults.k,
+  settings: pairwiseSettings,
+  run: ({ location, graph, labels }, settings, options) => runPairwise(location, graph, labels, settings, options),
+};

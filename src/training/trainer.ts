@@ -1,0 +1,36 @@
+/** What `train` asks of the training of a head. */
+import type { KnnGraph } from '../graph/knn-graph.js';
+import type { MatrixLocation } from '../io/matrix.js';
+import type { TrainOptions } from './options.js';
+import type { Trained, TrainingHooks } from './trained.js';
+
+interface LabelledSet {
+  readonly location: MatrixLocation;
+  /** Features of a row. */
+  readonly dim: number;
+  readonly graph: KnnGraph;
+  /** Identity of each row, −1 where not known [n]. */
+  readonly labels: Int32Array;
+}
+
+interface TrainerOptions extends TrainingHooks {
+  /** Share of the identities that is held out. */
+  readonly validation: number;
+  readonly provenance: Readonly<Record<string, string>>;
+  readonly threads?: number | undefined;
+}
+
+export interface Trainer<Settings extends object = object> {
+  readonly defaults: { readonly validation: number; readonly sampleHops: number };
+  /** Options that mean nothing to this head. */
+  readonly without: readonly (keyof TrainOptions)[];
+  /** Whether it can train without holding identities out. */
+  readonly takesAll: boolean;
+  /** Fewest identities that it can learn from. */
+  fewestIdentities(validation: number): number;
+  /** Neighbours of a list that it looks at. */
+  neighbours(options: TrainOptions): number;
+  /** `listed`: neighbours that the lists hold. Throws BAD_USAGE for options that do not fit together, or more neighbours. */
+  settings(options: TrainOptions, listed: number, seed: number): Settings;
+  run(set: LabelledSet, settings: Settings, options: TrainerOptions): Promise<Trained>;
+}
