@@ -11,7 +11,7 @@ export const labelDefaults = {
   threshold: 0.8,
 } as const;
 
-/** Of the partition `propagation`. */
+/** The ladder of the partition `propagation`. */
 export const partitionDefaults = {
   step: 0.6,
   maxSize: 600,
@@ -22,7 +22,7 @@ export const partitionDefaults = {
 
 export const knnDefaults = { k: 80, minRecall: 0.99 } as const;
 
-/** Of the published run (NAAN 2020), and ours where it says nothing. */
+/** The settings of the published run (NAAN 2020), and ours where it says nothing. */
 export const concatTrainingDefaults = {
   kHops: [100, 10],
   sampleHops: 120,

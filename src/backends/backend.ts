@@ -64,7 +64,7 @@ export interface Backend extends Record<TileStage, (count: number) => Promise<vo
 
 export interface BackendOptions {
   readonly simd?: SimdLevel | undefined;
-  /** Of `onnx`; default `cpu`. */
+  /** The execution provider of `onnx`; default `cpu`. */
   readonly provider?: OnnxProvider | undefined;
   /** Number of the GPU, where a provider has several; default 0. */
   readonly device?: number | undefined;

@@ -78,7 +78,7 @@ export function spanningEdges({ edges, thresholds, from, to, nodes }: SpanningIn
   return concatenated(parts);
 }
 
-/** Those of the edges, taken in this order, that join something. */
+/** The edges that join something when they are taken in this order. */
 function spanning({ firsts, seconds, reached }: ForestEdges, order: Uint32Array, set: DisjointSet): ForestEdges {
   let count = 0;
   for (let i = 0; i < order.length; i++) {

@@ -107,7 +107,7 @@ export function linkageBytes(nodes: number, edges: number, threads: number): num
 }
 
 interface LinkageInput {
-  /** Those of the edges of score ≥ threshold, each named by its smallest node, where the caller has them [nodeCount]. */
+  /** Components of the edges of score ≥ threshold, each named by its smallest node, where the caller has them [nodeCount]. */
   readonly components?: Int32Array | undefined;
   readonly blockNodes?: number;
 }
@@ -305,7 +305,7 @@ interface Rest {
 }
 
 interface BlockInput extends NodeRange, LinkageOptions {
-  /** Those of the block are used up. */
+  /** The links of the block are used up. */
   readonly links: Links;
   readonly state: Clusters;
 }

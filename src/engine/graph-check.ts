@@ -16,9 +16,9 @@ export interface CheckedGraph {
 }
 
 interface Shares {
-  /** Of pairs of a listed row and one that is not listed: those in which the latter is nearer. */
+  /** Pairs of a listed row and one that is not listed in which the latter is nearer. */
   readonly farther: number;
-  /** Of pairs of rows in one list: those in which the latter is clearly nearer. */
+  /** Pairs of rows in one list in which the latter is clearly nearer. */
   readonly unordered: number;
 }
 

@@ -104,7 +104,7 @@ export function filesOf({ rows, columns }: Stage): string[] {
   return [...rows.map(rowsFile), ...columns.map(columnFile)];
 }
 
-/** Of stages that write to the same files the later ones write over the earlier. */
+/** Whether a later stage writes to the same files as an earlier one, and so over what that one left. */
 export function writesOver(later: Stage, earlier: Stage): boolean {
   return (
     later.rows.some((name) => earlier.rows.includes(name)) ||

@@ -23,7 +23,7 @@ export interface Survey {
 
 interface SurveyInput {
   readonly features: MatrixLocation;
-  /** Of each row; NaN for a bad one [n]. */
+  /** The fingerprint of each row; NaN for a bad one [n]. */
   readonly fingerprints: Float64Array;
 }
 

@@ -35,7 +35,7 @@ export function contingency(
   for (let c = 1; c < clusterCount; c++) cursor[c] = cursor[c - 1] + clusterSizes[c - 1];
   for (let row = 0; row < rowCount; row++) identities[cursor[clusterOf[row]]++] = identityOf[row];
 
-  // Of each identity in the cluster the first row becomes its cell; cells are written over rows that were read already.
+  // The first row of each identity in the cluster becomes its cell; cells are written over rows that were read already.
   const clusters = new Int32Array(rowCount);
   const shared = new Int32Array(rowCount);
   const cellOf = new Int32Array(identityCount);

@@ -24,7 +24,7 @@ export interface Agreement {
 
 export interface Evaluation {
   readonly all: Agreement;
-  /** Of the rows that are not alone in their cluster. All zeros when there are none. */
+  /** Agreement over the rows that are not alone in their cluster. All zeros when there are none. */
   readonly withoutSingletons: Agreement;
   /** Share of rows alone in their cluster, 0..1. */
   readonly discardRatio: number;

@@ -39,7 +39,7 @@ export class IdentityAgreement {
     }
   }
 
-  /** Of labels [n] in 0 .. n − 1; a row labelled −1 is a cluster by itself. O(n). */
+  /** The sums of labels [n] in 0 .. n − 1; a row labelled −1 is a cluster by itself. O(n). */
   sums(labels: Int32Array): IdentitySums {
     const { identityCount, rows, starts } = this;
     const sizes = new Int32Array(labels.length);

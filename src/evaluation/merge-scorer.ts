@@ -28,7 +28,7 @@ export class MergeScorer {
   private readonly identityOf: Int32Array;
   private readonly identitySizes: Int32Array;
   private readonly knownCount: number;
-  /** Of each cluster, at its root: nodes of known identity, and the sum of its cells' squared sizes. */
+  /** Nodes of known identity in each cluster, at its root, and the sum of its cells' squared sizes. */
   private readonly known: Int32Array;
   private readonly squares: Float64Array;
   private done = 0;

@@ -4,7 +4,7 @@
  * stores suffice and the hot path pays nothing. Readers may see a value a tile old.
  */
 const common = ['edgesScored', 'unions', 'rowsGathered', 'rowsNormalised', 'busySeconds'] as const;
-/** Of a run, or the name of a stage, whose nodes are then counted. */
+/** A count of the whole run, or the name of a stage, whose nodes are counted. */
 export type CounterField = (typeof common)[number] | (string & {});
 
 /** Float64 of a cache line. */

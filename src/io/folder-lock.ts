@@ -32,7 +32,7 @@ export interface LockOwner extends ProcessIdentity {
   readonly host: string;
   readonly since: string;
   readonly token: string;
-  /** Of its file: another one is a copy, such as of the whole folder. */
+  /** The inode of its file: another one is a copy, such as of the whole folder. */
   readonly inode: string;
 }
 
@@ -56,7 +56,7 @@ export interface LockRequest {
 }
 
 const lockName = 'lock';
-/** Of a file that says who an owner is. */
+/** The most bytes of a file that says who an owner is. */
 const mostOwnerBytes = 2 ** 16;
 const tokenPattern = /^[0-9a-f]{32}$/;
 /** Real paths of the folders that this process owns or asks for. */
@@ -226,7 +226,7 @@ async function claim(
       await rm(path, { force: true }); // the folder was given back meanwhile
       continue;
     }
-    // Of processes that have ended nothing need remain; one that is silent might come back, and must find who follows it.
+    // Nothing need remain of processes that have ended; one that is silent might come back, and must find who follows it.
     const alone = last !== undefined && chain.every((link) => lifeIn(link) === 'gone');
     if (alone) await rename(path, join(folder, lockName));
     await sweep(folder);

@@ -10,7 +10,7 @@ import { checkNumbers, checkWhole, readElements, type StoredArray, type StoredNu
 
 const windowElements = 2 ** 19;
 const textType = /^[<>|=]?([US])(\d+)$/;
-/** Of one label or name, as it is stored. */
+/** The most bytes of one label or name, as it is stored. */
 const mostTextBytes = 2 ** 18;
 
 /** Reads the labels of an array [n], or [n × 1]. Throws BAD_INPUT, naming the row that has none, or BAD_SHAPE. */

@@ -70,7 +70,7 @@ export class LabelGatherer {
     const codes = this.codes.slice(skipped, this.count);
     const kept = names.slice(skipped);
     const numeric = kept.every(isNumeric);
-    // Of each name the text by which it is compared.
+    // The text by which each name is compared.
     const keys = numeric ? kept.map((name, i) => this.wholeNumber(name, firstRows[i + skipped])) : kept;
     if (numeric && keys.every((key, i) => isInt32(key) && (key === kept[i] || !integer.test(kept[i])))) {
       const values = Int32Array.from(keys, Number);

@@ -27,7 +27,7 @@ export type MatrixLocation =
       readonly fortran: boolean;
       /** Each row stands behind an int32 that repeats d, as in `.fvecs`. */
       readonly dimBeforeRow?: boolean;
-      /** Of an archive: the member that the matrix lies in. */
+      /** The member of an archive that the matrix lies in. */
       readonly member?: StoredMember;
     }
   | { readonly kind: 'memory'; readonly name: string; readonly rows: SharedRowsHandle }

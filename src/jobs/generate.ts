@@ -37,7 +37,7 @@ export interface GenerateOptions {
   readonly shuffle?: boolean | undefined;
   /** Make the kNN graph from what is known of the set, in time that grows with n alone, rather than by exact search. */
   readonly plantedKnn?: boolean | undefined;
-  /** Of the exact search. Default: one a core. */
+  /** Threads of the exact search. Default: one a core. */
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Stages `generate` and `knn`, unit `rows`, for each split. */

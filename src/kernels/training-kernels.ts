@@ -51,7 +51,7 @@ export interface AttentionGradientInput extends AttentionScalars {
   readonly rows: Float32Array;
   /** G, by list. */
   readonly gradient: Float32Array;
-  /** Of `rows` and `gradient`. */
+  /** Floats of a row of `rows` and `gradient`. */
   readonly rowStride: number;
   readonly column: number;
   /** p after dropout [E]; `weights` itself without dropout. */

@@ -37,7 +37,7 @@ export interface Probe {
   /** All threads together, through all stages. */
   readonly nodesPerSecond: number;
   readonly gflops: number;
-  /** Of the tile's edges, the same tile for every back-end of one `batch`. */
+  /** Scores of the tile's edges, the same tile for every back-end of one `batch`. */
   readonly scores: Float32Array;
 }
 

@@ -11,7 +11,7 @@ import type { ComputeRates, ComputeTask, DiskRates, DiskTask } from './limit-pro
 export interface LimitOptions {
   /** Default: the cores this process may use. */
   readonly threads?: number | undefined;
-  /** Of the rows; default 512. */
+  /** Dimension of the rows; default 512. */
   readonly dim?: number | undefined;
   /** Rows of a product or a gather; default 512. */
   readonly batch?: number | undefined;

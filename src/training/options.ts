@@ -47,7 +47,7 @@ export interface TrainOptions {
   readonly epochs?: number | undefined;
   /** `concat`: times that every node is in a block in an epoch; default 20. */
   readonly passes?: number | undefined;
-  /** Of all random numbers: the same seed gives the same model, whatever the threads. Default 1. */
+  /** Seed of all random numbers: the same gives the same model, whatever the threads. Default 1. */
   readonly seed?: number | undefined;
   /**
    * Share of the identities that is held out to judge and calibrate by. `concat`: default 0.1, 0 for none. `pairwise`:

@@ -20,7 +20,7 @@ export interface Candidate {
 export interface Search {
   /** The defaults first; the more likely ones before others, as time may not suffice for all. */
   readonly settings: readonly Setting[];
-  /** Of the samples, rising, three at most. */
+  /** Sizes of the samples, rising, three at most. */
   readonly sizes: readonly number[];
   /** No run is begun that should end later, by `elapsed`. One of the defaults is made in any case. */
   readonly deadline: number;
@@ -122,7 +122,7 @@ export function nodesIn(seconds: number, run: Run): number {
   return Math.max(0, Math.floor(((seconds - run.seconds + shared) * run.nodes) / shared));
 }
 
-/** Of the stages that all threads work on: the others are the same by any setting, and the first waits for threads to start. */
+/** The seconds of the stages that all threads work on: the others are the same by any setting, and the first waits for threads to start. */
 function sharedSeconds({ work }: Run): number {
   return Object.values(work).reduce((sum, { seconds, shared }) => sum + (shared ? seconds : 0), 0);
 }

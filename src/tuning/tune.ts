@@ -56,7 +56,7 @@ export interface TuneResult {
   readonly trials: readonly Trial[];
   /** What to use: one of them. */
   readonly best: Trial;
-  /** Of the best setting. */
+  /** The costs of the best setting. */
   readonly costs: CostModel;
   /** Seconds for the whole set without writing: by the best setting, and by the defaults. */
   readonly predicted: { readonly best: number; readonly defaults: number };
@@ -69,7 +69,7 @@ export interface TuneResult {
   readonly coldReadSeconds: number;
   readonly check?: { readonly seconds: number; readonly stages: Readonly<Record<string, number>> };
   readonly runs: number;
-  /** Of the search. */
+  /** Seconds of the search. */
   readonly seconds: number;
 }
 

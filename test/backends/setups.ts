@@ -10,9 +10,13 @@ import { bestSimdLevel } from '../../src/kernels/kernels.js';
 export const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 process.env.VK_DRIVER_FILES = swiftShader;
 process.env.VK_ICD_FILENAMES = swiftShader;
-export const withoutSwiftShader = existsSync(swiftShader)
-  ? false
-  : `${swiftShader} (Debian packages chromium and libvulkan1) is not here`;
+const loader = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib']
+  .map((folder) => `${folder}/libvulkan.so.1`)
+  .some(existsSync);
+export const withoutSwiftShader =
+  existsSync(swiftShader) && loader
+    ? false
+    : `${swiftShader} or libvulkan.so.1 (Debian packages chromium and libvulkan1) is not here`;
 
 /** Node 20 has it behind a flag. */
 setFlagsFromString('--experimental-wasm-relaxed-simd');

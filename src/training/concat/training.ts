@@ -58,7 +58,7 @@ export interface TrainedEpoch {
 
 export interface ConcatTrainingOptions extends Omit<TrainingHooks, 'onReport'> {
   readonly settings: ConcatSettings;
-  /** Of the model: what it is labelled with, without what calibration adds. */
+  /** The model's configuration: what it is labelled with, without what calibration adds. */
   readonly config: ConcatConfig;
   readonly threads?: number | undefined;
   readonly onEpoch?: ((epoch: TrainedEpoch) => void) | undefined;
