@@ -7,7 +7,7 @@ export interface ProgressEvent {
   readonly total: number;
   /** What was done before this run began, when it goes on with an earlier one; default 0. */
   readonly from?: number;
-  readonly unit: 'nodes' | 'edges' | 'rows' | 'bytes' | 'pairs' | 'runs';
+  readonly unit: 'nodes' | 'edges' | 'rows' | 'bytes' | 'pairs' | 'runs' | 'images';
 }
 
 export type ProgressListener = (event: ProgressEvent) => void;

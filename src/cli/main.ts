@@ -14,6 +14,7 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   label: () => import('./label.js'),
   tune: () => import('./tune.js'),
   status: () => import('./status.js'),
+  export: () => import('./export.js'),
   evaluate: () => import('./evaluate.js'),
   sweep: () => import('./sweep.js'),
   'import-model': () => import('./import-model.js'),

@@ -17,6 +17,6 @@ export async function writeLabelTable(path: string, items: Items, labels: Int32A
 }
 
 /** A field of a CSV file, in quotes where it would be read as something else without. */
-function csvField(text: string): string {
+export function csvField(text: string): string {
   return /[",;\t\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

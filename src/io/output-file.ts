@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { asNaanError, NaanError } from '../errors.js';
 import { systemReason } from '../system-error.js';
 import { syncFolder } from './sync-folder.js';
@@ -98,12 +98,45 @@ export async function writeTogether<T>(
     await refusedBy(directory, moveAll(moves));
     return result;
   } catch (error) {
-    const known = asNaanError(error);
-    if (!known) throw error;
-    throw new NaanError(known.code, known.message.replaceAll(staging, directory), { cause: error });
+    throw nameFinally(error, staging, directory);
   } finally {
     removeTemporary(staging);
   }
+}
+
+/**
+ * Makes a folder appear whole or not at all: `fill` writes below a hidden one beside it, which takes its name when all is
+ * written. An empty folder of that name gives way. Returns what `fill` returns. Throws NOT_WRITABLE.
+ */
+export async function writeFolder<T>(path: string, fill: (staging: string) => Promise<T>): Promise<T> {
+  const target = resolve(path);
+  const parent = dirname(target);
+  await refusedBy(path, makeFolder(parent));
+  removeAbandoned(parent);
+  const staging = temporaryIn(parent);
+  try {
+    await writing(path, () => mkdirSync(staging));
+    const result = await fill(staging);
+    await writing(path, () => renameSync(staging, target));
+    syncFolder(parent);
+    return result;
+  } catch (error) {
+    throw nameFinally(error, staging, path);
+  } finally {
+    removeTemporary(staging);
+  }
+}
+
+/** Runs what writes at `path`. Throws NOT_WRITABLE with path and reason where the system refuses it. */
+export function writing<T>(path: string, work: () => T | Promise<T>): Promise<T> {
+  return refusedBy(path, (async () => work())());
+}
+
+/** An error that names files by where they will be, and not by where they are written. */
+function nameFinally(error: unknown, staging: string, directory: string): unknown {
+  const known = asNaanError(error);
+  if (!known) return error;
+  return new NaanError(known.code, known.message.replaceAll(staging, directory), { cause: error });
 }
 
 /** In one go, so that no signal is handled between two of them. */

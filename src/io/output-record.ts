@@ -9,7 +9,8 @@ import { NaanError } from '../errors.js';
 import { systemReason } from '../system-error.js';
 import { parseJsonObject } from './json.js';
 
-interface WrittenFile {
+/** A file as naan wrote it. */
+export interface WrittenFile {
   readonly name: string;
   readonly bytes: number;
   readonly sha256: string;

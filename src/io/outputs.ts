@@ -3,11 +3,11 @@
  * or another output, each must be possible to write, and a file that is there already is replaced only where naan can
  * tell that it wrote it, or where the user says so.
  */
-import { statSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
 import { NaanError } from '../errors.js';
 import { parseInput, readStart } from './input-file.js';
-import { checkWritable } from './output-file.js';
+import { checkWritable, writing } from './output-file.js';
 
 export interface Output {
   /** The option that says where it goes, such as `out`. */
@@ -62,6 +62,22 @@ export async function checkOutputs(
       `${path}: is there already and ${otherwise}: give another --${name}, or --overwrite to replace it`,
     );
   }
+}
+
+/**
+ * Throws BAD_USAGE unless a folder that is about to be made is not there yet, or is empty, so that nothing in it can be
+ * replaced; NOT_WRITABLE when it cannot be made. `name`: the option that says where.
+ */
+export async function checkNewFolder(name: string, path: string): Promise<void> {
+  const advice = `give another --${name}`;
+  const stats = await writing(path, () => lstatSync(path, { throwIfNoEntry: false }));
+  if (stats && !stats.isDirectory()) {
+    throw new NaanError('BAD_USAGE', `${path}: is there already and is no folder: ${advice}`);
+  }
+  if (stats && (await writing(path, () => readdirSync(path))).length > 0) {
+    throw new NaanError('BAD_USAGE', `${path}: is there already and has files in it: ${advice}, or remove it first`);
+  }
+  await checkWritable(resolve(path));
 }
 
 /** Whether a text file starts as naan starts its own. */

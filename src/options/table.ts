@@ -526,6 +526,83 @@ export const commands = {
       workDir: path({ unit: 'folder', required: true, positional: true, help: 'the --work-dir of the run' }),
     },
   },
+  export: {
+    summary: 'write the labelled set as what trainers read',
+    description:
+      'Turns labels and names of rows, as naan label --items writes them, into a data set: a folder a class (imagefolder), ' +
+      "MXNet's lists and records as insightface trains ArcFace from them (lst, rec), WebDataset archives (webdataset), or lists " +
+      '(csv, jsonl, filelist: path and label a line). Labels run from --offset on without a gap. Beside the set there is a list ' +
+      'item,label and manifest.json, with what was left out and why, and digests. --out appears when all of it is written; the ' +
+      'same run gives the same set.',
+    examples: [
+      ['naan export --run labels --root faces --to imagefolder --out set', 'links: no image is copied'],
+      [
+        'naan export --run labels --root faces --to rec --out set --min-size 5 --split 0.05',
+        'records of clusters of 5 or more, 5 % of them to validate with',
+      ],
+      [
+        'naan export --run labels --merge known.csv --to csv --out set',
+        'known identities first, pseudo-labels behind them',
+      ],
+    ],
+    options: {
+      run: path({
+        unit: 'folder',
+        required: true,
+        help: 'what naan label wrote (--out), with the names of its rows; or a table with the titles item,label',
+      }),
+      to: choice(['imagefolder', 'lst', 'rec', 'webdataset', 'csv', 'jsonl', 'filelist'], {
+        required: true,
+        help: 'form of the set',
+      }),
+      out: path({ unit: 'folder', required: true, help: 'folder to make, which must not be there yet, or be empty' }),
+      items: path({
+        unit: 'file',
+        otherwise: 'labels.csv of the run',
+        help: 'names of the rows, for a run that was labelled without; as for naan label',
+      }),
+      root: path({
+        unit: 'folder',
+        otherwise: 'the working directory',
+        help: 'folder that the images lie in, where items are relative paths',
+      }),
+      files: choice(['link', 'copy', 'plan'], {
+        default: 'link',
+        help: 'imagefolder: links to the images, copies of them, or only a list of what would go where',
+      }),
+      minSize: integer({
+        unit: 'images',
+        min: 1,
+        default: 2,
+        help: 'clusters of fewer images are left out; 1 keeps images that are alone. Merged identities all stay',
+      }),
+      maxPerIdentity: integer({
+        unit: 'images',
+        min: 1,
+        otherwise: 'all',
+        help: 'of an identity only so many images, the first ones',
+      }),
+      offset: integer({
+        unit: 'label',
+        min: 0,
+        max: 2 ** 31 - 1,
+        default: 0,
+        help: 'the first label, such as the number of identities of a set that this one is to follow',
+      }),
+      merge: path({
+        unit: 'file',
+        otherwise: 'none',
+        help: 'labelled set to join with, a table with the titles item,label: its identities come first, and its images stay theirs',
+      }),
+      split: decimal({
+        unit: 'share',
+        min: 0,
+        max: 0.9,
+        default: 0,
+        help: 'identities that go to val, chosen by a hash of their name; no identity is in both',
+      }),
+    },
+  },
   evaluate: {
     summary: 'compare labels with the truth',
     description:
