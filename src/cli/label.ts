@@ -1,5 +1,6 @@
 import { describePlan, type MemoryPlan } from '../engine/memory-plan.js';
 import { type LabelResult, type LabelSummary, label, type Origin } from '../jobs/label.js';
+import { keyName } from '../options/names.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
@@ -11,13 +12,25 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
     const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
     const result = await label({
       ...options,
-      ...{ signal, onProgress, onNotice: log.warn, onPlan, observer: watched?.metrics, optionSources: origins },
+      signal,
+      onProgress,
+      onNotice: log.warn,
+      onPlan,
+      observer: watched?.metrics,
+      config: configOf(values, origins),
+      optionSources: origins,
     });
     return { json: result.summary, text: describe(result, values.out) };
   } finally {
     watched?.server.close();
   }
 };
+
+/** The options that were given, by the keys of a config file. */
+function configOf(values: object, origins: Readonly<Record<string, string>>): Record<string, unknown> {
+  const given = Object.entries(values).filter(([name]) => name !== 'config' && origins[name] !== 'default');
+  return Object.fromEntries(given.map(([name, value]) => [keyName(name), value]));
+}
 
 /** Loaded when asked for, so that a run that nobody watches starts sooner. */
 async function startMetrics(port: number) {

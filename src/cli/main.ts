@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** Parse, run, print, exit code. The only place that reads argv and the environment, and that exits. */
+import { availableParallelism } from 'node:os';
 import { asNaanError, NaanError } from '../errors.js';
 import type { CommandName } from '../options/table.js';
 import { systemReason } from '../system-error.js';
@@ -61,7 +62,7 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
   process.on('uncaughtException', (error) => process.exit(fail(error)));
   try {
     checkWorkingDirectory();
-    const { values, origins } = await resolve(command, { flags, environment: process.env });
+    const { values, origins, notices } = await resolve(command, { flags, environment: process.env });
     showStack = values.logLevel === 'debug' || values.logLevel === 'trace';
     const onProgress = values.quiet ? () => {} : progress.update;
     const tell = (line: string) => {
@@ -69,6 +70,11 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
       process.stderr.write(`naan ${command}: ${line}\n`);
     };
     const log = createLog(values, tell);
+    for (const notice of notices) log.warn(notice);
+    const threads = 'threads' in values ? Number(values.threads) : 0;
+    if (threads > availableParallelism()) {
+      log.warn(`threads: ${threads} on ${availableParallelism()} cores wait for one another`);
+    }
     log.debug(`options ${JSON.stringify({ values, origins })}`);
     const { run, graceMs } = await runs[command]();
     if (graceMs !== undefined) interrupt.graceMs = graceMs;

@@ -32,7 +32,7 @@ export function parse(args: readonly string[]): Asked {
   let text = '';
   const program = new Command('naan')
     .description('Pseudo-labels for very large unlabelled face sets.')
-    .version(version, '--version', 'print the version')
+    .version(version, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
     .addHelpText('after', overview)
@@ -51,13 +51,22 @@ export function parse(args: readonly string[]): Asked {
     });
   }
   try {
-    if (args.length === 0) program.outputHelp({ error: true });
-    else program.parse(args, { from: 'user' });
+    const [first] = args;
+    if (first === undefined) program.outputHelp({ error: true });
+    // Help of a command that there is not would be the help of all.
+    else if (isUnknown(program, first)) program.parse([first], { from: 'user' });
+    else program.parse(first === 'version' ? ['--version'] : args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return { text, exitCode: error.exitCode === 0 ? 0 : 2 };
   }
   return asked ?? { text, exitCode: 2 };
+}
+
+function isUnknown(program: Command, name: string): boolean {
+  return (
+    !name.startsWith('-') && !['help', 'version'].includes(name) && !program.commands.some((c) => c.name() === name)
+  );
 }
 
 function addCommand(program: Command, name: CommandName, onAsked: (flags: Record<string, unknown>) => void): void {

@@ -29,6 +29,8 @@ interface PartitionMethod {
   uniteFrom(options: PartitionOptions): number;
   /** Most bytes that it takes beside edges, scores and the disjoint set. */
   bytes(nodes: number, edges: number, threads: number): number;
+  /** Options that it takes beside the threshold. */
+  readonly takes: readonly (keyof PropagationOptions)[];
   /** Options in which it is tried in calibration, the preferred ones first. */
   readonly variants: readonly Pick<PartitionOptions, 'absentPairs'>[];
   /** Labels at each of some rising thresholds, where that takes less than a run for each. */
@@ -44,6 +46,7 @@ const methods = {
     plan: (edges, options, threads, roundZero) => linkagePlan(edges, options, threads, { components: roundZero }),
     uniteFrom: ({ threshold }) => threshold,
     bytes: linkageBytes,
+    takes: [],
     variants: [{ absentPairs: 'room' }, { absentPairs: 'all' }],
     cuts: linkageCuts,
   },
@@ -54,12 +57,14 @@ const methods = {
     },
     uniteFrom: ({ threshold }) => threshold,
     bytes: ladderBytes,
+    takes: [],
     variants: [{}],
   },
   propagation: {
     plan: propagationPlan,
     uniteFrom: ({ start, threshold }) => (start === 'all' ? Number.NEGATIVE_INFINITY : threshold),
     bytes: ladderBytes,
+    takes: ['step', 'maxSize', 'maxIterations', 'start', 'leftovers'],
     variants: [{}],
   },
 } as const satisfies Readonly<Record<string, PartitionMethod>>;

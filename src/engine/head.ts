@@ -142,6 +142,8 @@ export interface Head<Config extends ModelConfig = ModelConfig> {
   dimOf(config: Config): number | undefined;
   /** Neighbours of hop one and two that a run looks at. */
   hopsOf(config: Config, asked: readonly [number, number] | undefined): readonly [number, number];
+  /** Whether hops can be chosen for it. */
+  readonly takesHops: boolean;
   /** What asks for hops, such as `k-hops 20 10`, for a message. */
   describeHops(hops: Hops): string;
   /** Passes over the shards, in order. The last leaves the column `scores`. */

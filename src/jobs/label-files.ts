@@ -35,6 +35,8 @@ export interface RunRecord extends OutputRecord, LabelSummary {
     readonly k2: number;
     readonly sampleHops: number;
   };
+  /** The options that were given, as a config file has them: `--config run.json` runs it again. */
+  readonly config?: Readonly<Record<string, unknown>>;
   readonly optionSources?: Readonly<Record<string, string>>;
   readonly engine: EngineRecord;
   readonly plan: MemoryPlan;
@@ -102,7 +104,7 @@ export async function writeRun(
   timed: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<void> {
   const { options, items, cluster, hops } = plan;
-  const { features, model, backend = 'auto', provider, batch = plan.batch, optionSources } = options;
+  const { features, model, backend = 'auto', provider, batch = plan.batch, optionSources, config } = options;
   const before = readRecord(out);
   await writeTogether(
     out,
@@ -131,6 +133,7 @@ export async function writeRun(
           k2: hops.k2,
           sampleHops: hops.sampleHops,
         },
+        ...(config && { config }),
         ...(optionSources && { optionSources }),
         engine,
         plan: plan.memory,

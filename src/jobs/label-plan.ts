@@ -66,6 +66,8 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly restart?: boolean | undefined;
   /** Keep candidate edges and scores: in the result, and as files. */
   readonly saveEdges?: boolean | undefined;
+  /** Options as a config file has them, for run.json: `--config run.json` runs it again. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
   /** Where each option came from, for run.json. */
   readonly optionSources?: Readonly<Record<string, string>> | undefined;
   /** Hears what a user should know, such as rows that had to be normalised. */
@@ -118,6 +120,7 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
   const hops = hopsFor(head, model, options);
   const columns = columnsOf(hops);
   const cluster = planCluster(options, model);
+  tellUnused(options, head, cluster.partition);
   const { threads = availableParallelism(), batch = labelDefaults.batch, saveEdges, knn } = options;
   const search = knn === undefined;
   const edges = search ? nodes * hops.sampleHops : await expectedEdges(knn, nodes, hops.sampleHops);
@@ -138,6 +141,27 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
     batch,
     memory: planMemory(shape, options),
   });
+}
+
+const ladderOptions = {
+  step: 'step',
+  maxSize: 'max-size',
+  maxIterations: 'max-iterations',
+  start: 'start',
+  leftovers: 'leftovers',
+} as const;
+
+/** Says which options were given that mean nothing to the partition or to the head of the model. */
+function tellUnused(options: LabelOptions, head: Head, partition: Partition): void {
+  const { optionSources, onNotice } = options;
+  const given = (name: keyof LabelOptions) => options[name] !== undefined && optionSources?.[name] !== 'default';
+  const { takes } = methodOf(partition);
+  const names = Object.keys(ladderOptions) as (keyof typeof ladderOptions)[];
+  const unused = names.filter((name) => given(name) && !takes.includes(name)).map((name) => ladderOptions[name]);
+  if (unused.length > 0) onNotice?.(`${unused.join(', ')}: not used, as the partition is ${partition}`);
+  if (given('kHops') && !head.takesHops) {
+    onNotice?.('k-hops: not used, as the head of the model looks at the neighbours that it was trained on');
+  }
 }
 
 /** Options as asked, else as calibrated with the model, else the defaults. */

@@ -3,7 +3,8 @@
  * parsed: a parser that calls itself for each level, and compares each key with all others, ends on what nests or grows
  * without end only after the stack, or minutes.
  */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { NaanError } from '../errors.js';
 import { readSome } from '../io/input-file.js';
 import { systemReason } from '../system-error.js';
@@ -13,8 +14,21 @@ const mostLevels = 50;
 const mostKeys = 1000;
 const mostAliases = 100;
 
-/** Values by key. Throws BAD_USAGE. */
-export async function readConfigFile(path: string): Promise<Record<string, unknown>> {
+/** Files that come with naan, such as `naan-paper`, by their name without `.yaml`. */
+const presets = new URL('../../../config/', import.meta.url);
+
+/** The path of a file or, where there is none and the name has no folder, of a preset. */
+function pathOf(name: string): string {
+  if (existsSync(name) || !/^[\w-]+$/.test(name)) return name;
+  const preset = fileURLToPath(new URL(`${name}.yaml`, presets));
+  return existsSync(preset) ? preset : name;
+}
+
+/**
+ * Values by key: of the file at `name`, of a preset of that name, or of the run that a run.json records. Throws BAD_USAGE.
+ */
+export async function readConfigFile(name: string): Promise<Record<string, unknown>> {
+  const path = pathOf(name);
   const refused = (what: string, cause?: unknown) =>
     new NaanError('BAD_USAGE', `config file ${path}: ${what}`, { cause });
   const text = readText(path, refused);
@@ -35,7 +49,13 @@ export async function readConfigFile(path: string): Promise<Record<string, unkno
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     throw refused("expected lines of 'option: value'");
   }
-  return content as Record<string, unknown>;
+  const values = content as Record<string, unknown>;
+  return isRun(values) ? (values.config as Record<string, unknown>) : values;
+}
+
+/** Whether the content is that of a run.json, whose options are under `config`. */
+function isRun({ naan, config }: Record<string, unknown>): boolean {
+  return typeof naan === 'string' && typeof config === 'object' && config !== null;
 }
 
 type Refused = (what: string, cause?: unknown) => NaanError;

@@ -23,6 +23,8 @@ export interface Sources {
 
 export interface Resolved<C extends CommandName> {
   readonly values: CommandValues[C] & Values<typeof commonOptions>;
+  /** What a user should know, such as variables that are no options. */
+  readonly notices: readonly string[];
   /** Where each value came from: `default`, `NAAN_THREADS`, `--threads`, `threads in naan.yaml`. */
   readonly origins: Readonly<Record<string, string>>;
 }
@@ -32,7 +34,8 @@ export async function resolve<C extends CommandName>(command: C, sources: Source
   const { z } = await import('zod');
   const options = optionsOf(command);
   const flags = fromFlags(options, sources.flags);
-  const environment = fromEnvironment(options, sources.environment);
+  const notices: string[] = [];
+  const environment = fromEnvironment(options, sources.environment, (notice) => notices.push(notice));
   const config = flags.config ?? environment.config;
   const file = config ? await fromFile(command, check(z, commonOptions.config, config)) : {};
 
@@ -45,7 +48,11 @@ export async function resolve<C extends CommandName>(command: C, sources: Source
     else if (option.default !== undefined) values[name] = option.default;
     origins[name] = given?.from ?? 'default';
   }
-  return Object.freeze({ values: Object.freeze(values), origins: Object.freeze(origins) }) as Resolved<C>;
+  return Object.freeze({
+    values: Object.freeze(values),
+    origins: Object.freeze(origins),
+    notices,
+  }) as unknown as Resolved<C>;
 }
 
 function fromFlags(options: Options, flags: Sources['flags']): Record<string, Given> {
@@ -57,7 +64,12 @@ function fromFlags(options: Options, flags: Sources['flags']): Record<string, Gi
   return given;
 }
 
-function fromEnvironment(options: Options, environment: Sources['environment']): Record<string, Given> {
+/** Variables that are no options are left alone, and told: in a Kubernetes pod a service called naan makes some. */
+function fromEnvironment(
+  options: Options,
+  environment: Sources['environment'],
+  tell: (notice: string) => void,
+): Record<string, Given> {
   const known = new Map(everyOption().map((name) => [environmentName(name), name]));
   const given: Record<string, Given> = {};
   for (const [variable, value] of Object.entries(environment)) {
@@ -65,7 +77,8 @@ function fromEnvironment(options: Options, environment: Sources['environment']):
     const name = known.get(variable);
     if (name === undefined) {
       const hint = didYouMean(variable, known.keys());
-      throw new NaanError('BAD_USAGE', `environment variable ${variable} is not an option${hint}`);
+      tell(`environment variable ${variable} is not an option${hint}: not used`);
+      continue;
     }
     if (name in options) given[name] = { value, from: variable };
   }

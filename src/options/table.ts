@@ -155,7 +155,7 @@ export const commonOptions = {
   config: path({
     unit: 'file',
     otherwise: 'none',
-    help: 'YAML file of options; the environment and flags win over it',
+    help: 'YAML file of options, the name of a preset such as naan-paper, or a run.json to run again; the environment and flags win over it',
   }),
   quiet: flag({ help: 'no progress and no warnings on stderr' }),
   logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {

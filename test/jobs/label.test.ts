@@ -204,6 +204,13 @@ describe('label', () => {
     assert.deepEqual(notices, ['features in memory: 1 rows were not unit vectors and were normalised']);
   });
 
+  it('says which options mean nothing to the partition', async () => {
+    const notices: string[] = [];
+    const onNotice = (notice: string) => notices.push(notice);
+    await label({ ...inputs, model, partition: 'linkage', threshold: 0.6, maxSize: 5, onNotice });
+    assert.ok(notices.includes('max-size: not used, as the partition is linkage'), notices.join('; '));
+  });
+
   it('gives edges from which each partition can be had again without scoring', async () => {
     for (const partition of ['linkage', 'threshold', 'propagation'] as const) {
       const { labels, edges } = await label({ ...inputs, model, partition, threshold: 0.6, saveEdges: true });

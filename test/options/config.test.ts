@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { resolve } from '../../src/options/resolve.js';
+import { temporaryFolder } from '../io/python.js';
 
 const required = { features: 'F', knn: 'K', model: 'M', out: 'O' };
 
@@ -10,6 +13,18 @@ test('config/default.yaml says what holds without it', async () => {
   const { config, ...withFile } = (await resolve('label', { flags, environment: {} })).values;
   assert.equal(config, 'config/default.yaml');
   assert.deepEqual(withFile, without);
+});
+
+test('a preset goes by its name, and a run.json by the options that it records', async (t) => {
+  const byName = await resolve('label', { flags: { ...required, config: 'naan-paper' }, environment: {} });
+  assert.equal(byName.values.start, 'all');
+  const record = join(temporaryFolder(t), 'run.json');
+  writeFileSync(
+    record,
+    JSON.stringify({ naan: '1', options: { threshold: 0.9 }, config: { 'k-hops': [7, 3], threshold: 0.4 } }),
+  );
+  const { values } = await resolve('label', { flags: { ...required, config: record }, environment: {} });
+  assert.deepEqual([values.kHops, values.threshold], [[7, 3], 0.4]);
 });
 
 test('config/naan-paper.yaml is the published labelling', async () => {

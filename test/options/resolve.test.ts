@@ -83,12 +83,14 @@ test('an unknown name is refused with a suggestion', async () => {
     label({ yaml: 'maxSize: 3' }),
     refused(/naan\.yaml: 'maxSize' is not an option \(did you mean max-size\?\)/),
   );
-  await assert.rejects(
-    label({ environment: { NAAN_THREAD: '3' } }),
-    refused(/NAAN_THREAD is not an option \(did you mean NAAN_THREADS\?\)/),
-  );
   await assert.rejects(label({ yaml: 'zzzzzzzzzzzz: 3' }), refused(/'zzzzzzzzzzzz' is not an option$/));
   await assert.rejects(label({ yaml: 'config: other.yaml' }), refused(/'config' is not an option/));
+});
+
+test('a variable that is no option is told of and left alone', async () => {
+  const { notices } = await label({ environment: { NAAN_THREAD: '3', NAAN_SERVICE_HOST: '10.0.0.1' } });
+  assert.match(notices[0], /NAAN_THREAD is not an option \(did you mean NAAN_THREADS\?\): not used/);
+  assert.match(notices[1], /NAAN_SERVICE_HOST is not an option/);
 });
 
 test('a value of the wrong kind is refused: source, got, expected', async () => {

@@ -28,6 +28,7 @@ const score = stage('score', { gathers: true, columns: ['scores'], reads: [split
 export const concatHead: Head<ConcatConfig> = {
   dimOf: ({ dim }) => dim,
   hopsOf: ({ k1, k2 }, asked) => asked ?? [Math.min(labellingHops.k1, k1), Math.min(labellingHops.k2, k2)],
+  takesHops: true,
   describeHops: ({ k1, k2 }) => `k-hops ${k1} ${k2}`,
   stages: () => [project, aggregate, embed, split, score],
 

@@ -26,6 +26,7 @@ const similarities = stage('similarities', {
 export const pairwiseHead: Head<PairwiseConfig> = {
   dimOf: () => undefined,
   hopsOf: ({ k }) => [k, k],
+  takesHops: false,
   describeHops: ({ k1 }) => `a model that looks at ${k1}`,
 
   stages({ rounds }) {
