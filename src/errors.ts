@@ -44,8 +44,10 @@ export class NaanError extends Error {
     this.code = code;
   }
 
-  /** 2 for bad usage or bad input, 1 for a run that failed. */
-  get exitCode(): 1 | 2 {
+  /** 2 for bad usage or bad input, 3 for memory that is not there, 4 for a training that diverged, 1 for any other failure. */
+  get exitCode(): 1 | 2 | 3 | 4 {
+    if (this.code === 'OUT_OF_MEMORY') return 3;
+    if (this.code === 'DIVERGED') return 4;
     return usageCodes.has(this.code) ? 2 : 1;
   }
 }

@@ -89,6 +89,15 @@ test('a set that no memory holds is refused before it is made', async () => {
   assert.ok(!existsSync(at('set')));
 });
 
+test('memory that is not there has an exit code of its own', async () => {
+  const { code, stderr } = await naan(['generate', '--out', at('set'), '--ids', '50000000', '--dim', '65536']);
+  assert.match(
+    stderr,
+    /^naan generate: .*set: a set of this size: .* GiB of memory are needed, but .* GiB may be taken\n$/,
+  );
+  assert.equal(code, 3);
+});
+
 test('a command that is starting all the threads it may have ends when it is asked to', async () => {
   const run = start(['doctor', '--threads', String(mostThreads)]);
   await run.said(/limits/);

@@ -12,7 +12,7 @@ test('memory that the system refuses has a code of its own, and is no bad usage'
     } catch (error) {
       const known = asNaanError(error);
       assert.equal(known?.code, 'OUT_OF_MEMORY');
-      assert.equal(known?.exitCode, 1);
+      assert.equal(known?.exitCode, 3);
     }
   }
 });
@@ -22,7 +22,7 @@ test('an error keeps its code when it crosses threads; a fault of the program ha
     () => rethrowPortable(new NaanError('DIVERGED', 'the loss is NaN')),
     (error) => {
       const known = asNaanError(structuredClone(error));
-      return known?.code === 'DIVERGED' && known.message === 'the loss is NaN' && known.exitCode === 1;
+      return known?.code === 'DIVERGED' && known.message === 'the loss is NaN' && known.exitCode === 4;
     },
   );
   assert.equal(asNaanError(new RangeError('Invalid typed array length: -1')), undefined);
