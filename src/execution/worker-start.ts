@@ -3,6 +3,7 @@
  * loads, so a pool must know which of its threads are still starting, and ends none before.
  */
 import { workerData } from 'piscina';
+import { rethrowPortable } from '../errors.js';
 
 export interface WorkerStart {
   readonly data: unknown;
@@ -28,4 +29,22 @@ export async function startWorker<Data, Started>(start: (data: Data) => Promise<
   } finally {
     Atomics.sub(starting, 0, 1);
   }
+}
+
+/**
+ * What the module of a worker exports: `start` once, as `startWorker` does, then `run` for each task, whose errors reach the
+ * main thread with their codes.
+ */
+export async function serve<Data, Started, Task, Result>(
+  start: (data: Data) => Started | Promise<Started>,
+  run: (started: Started, task: Task) => Result | Promise<Result>,
+): Promise<(task: Task) => Promise<Result>> {
+  const started = await startWorker(async (data: Data) => start(data));
+  return async (task) => {
+    try {
+      return await run(started(), task);
+    } catch (error) {
+      rethrowPortable(error);
+    }
+  };
 }
