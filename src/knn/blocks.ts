@@ -46,13 +46,17 @@ export function blockCountFor(rowCount: number, most: number = largestBlock): nu
   return Math.ceil(rowCount / size);
 }
 
-/** Rounds of pairs a ≤ b of blocks: every pair once, and no block twice in a round (a + b ≡ round, modulo P). */
+/**
+ * Rounds of pairs a ≤ b of blocks: every pair once, and no block twice in a round. Blocks meet themselves first, since where
+ * near rows lie together their lists then have little left to take; after that a + b ≡ round, modulo P.
+ */
 export function* pairRounds(blockCount: number): Generator<PairTask[]> {
+  yield Array.from({ length: blockCount }, (_, block) => ({ kind: 'compare', a: block, b: block }));
   for (let round = 0; round < blockCount; round++) {
     const tasks: PairTask[] = [];
     for (let a = 0; a < blockCount; a++) {
       const b = (round - a + blockCount) % blockCount;
-      if (a <= b) tasks.push({ kind: 'compare', a, b });
+      if (a < b) tasks.push({ kind: 'compare', a, b });
     }
     yield tasks;
   }

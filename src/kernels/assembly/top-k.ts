@@ -4,8 +4,8 @@
  * A list is a heap of k unsigned 64-bit keys, the least at its root. A key holds the similarity in its high word, as
  * bits that order like the number, and the complement of the neighbour's id in its low word, so that one comparison
  * orders by falling similarity, then by rising id: the k kept do not depend on the order of arrival. Key 0 is an empty
- * place. Once lists have filled, few similarities reach the least one kept; four at a time are compared with it, and
- * only the others cost more.
+ * place. Once lists have filled, few similarities reach the least one kept; sixteen at a time are compared with it, and
+ * only those that reach it cost more.
  *
  * A tile may serve both its rows and its columns, since similarity is symmetric. The caller guarantees that an id comes
  * to a list once, that NaN, which no list takes, stands where a row meets itself, and that 15 floats after the tile may
@@ -35,14 +35,20 @@ export function offerTile(
     let kept = f32x4.splat(leastOfRow);
     for (let j = 0; j < columns; j += 16) {
       const at = <usize>j << 2;
-      let passing =
-        passes(line + at, kept, leastOfColumn + at) |
-        (passes(line + at + 16, kept, leastOfColumn + at + 16) << 4) |
-        (passes(line + at + 32, kept, leastOfColumn + at + 32) << 8) |
-        (passes(line + at + 48, kept, leastOfColumn + at + 48) << 12);
-      if (columns - j < 16) passing &= (1 << (columns - j)) - 1;
-      for (; passing != 0; passing &= passing - 1) {
-        const column = j + ctz(passing);
+      const first = passing(line + at, kept, leastOfColumn + at);
+      const second = passing(line + at + 16, kept, leastOfColumn + at + 16);
+      const third = passing(line + at + 32, kept, leastOfColumn + at + 32);
+      const fourth = passing(line + at + 48, kept, leastOfColumn + at + 48);
+      const any = v128.or(v128.or(first, second), v128.or(third, fourth));
+      if (i32x4.bitmask(any) == 0) continue;
+      let passed =
+        i32x4.bitmask(first) |
+        (i32x4.bitmask(second) << 4) |
+        (i32x4.bitmask(third) << 8) |
+        (i32x4.bitmask(fourth) << 12);
+      if (columns - j < 16) passed &= (1 << (columns - j)) - 1;
+      for (; passed != 0; passed &= passed - 1) {
+        const column = j + ctz(passed);
         const similarity = load<f32>(line + (<usize>column << 2));
         if (similarity >= leastOfRow) {
           offer(list, k, keyOf(similarity, firstColumn + column));
@@ -90,14 +96,20 @@ export function offerPicked(
     let kept = f32x4.splat(leastOfRow);
     for (let j = 0; j < columns; j += 16) {
       const at = <usize>j << 2;
-      let passing =
-        passes(line + at, kept, leastOfColumn + at) |
-        (passes(line + at + 16, kept, leastOfColumn + at + 16) << 4) |
-        (passes(line + at + 32, kept, leastOfColumn + at + 32) << 8) |
-        (passes(line + at + 48, kept, leastOfColumn + at + 48) << 12);
-      if (columns - j < 16) passing &= (1 << (columns - j)) - 1;
-      for (; passing != 0; passing &= passing - 1) {
-        const column = j + ctz(passing);
+      const first = passing(line + at, kept, leastOfColumn + at);
+      const second = passing(line + at + 16, kept, leastOfColumn + at + 16);
+      const third = passing(line + at + 32, kept, leastOfColumn + at + 32);
+      const fourth = passing(line + at + 48, kept, leastOfColumn + at + 48);
+      const any = v128.or(v128.or(first, second), v128.or(third, fourth));
+      if (i32x4.bitmask(any) == 0) continue;
+      let passed =
+        i32x4.bitmask(first) |
+        (i32x4.bitmask(second) << 4) |
+        (i32x4.bitmask(third) << 8) |
+        (i32x4.bitmask(fourth) << 12);
+      if (columns - j < 16) passed &= (1 << (columns - j)) - 1;
+      for (; passed != 0; passed &= passed - 1) {
+        const column = j + ctz(passed);
         if (firstColumn + column == rowId) continue;
         const similarity = load<f32>(line + (<usize>column << 2));
         if (similarity >= leastOfRow) {
@@ -116,12 +128,11 @@ export function offerPicked(
   }
 }
 
-/** One bit for each of four similarities that its row or its column might keep. */
+/** Which of four similarities their row or their column might keep: those that reach the lesser of the two. */
 // @ts-expect-error: decorator
 @inline
-function passes(similarities: usize, leastOfRow: v128, leastOfColumn: usize): i32 {
-  const s = v128.load(similarities);
-  return i32x4.bitmask(v128.or(f32x4.ge(s, leastOfRow), f32x4.ge(s, v128.load(leastOfColumn))));
+function passing(similarities: usize, leastOfRow: v128, leastOfColumn: usize): v128 {
+  return f32x4.ge(v128.load(similarities), f32x4.pmin(leastOfRow, v128.load(leastOfColumn)));
 }
 
 /** Turns heaps into lists by falling similarity, then rising id: lists u64 [count × k]. */
