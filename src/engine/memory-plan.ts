@@ -158,7 +158,7 @@ function tooLarge({ nodes, dim, deflated }: PlanShape, least: MemoryPlan, workDi
 function tooLargeInflated(deflated: string, { parts, memoryBytes, limitBytes }: MemoryPlan): NaanError {
   return new NaanError(
     'OUT_OF_MEMORY',
-    `${deflated}: is compressed, so its features must be inflated into ${gib(parts.features)} GiB of memory beside the ` +
+    `${deflated}: is compressed or a table, so its features must be put into ${gib(parts.features)} GiB of memory beside the ` +
       `${gib(memoryBytes - parts.features)} GiB of the run, but ${gib(limitBytes)} GiB may be taken: ${storeUncompressed}`,
   );
 }

@@ -2,8 +2,8 @@
 import { NaanError } from '../errors.js';
 import { gib, usableBytes } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
-import type { DeflatedMatrix, FeatureLocation, MatrixLocation } from './matrix.js';
-import { float32Decoder, isFloat } from './numbers.js';
+import type { FeatureLocation, MatrixLocation } from './matrix.js';
+import { type FloatType, float32Decoder, isFloat } from './numbers.js';
 import { readElements, type StoredNumbers } from './stored-array.js';
 
 /** Finds the rows of an array [n × d] without reading them. Throws BAD_INPUT for elements that are no floats, BAD_SHAPE. */
@@ -18,7 +18,9 @@ export function locateMatrix(array: StoredNumbers): FeatureLocation {
   const [rowCount, dim] = shape;
   checkDim(dim, source.name);
   const { path, name, offset: start, crc32 } = source;
-  if (source.deflatedLength !== undefined) return { kind: 'deflated', name, rowCount, dim, array: { ...array, type } };
+  if (source.deflatedLength !== undefined) {
+    return { kind: 'deflated', name, rowCount, dim, fill: (rows) => inflateRows({ ...array, type }, rows) };
+  }
   return {
     kind: 'file',
     path,
@@ -56,17 +58,19 @@ export async function inflate(location: FeatureLocation, room = usableBytes()): 
   if (bytes > room) {
     throw new NaanError(
       'OUT_OF_MEMORY',
-      `${name}: is compressed, so its features must be inflated into ${gib(bytes)} GiB of memory, but ` +
+      `${name}: is compressed or a table, so its features must be put into ${gib(bytes)} GiB of memory, but ` +
         `${gib(room)} GiB may be taken: ${storeUncompressed}`,
     );
   }
-  return inflateRows(location);
+  const rows = SharedRows.allocate(rowCount, dim);
+  await location.fill(rows);
+  return { kind: 'memory', name, rows: rows.handle() };
 }
 
 /** Deflated elements go window by window to where they belong: nothing but the matrix itself is ever in memory whole. */
-async function inflateRows({ name, array, rowCount, dim }: DeflatedMatrix): Promise<MatrixLocation> {
+async function inflateRows(array: StoredNumbers & { readonly type: FloatType }, rows: SharedRows): Promise<void> {
   const { fortran, type } = array;
-  const rows = SharedRows.allocate(rowCount, dim);
+  const { rowCount, dim } = rows;
   // In C order a line is a row; in Fortran order it is a column, whose elements go d places apart.
   const lineLength = fortran ? rowCount : dim;
   await readElements(array, 2 ** 22, (buffer, count, first) => {
@@ -83,5 +87,4 @@ async function inflateRows({ name, array, rowCount, dim }: DeflatedMatrix): Prom
       done += length;
     }
   });
-  return { kind: 'memory', name, rows: rows.handle() };
 }

@@ -9,7 +9,6 @@ import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 import { openInput, readFully } from './input-file.js';
 import type { StoredMember } from './member-checksum.js';
 import { type FloatType, float32Decoder, itemBytes, swapBytes } from './numbers.js';
-import type { StoredNumbers } from './stored-array.js';
 
 export type MatrixLocation =
   | {
@@ -42,13 +41,14 @@ export interface SomeRows {
   readonly rows: Int32Array;
 }
 
-/** Features that cannot be read by rows before `inflate` has put them into memory. */
+/** Features that cannot be read by rows before `inflate` has put them into memory: deflated, or in a table. */
 export interface DeflatedMatrix {
   readonly kind: 'deflated';
   readonly name: string;
   readonly rowCount: number;
   readonly dim: number;
-  readonly array: StoredNumbers & { readonly type: FloatType };
+  /** Puts all rows where they belong; they are zeros before. */
+  fill(rows: SharedRows): Promise<void>;
 }
 
 export type FeatureLocation = MatrixLocation | DeflatedMatrix;

@@ -241,7 +241,7 @@ np.savez('two.npz', X=x, feats=x.astype('f8'), y=['a'])`,
     ['empty.npy', 'BAD_SHAPE', /shape \(0,3\)/],
     ['objects.npy', 'BAD_INPUT', /dtype '\|O'/],
     ['record.npy', 'BAD_INPUT', /dtype of records/],
-    ['text.npy', 'BAD_INPUT', /is text, expected features: an \.npy array, an \.npz archive/],
+    ['text.npy', 'BAD_INPUT', /is text, expected features: it has no columns of numbers/],
     ['nothing.npz', 'BAD_INPUT', /is empty/],
   ];
   for (const [name, code, message] of refused) {

@@ -19,7 +19,6 @@ export const foreign: readonly Format[] = [
   starting('a 7z archive', 'unpack it first', '7z\xbc\xaf\x27\x1c'),
   starting('an HDF5 file', saving, '\x89HDF\r\n\x1a\n'),
   starting('a MATLAB file', saving, 'MATLAB 5.0'),
-  starting('a Parquet file', saving, 'PAR1'),
   starting('an Arrow file', saving, 'ARROW1'),
   starting('a pickle, which could run any code', saving, '\x80\x02', '\x80\x03', '\x80\x04', '\x80\x05'),
   starting('a Git LFS pointer and not the file itself', 'run git lfs pull', 'version https://git-lfs'),

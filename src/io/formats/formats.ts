@@ -8,13 +8,14 @@ import { inputSize, openInput, readSome } from '../input-file.js';
 import { foreign } from './foreign.js';
 import type { Format, Role } from './format.js';
 import { npy, npz } from './numpy.js';
+import { parquet } from './parquet.js';
 import { raw } from './raw.js';
 import { safetensors } from './safetensors.js';
 import { text } from './text.js';
 import { vecs } from './vecs.js';
 
 /** The first that claims a file has it, so those that any bytes may be come last. */
-const formats: readonly Format[] = [npy, npz, safetensors, ...foreign, vecs, text, raw];
+const formats: readonly Format[] = [npy, npz, safetensors, parquet, ...foreign, vecs, text, raw];
 
 const startBytes = 4096;
 

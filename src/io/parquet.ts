@@ -1,0 +1,190 @@
+/** Parquet files: a column of lists, or a column for each value; labels and names beside them. Read a row group at a time. */
+import type { AsyncBuffer, FileMetaData } from 'hyparquet';
+import { NaanError } from '../errors.js';
+import { gib, usableBytes } from '../memory/available.js';
+import { featuresOfTable, usualFeatureTitles } from './feature-table.js';
+import { type Input, unreadable } from './input-file.js';
+import { type Items, mayBeIdentities, usualItemTitles, type VisitNames } from './item-list.js';
+import { LabelGatherer, type Labels } from './label-codes.js';
+import type { DeflatedMatrix } from './matrix.js';
+import { oneLine, quoted } from './messages.js';
+
+interface Column {
+  readonly name: string;
+  readonly kind: 'list' | 'float' | 'name' | 'other';
+}
+
+interface OpenParquet {
+  readonly path: string;
+  readonly metadata: FileMetaData;
+  readonly rowCount: number;
+  readonly columns: readonly Column[];
+  /** Rows of some columns, a row group after the other. */
+  each(
+    columns: readonly string[],
+    visit: (rows: Record<string, unknown>[], first: number) => void | Promise<void>,
+  ): Promise<void>;
+}
+
+async function open(path: string): Promise<OpenParquet> {
+  const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } = await import('hyparquet');
+  const { compressors } = await import('hyparquet-compressors');
+  const read = async <T>(work: (file: AsyncBuffer) => Promise<T>): Promise<T> => {
+    try {
+      return await work(await asyncBufferFromFile(path));
+    } catch (error) {
+      const known = unreadable(path, error);
+      if (known instanceof NaanError) throw known;
+      const reason = error instanceof Error ? oneLine(error.message) : String(error);
+      throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: ${reason}`, { cause: error });
+    }
+  };
+  const metadata = await read((file) => parquetMetadataAsync(file));
+  const groups = metadata.row_groups.map((group) => Number(group.num_rows));
+  return {
+    path,
+    metadata,
+    rowCount: Number(metadata.num_rows),
+    columns: columnsOf(metadata),
+    async each(columns, visit) {
+      let first = 0;
+      for (const count of groups) {
+        const range = { rowStart: first, rowEnd: first + count };
+        const rows = await read((file) =>
+          parquetReadObjects({ file, metadata, columns: [...columns], compressors, ...range }),
+        );
+        await visit(rows, first);
+        first += count;
+      }
+    },
+  };
+}
+
+/** Columns of the top level: schema elements come depth first, each with the number of those right below it. */
+function columnsOf({ schema }: FileMetaData): Column[] {
+  const columns: Column[] = [];
+  for (let at = 1; at < schema.length; ) {
+    const { name, type, num_children: children, converted_type: converted, repetition_type: repetition } = schema[at];
+    let end = at + 1;
+    for (let left = children ?? 0; left > 0 && end < schema.length; end++) left += (schema[end].num_children ?? 0) - 1;
+    const leaf = schema[end - 1].type;
+    const isFloat = leaf === 'FLOAT' || leaf === 'DOUBLE';
+    const isList = (children !== undefined || repetition === 'REPEATED') && isFloat;
+    const isName = !children && (converted === 'UTF8' || type === 'INT32' || type === 'INT64' || type === 'BYTE_ARRAY');
+    const kind = isList || converted === 'JSON' ? 'list' : !children && isFloat ? 'float' : isName ? 'name' : 'other';
+    columns.push({ name, kind });
+    at = end;
+  }
+  return columns;
+}
+
+/** JavaScript keeps a value of a list in 8 bytes, twice while lists are put together. */
+const valueBytes = 16;
+
+export async function featuresOfParquet({ path, member }: Input): Promise<DeflatedMatrix> {
+  const file = await open(path);
+  const lists = file.columns.filter(({ kind }) => kind === 'list').map(({ name }) => name);
+  const usual = usualFeatureTitles.find((title) => lists.includes(title));
+  const chosen = member ?? usual ?? (lists.length === 1 ? lists[0] : undefined);
+  const floats = file.columns.filter(({ kind }) => kind === 'float').map(({ name }) => name);
+  const columns = chosen === undefined ? floats : [chosen];
+  if (chosen === undefined ? floats.length < 2 : !lists.includes(chosen)) {
+    const wanted = chosen === undefined ? 'no columns of floats' : `no column ${quoted(chosen)} of lists of numbers`;
+    throw new NaanError('BAD_INPUT', `${path}: has ${wanted}, found: ${describe(file)}: name one as ${path}:COLUMN`);
+  }
+  const valuesOf = (row: Record<string, unknown>) =>
+    (chosen === undefined ? floats.map((name) => row[name]) : row[chosen]) as ArrayLike<unknown>;
+  const { parquetReadObjects, asyncBufferFromFile } = await import('hyparquet');
+  const { compressors } = await import('hyparquet-compressors');
+  let dim = floats.length;
+  if (chosen !== undefined && file.rowCount > 0) {
+    const buffer = await asyncBufferFromFile(path);
+    const range = { rowStart: 0, rowEnd: 1 };
+    const [first] = await parquetReadObjects({
+      file: buffer,
+      metadata: file.metadata,
+      columns,
+      compressors,
+      ...range,
+    }).catch((error) => {
+      throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: ${oneLine(String(error.message))}`, {
+        cause: error,
+      });
+    });
+    dim = valuesOf(first)?.length ?? 0;
+  }
+  const largest = Math.max(0, ...file.metadata.row_groups.map((group) => Number(group.num_rows)));
+  if (largest * dim * valueBytes > usableBytes()) {
+    const needed = gib(largest * dim * valueBytes);
+    throw new NaanError(
+      'OUT_OF_MEMORY',
+      `${path}: a row group of ${largest} rows takes ${needed} GiB to read: write it with smaller ones (row_group_size=10000)`,
+    );
+  }
+  return featuresOfTable({
+    name: chosen === undefined ? path : `${path}:${oneLine(chosen)}`,
+    rowCount: file.rowCount,
+    dim,
+    where: (row) => `${path}: row ${row}`,
+    each: (take) =>
+      file.each(columns, (rows) => {
+        for (const row of rows) take(valuesOf(row));
+      }),
+  });
+}
+
+export async function itemsOfParquet({ path, member }: Input): Promise<Items> {
+  const file = await open(path);
+  const chosen = member ?? usualItemTitles.find((title) => isNameColumn(file, title));
+  if (chosen !== undefined && isNameColumn(file, chosen)) return itemsIn(file, chosen);
+  const wanted = chosen === undefined ? 'of a usual name' : quoted(chosen);
+  throw new NaanError(
+    'BAD_INPUT',
+    `${path}: has no column ${wanted} of text or integers, found: ${describe(file)}: name one as ${path}:COLUMN`,
+  );
+}
+
+export async function itemsBesideParquet(path: string): Promise<Items | undefined> {
+  const file = await open(path);
+  const chosen = usualItemTitles.find((title) => isNameColumn(file, title));
+  return chosen === undefined ? undefined : { ...itemsIn(file, chosen), mayBeIdentities: mayBeIdentities(chosen) };
+}
+
+export async function labelsOfParquet({ path, member = 'label' }: Input): Promise<Labels> {
+  const file = await open(path);
+  if (!isNameColumn(file, member)) {
+    throw new NaanError(
+      'BAD_INPUT',
+      `${path}: has no column ${quoted(member)} of labels, found: ${describe(file)}: name one as ${path}:COLUMN`,
+    );
+  }
+  const labels = new LabelGatherer((row) => `${path}: row ${row}`);
+  await file.each([member], (rows, first) => {
+    for (let i = 0; i < rows.length; i++) labels.add(String(rows[i][member] ?? '').trim(), first + i);
+  });
+  return labels.finish();
+}
+
+function itemsIn(file: OpenParquet, column: string): Items {
+  const each = (visit: VisitNames) =>
+    file.each([column], (rows, first) => {
+      const names = rows.map((row) => String(row[column] ?? ''));
+      const missing = names.indexOf('');
+      if (missing >= 0) throw new NaanError('BAD_INPUT', `${file.path}: row ${first + missing}: has no item`);
+      return visit(names, first);
+    });
+  return { name: `${file.path}:${oneLine(column)}`, each, count: async () => file.rowCount };
+}
+
+function isNameColumn({ columns }: OpenParquet, name: string): boolean {
+  return columns.some((column) => column.name === name && column.kind === 'name');
+}
+
+function describe({ columns }: OpenParquet): string {
+  return (
+    columns
+      .slice(0, 20)
+      .map(({ name }) => quoted(name))
+      .join(', ') + (columns.length > 20 ? `, and ${columns.length - 20} more` : '')
+  );
+}

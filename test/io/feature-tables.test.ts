@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parquetWriteFile } from 'hyparquet-writer';
+import { findFeatures } from '../../src/io/features.js';
+import { itemsBeside, openItems, readItems } from '../../src/io/items.js';
+import { readLabels } from '../../src/io/labels.js';
+import { inflate } from '../../src/io/locate-matrix.js';
+import { openRows, shapeOf } from '../../src/io/matrix.js';
+import { python, temporaryFolder, without } from './python.js';
+
+const names = Array.from({ length: 10 }, (_, i) => `é, "${i}".jpg`);
+const vectors = names.map((_, i) => [i, i + 0.5, -(i + 1) / 4]);
+
+async function rowsIn(file: string): Promise<number[][]> {
+  const location = await inflate(await findFeatures(file));
+  const { rowCount, dim } = shapeOf(location);
+  const reader = openRows(location);
+  const out = new Float32Array(rowCount * dim);
+  reader.read(0, rowCount, out);
+  reader.close();
+  return Array.from({ length: rowCount }, (_, row) => [...out.subarray(row * dim, (row + 1) * dim)]);
+}
+
+async function namesBeside(file: string): Promise<string[]> {
+  const list = await readItems((await itemsBeside(file, 'features'))!);
+  return Array.from({ length: list.length }, (_, i) => list.at(i));
+}
+
+/** As pandas writes a column of lists: a group of a repeated group of an element. */
+function listColumn(name: string) {
+  return [
+    { name, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    { name: 'element', type: 'FLOAT', repetition_type: 'OPTIONAL' },
+  ] as const;
+}
+
+function writeParquet(filename: string, codec: 'SNAPPY' | 'UNCOMPRESSED', data: number[][] = vectors): void {
+  parquetWriteFile({
+    filename,
+    codec,
+    schema: [
+      { name: 'root', num_children: 4 },
+      { name: 'path', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL', converted_type: 'UTF8' },
+      ...listColumn('embedding'),
+      { name: 'label', type: 'INT32', repetition_type: 'REQUIRED' },
+      { name: 'quality', type: 'DOUBLE', repetition_type: 'REQUIRED' },
+    ],
+    columnData: [
+      { name: 'path', data: names },
+      { name: 'embedding', data },
+      { name: 'label', data: names.map((_, i) => i % 3) },
+      { name: 'quality', data: names.map((_, i) => i / 8) },
+    ],
+    rowGroupSize: 4,
+  });
+}
+
+test('Parquet: lists or a column for each value, names and labels beside them', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'lists.parquet');
+  for (const codec of ['SNAPPY', 'UNCOMPRESSED'] as const) {
+    writeParquet(path, codec);
+    assert.deepEqual(await rowsIn(path), vectors);
+    assert.deepEqual(await rowsIn(`${path}:embedding`), vectors);
+    assert.deepEqual(await namesBeside(path), names);
+    assert.deepEqual(
+      [...(await readLabels(path)).codes],
+      names.map((_, i) => i % 3),
+    );
+    assert.equal(await (await openItems(`${path}:label`)).count(), 10);
+  }
+  const wide = join(folder, 'wide.bin');
+  const columnData = [0, 1, 2].map((c) => ({ name: `f${c}`, data: vectors.map((v) => v[c]), type: 'DOUBLE' as const }));
+  parquetWriteFile({ filename: wide, columnData: [{ name: 'id', data: names, type: 'STRING' }, ...columnData] });
+  assert.deepEqual(await rowsIn(wide), vectors);
+  assert.deepEqual(await namesBeside(wide), names);
+
+  const bytes = readFileSync(path);
+  for (const end of [5, 100, bytes.length - 9]) {
+    writeFileSync(path, bytes.subarray(0, end));
+    await assert.rejects(rowsIn(path), { code: 'BAD_INPUT', message: /lists\.parquet: is no whole Parquet file/ });
+  }
+  writeParquet(
+    path,
+    'SNAPPY',
+    vectors.map((v, i) => (i === 6 ? v.slice(1) : v)),
+  );
+  await assert.rejects(rowsIn(path), {
+    code: 'BAD_INPUT',
+    message: /row 6: 2 values, expected 3 as the first row has/,
+  });
+  await assert.rejects(rowsIn(`${path}:nothing`), {
+    code: 'BAD_INPUT',
+    message: /no column 'nothing' of lists of numbers, found: 'path'/,
+  });
+});
+
+test('CSV and JSON Lines as Python writes them', { skip: without('numpy') }, async (t) => {
+  const folder = temporaryFolder(t);
+  const script = `
+import csv, json, sys
+folder, (names, vectors) = sys.argv[1], json.loads(sys.argv[2])
+def table(name, rows, **how): csv.writer(open(f'{folder}/{name}', 'w', newline=''), **how).writerows(rows)
+table('list.csv', [['path', 'embedding'], *([n, json.dumps(v)] for n, v in zip(names, vectors))])
+table('blanks.csv', [['vector', 'item'], *([' '.join(map(str, v)), n] for n, v in zip(names, vectors))])
+table('wide.csv', [['path', 'label', 'a', 'b', 'c'], *([n, 7, *v] for n, v in zip(names, vectors))])
+table('tabs.csv', [['a', 'b', 'c', 'path'], *([*v, n] for n, v in zip(names, vectors))], delimiter='\\t')
+table('plain.csv', vectors)
+open(f'{folder}/rows.jsonl', 'w').writelines(json.dumps({'path': n, 'embedding': v}) + '\\n' for n, v in zip(names, vectors))
+`;
+  python(script, folder, JSON.stringify([names, vectors]));
+  for (const file of [
+    'list.csv',
+    'blanks.csv',
+    'wide.csv',
+    'tabs.csv',
+    'plain.csv',
+    'rows.jsonl',
+    'rows.jsonl:embedding',
+  ]) {
+    assert.deepEqual(await rowsIn(join(folder, file)), vectors, file);
+    if (file !== 'plain.csv') assert.deepEqual(await namesBeside(join(folder, file.split(':')[0])), names, file);
+  }
+});
+
+test('a table that is no features is refused with file and line', async (t) => {
+  const path = join(temporaryFolder(t), 'x.csv');
+  const cases: [text: string, message: RegExp, column?: string][] = [
+    [
+      'path,label\na,1\nb,2\n',
+      /is text, expected features: it has no columns of numbers, nor a list of them, found the columns: 'path'/,
+    ],
+    ['a,b\n1,2\n3\n', /x\.csv: line 3: 0 values, expected 2 as the first row has/],
+    ['a,b\n1,2\n3,x\n', /x\.csv: line 3: value 1 is 'x', expected a number/],
+    ['a,b\n1,2\n3,\n', /x\.csv: line 3: value 1 is '', expected a number/],
+    ['a,embs\n1,"[1, 2]"\n3,"[1, 2, 3]"\n', /x\.csv: line 3: 3 values, expected 2/],
+    ['a,embs\n1,"[1, 2]"\n', /it has no column 'z' of lists/, ':z'],
+    ['{"x": [1, 2]}\n{"x": 3}\n', /x\.csv: line 2: (no|undefined) values/],
+    ['{"x": [1, 2]}\n{"x": [1, null]}\n', /x\.csv: line 2: value 1 is 'null', expected a number/],
+    ['{"x": [1, 2]}\nno\n', /x\.csv: line 2: is no JSON object/],
+    ['{"z": 1}\n', /line 1 has no list of numbers of a usual name, found: 'z'/],
+  ];
+  for (const [text, message, column = ''] of cases) {
+    writeFileSync(path, text);
+    await assert.rejects(rowsIn(path + column), { code: 'BAD_INPUT', message }, text);
+  }
+});
