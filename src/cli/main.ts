@@ -17,6 +17,7 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   status: () => import('./status.js'),
   export: () => import('./export.js'),
   evaluate: () => import('./evaluate.js'),
+  cut: () => import('./cut.js'),
   sweep: () => import('./sweep.js'),
   'import-model': () => import('./import-model.js'),
   doctor: () => import('./doctor.js'),

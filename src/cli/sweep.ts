@@ -1,41 +1,23 @@
 import { relabel } from '../cluster/relabel.js';
-import { NaanError } from '../errors.js';
 import { type SweepPoint, sweep } from '../evaluation/sweep.js';
 import { edgesFromPairs } from '../graph/candidate-edges.js';
-import { readFloat32Array, readInt32Array } from '../io/arrays.js';
 import { readLabels } from '../io/labels.js';
+import { readScoredPairs } from '../io/scored-pairs.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
 export const run: Run<'sweep'> = async ({ edges: edgesPath, scores: scoresPath, truth: truthPath }) => {
   const truth = truthPath === undefined ? undefined : (await readLabels(truthPath)).codes;
-  const pairs = await readPairs(edgesPath, truth?.length);
-  const scores = await readFloat32Array(scoresPath, 'scores');
-  if (scores.data.length !== pairs.length / 2) {
-    const got = `${scoresPath}: shape (${scores.shape})`;
-    throw new NaanError('BAD_SHAPE', `${got}, expected ${pairs.length / 2} scores as ${edgesPath} has edges`);
-  }
+  const { pairs, scores } = await readScoredPairs(edgesPath, scoresPath, truth?.length);
   const nodes = truth?.length ?? pairs.reduce((highest, id) => Math.max(highest, id), -1) + 1;
   // Without a truth only the nodes that edges touch matter: one edge may name a node of any number.
   const { edges, place } = edgesFromPairs(truth?.length ?? relabel(pairs), pairs);
-  const placed = new Float32Array(scores.data.length);
-  for (let e = 0; e < placed.length; e++) placed[place[e]] = scores.data[e];
+  const placed = new Float32Array(scores.length);
+  for (let e = 0; e < placed.length; e++) placed[place[e]] = scores[e];
   const points = sweep(edges, placed, { truth });
   const best = bestOf(points);
   return { json: { nodes, edges: placed.length, ...(best && { best }), points }, text: describe(points, best) };
 };
-
-/** Edges [E × 2] in one row after the other. Throws when an end is no node. */
-async function readPairs(path: string, nodeCount = 2 ** 31 - 1): Promise<Int32Array> {
-  const { shape, data } = await readInt32Array(path, 'edges');
-  if (shape.length !== 2 || shape[1] !== 2) {
-    throw new NaanError('BAD_SHAPE', `${path}: shape (${shape}), expected edges [E × 2]`);
-  }
-  const bad = data.findIndex((id) => id < 0 || id >= nodeCount);
-  if (bad < 0) return data;
-  const where = `${path}: row ${bad >> 1}: node ${data[bad]}`;
-  throw new NaanError('BAD_INPUT', `${where} is out of range, expected 0..${nodeCount - 1}`);
-}
 
 /** The point of the highest BCubed F, the lower threshold of equals. */
 function bestOf(points: readonly SweepPoint[]): SweepPoint | undefined {

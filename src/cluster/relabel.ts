@@ -42,3 +42,22 @@ function relabelByMap(labels: Int32Array): number {
   }
   return renamed.size;
 }
+
+/** Clusters of labels that are numbered from 0: how many, of how many nodes, and nodes without one. */
+export function countClusters(labels: Int32Array) {
+  let clusters = 0;
+  let unlabelled = 0;
+  for (const id of labels) {
+    if (id < 0) unlabelled++;
+    else if (id >= clusters) clusters = id + 1;
+  }
+  const sizes = new Int32Array(clusters);
+  for (const id of labels) if (id >= 0) sizes[id]++;
+  let singletons = 0;
+  let largest = 0;
+  for (const size of sizes) {
+    if (size === 1) singletons++;
+    if (size > largest) largest = size;
+  }
+  return { clusters, singletons, unlabelled, largest };
+}

@@ -4,14 +4,9 @@ import { type Partition, type PartitionOptions, partitionEdges } from '../cluste
 import { partitionDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { edgesFromPairs } from '../graph/candidate-edges.js';
+import type { ScoredPairs } from '../io/scored-pairs.js';
 
-/** Candidate edges as `label` gives them with `saveEdges`. */
-export interface ScoredPairs {
-  /** [E × 2], each pair once. */
-  readonly pairs: Int32Array;
-  /** [E]: the probability that both ends are one identity. */
-  readonly scores: Float32Array;
-}
+export type { ScoredPairs } from '../io/scored-pairs.js';
 
 export interface ClusterOptions extends Partial<Omit<PartitionOptions, 'order'>> {
   readonly threshold: number;

@@ -1,7 +1,7 @@
 /** The main job, from files to pseudo-labels. */
 
 import type { Partition } from '../cluster/partition.js';
-import { relabel } from '../cluster/relabel.js';
+import { countClusters, relabel } from '../cluster/relabel.js';
 import { checkGraph } from '../engine/graph-check.js';
 import { isKept } from '../engine/head.js';
 import type { Layout } from '../engine/layout.js';
@@ -277,22 +277,4 @@ function engineRecord(run: ScoringRun, { graph }: Layout): EngineRecord {
     busy: run.busy,
     busyShare: run.counters.total('busySeconds') / (elapsed * run.threads),
   };
-}
-
-function countClusters(labels: Int32Array) {
-  let clusters = 0;
-  let unlabelled = 0;
-  for (const id of labels) {
-    if (id < 0) unlabelled++;
-    else if (id >= clusters) clusters = id + 1;
-  }
-  const sizes = new Int32Array(clusters);
-  for (const id of labels) if (id >= 0) sizes[id]++;
-  let singletons = 0;
-  let largest = 0;
-  for (const size of sizes) {
-    if (size === 1) singletons++;
-    if (size > largest) largest = size;
-  }
-  return { clusters, singletons, unlabelled, largest };
 }

@@ -99,6 +99,49 @@ const threshold = decimal({
   help: 'edges of this score or more join their ends',
 });
 
+/** What `label --save-edges` has kept. */
+const savedScores = {
+  edges: path({
+    unit: 'file',
+    required: true,
+    help: 'candidate edges [E × 2]: .npy, or .npz (edges, or FILE:NAME)',
+  }),
+  scores: path({ unit: 'file', required: true, help: 'their scores [E]: .npy, or .npz (scores, or FILE:NAME)' }),
+};
+
+/** The options of the partition `propagation`. */
+const ladder = {
+  step: decimal({
+    unit: 'fraction',
+    min: 0,
+    max: 1,
+    default: partitionDefaults.step,
+    help: 'propagation: each round moves the threshold this far towards 1',
+  }),
+  maxSize: integer({
+    unit: 'nodes',
+    min: 1,
+    max: 2 ** 31 - 1,
+    default: partitionDefaults.maxSize,
+    help: 'propagation: a larger component is cut again',
+  }),
+  maxIterations: integer({
+    unit: 'rounds',
+    min: 1,
+    max: mostRounds,
+    default: partitionDefaults.maxIterations,
+    help: 'propagation: rounds before what is left is final',
+  }),
+  start: choice(['threshold', 'all'], {
+    default: partitionDefaults.start,
+    help: 'propagation: cut the first round at --threshold, or let it use every edge (as published)',
+  }),
+  leftovers: choice(['components', 'merge'], {
+    default: partitionDefaults.leftovers,
+    help: 'propagation: what is left at the end stays components, or becomes one cluster (as published)',
+  }),
+};
+
 const model = path({
   unit: 'file',
   required: true,
@@ -420,35 +463,7 @@ export const commands = {
         help: 'how scores become clusters: agglomeration by mean score (linkage), components at one threshold, or a ladder of thresholds (propagation)',
       }),
       threshold,
-      step: decimal({
-        unit: 'fraction',
-        min: 0,
-        max: 1,
-        default: partitionDefaults.step,
-        help: 'propagation: each round moves the threshold this far towards 1',
-      }),
-      maxSize: integer({
-        unit: 'nodes',
-        min: 1,
-        max: 2 ** 31 - 1,
-        default: partitionDefaults.maxSize,
-        help: 'propagation: a larger component is cut again',
-      }),
-      maxIterations: integer({
-        unit: 'rounds',
-        min: 1,
-        max: mostRounds,
-        default: partitionDefaults.maxIterations,
-        help: 'propagation: rounds before what is left is final',
-      }),
-      start: choice(['threshold', 'all'], {
-        default: partitionDefaults.start,
-        help: 'propagation: cut the first round at --threshold, or let it use every edge (as published)',
-      }),
-      leftovers: choice(['components', 'merge'], {
-        default: partitionDefaults.leftovers,
-        help: 'propagation: what is left at the end stays components, or becomes one cluster (as published)',
-      }),
+      ...ladder,
       saveEdges: flag({ help: 'also write the candidate edges and their scores (_edges.npy, _scores.npy)' }),
       threads,
       shards: integerOrAuto({
@@ -637,17 +652,43 @@ export const commands = {
     description: 'Clusters at each threshold from the edges and scores of naan label --save-edges.',
     examples: [['naan sweep --edges split1_edges.npy --scores split1_scores.npy --truth split1_labels.txt', '']],
     options: {
-      edges: path({
-        unit: 'file',
-        required: true,
-        help: 'candidate edges [E × 2]: .npy, or .npz (edges, or FILE:NAME)',
-      }),
-      scores: path({ unit: 'file', required: true, help: 'their scores [E]: .npy, or .npz (scores, or FILE:NAME)' }),
+      ...savedScores,
       truth: path({
         unit: 'file',
         otherwise: 'sizes only',
         help: 'true identities, as for naan evaluate, for BCubed and pairwise',
       }),
+    },
+  },
+  cut: {
+    summary: 'cut scores that were kept into clusters again',
+    description:
+      'Clusters from the edges and scores of naan label --save-edges, by any partition and threshold: what naan label would ' +
+      'have given with them, without scoring again.',
+    examples: [['naan cut --edges split1_edges.npy --scores split1_scores.npy --threshold 0.5 --out strict.txt', '']],
+    options: {
+      ...savedScores,
+      rows: integer({
+        unit: 'rows',
+        min: 1,
+        max: 2 ** 31 - 1,
+        otherwise: 'up to the last row that an edge names',
+        help: 'rows of the features; one that no edge names gets label -1',
+      }),
+      threshold: decimal({
+        unit: 'score',
+        min: 0,
+        max: 1,
+        required: true,
+        help: 'edges of this score or more join their ends',
+      }),
+      partition: choice(partitions, {
+        default: partitions[0],
+        help: 'how scores become clusters, as for naan label',
+      }),
+      ...ladder,
+      out: path({ unit: 'file', required: true, help: 'labels to write, one integer a line' }),
+      overwrite,
     },
   },
   'import-model': {
