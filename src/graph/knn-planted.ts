@@ -48,7 +48,7 @@ export async function plantKnn(set: SyntheticSet, { k, signal, onProgress }: Pla
     if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
     const [start, end] = [starts[b], starts[b + 1]];
     const images = [...Array(end - start).keys()].map((i) => start + i);
-    images.push(...sampleOutside(set, b, start, end, sampleSize));
+    for (const image of sampleOutside(set, b, start, end, sampleSize)) images.push(image);
     for (const [i, image] of images.entries()) set.image(image, rows.subarray(i * dim, (i + 1) * dim));
 
     for (let first = 0; first < end - start; first += tileRows) {

@@ -13,12 +13,13 @@ const textType = /^[<>|=]?([US])(\d+)$/;
 /** The most bytes of one label or name, as it is stored. */
 const mostTextBytes = 2 ** 18;
 
-/** Reads the labels of an array [n], or [n × 1]. Throws BAD_INPUT, naming the row that has none, or BAD_SHAPE. */
+/** Reads the labels of an array [n], or [n × 1]. Throws BAD_INPUT, naming the row that has none, BAD_SHAPE or OUT_OF_MEMORY. */
 export async function labelsOfArray(array: StoredArray): Promise<Labels> {
   const { source, shape, length, dtype } = array;
   if (shape.length === 0 || length === 0 || !shape.includes(length)) {
     throw new NaanError('BAD_SHAPE', `${source.name}: shape (${shape}), expected labels [n]`);
   }
+  requireMemory(4 * length, `${source.name}: ${length} labels`);
   const [, kind, width] = textType.exec(dtype) ?? [];
   if (kind === 'U' || kind === 'S') return textLabels(array, kind, Number(width));
   if (dtype === '|b1') return numberLabels(checkNumbers({ ...array, type: 'u1' }));
@@ -166,7 +167,6 @@ function utf32(bytes: Uint8Array, littleEndian: boolean): string {
 
 /** Room for a code each. Throws OUT_OF_MEMORY when the system refuses it. */
 function allocate({ source, length }: StoredNumbers): Int32Array {
-  requireMemory(4 * length, `${source.name}: ${length} labels`);
   try {
     return new Int32Array(length);
   } catch (cause) {

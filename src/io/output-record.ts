@@ -85,5 +85,8 @@ function readText(path: string): string {
 }
 
 function filesIn(list: unknown): WrittenFile[] {
-  return Array.isArray(list) ? list.filter((file) => typeof file?.name === 'string') : [];
+  // A plain name: whoever follows it stays in the folder.
+  const isPlain = (name: unknown) =>
+    typeof name === 'string' && !['', '.', '..'].includes(name) && !/[/\\\0]/.test(name);
+  return Array.isArray(list) ? list.filter((file) => isPlain(file?.name)) : [];
 }

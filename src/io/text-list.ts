@@ -2,6 +2,7 @@
  * Many names, packed: their UTF-8 bytes in blocks, and where each starts. A million paths take their own bytes and 12 more
  * each, and no object that a garbage collector would have to visit.
  */
+import { requireMemory } from '../memory/available.js';
 import { quoted } from './messages.js';
 
 const blockBytes = 2 ** 22;
@@ -43,6 +44,8 @@ export class TextList {
   }
 
   private grow(): void {
+    // Places and lengths of twice as many, and as many bytes again as their names have so far.
+    requireMemory(24 * this.count + this.blocks.length * blockBytes, `${this.count} names of rows and as many more`);
     const starts = new Float64Array(2 * this.starts.length);
     starts.set(this.starts);
     this.starts = starts;

@@ -10,7 +10,7 @@ import { itemsBeside, openItems, readItems } from '../io/items.js';
 import { labelTableName } from '../io/label-table.js';
 import { readLabels } from '../io/labels.js';
 import { writeFolder, writeJson } from '../io/output-file.js';
-import { isRecorded, recordName, type WrittenFile } from '../io/output-record.js';
+import { isRecorded, readRecord, recordName, type WrittenFile } from '../io/output-record.js';
 import { checkNewFolder } from '../io/outputs.js';
 import type { ProgressListener } from '../progress.js';
 import { version } from '../version.js';
@@ -131,7 +131,8 @@ export async function exportSet(options: ExportOptions): Promise<ExportSummary> 
 /** Labels and names of a run: labels.csv, or else the labels with the names that are given. */
 async function readRun({ run, items, onNotice }: ExportOptions, inputs: string[]): Promise<Labelled> {
   if (statSync(run, { throwIfNoEntry: false })?.isFile() && items === undefined) return readTable(run, inputs);
-  const { options, outputs } = recordOf(run);
+  const { options } = recordOf(run);
+  const { outputs } = readRecord(run);
   const table = join(run, labelTableName);
   if (items === undefined && options?.items !== undefined && existsSync(table)) {
     if (!(await isRecorded(table))) onNotice?.(`${table}: was changed since naan wrote it, and is taken as it is now`);
@@ -143,7 +144,7 @@ async function readRun({ run, items, onNotice }: ExportOptions, inputs: string[]
       `${run}: its rows have no names: give --items, a name a row in the order of the features`,
     );
   }
-  const written = outputs?.find(({ name }) => String(name).endsWith('_labels.npy'));
+  const written = outputs.find(({ name }) => name.endsWith('_labels.npy'));
   if (!written)
     throw new NaanError('BAD_INPUT', `${join(run, recordName)}: lists no labels, expected the --out of naan label`);
   const file = join(run, written.name);
@@ -156,7 +157,7 @@ async function readRun({ run, items, onNotice }: ExportOptions, inputs: string[]
   return { labels, items: names };
 }
 
-function recordOf(run: string): { readonly options?: { items?: unknown }; readonly outputs?: WrittenFile[] } {
+function recordOf(run: string): { readonly options?: { items?: unknown } } {
   const path = join(run, recordName);
   try {
     return JSON.parse(readFileSync(path, 'utf8')) ?? {};

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { readWork, WorkDir, workHeader } from '../../src/engine/work-dir.js';
 import { FolderLock } from '../../src/io/folder-lock.js';
 import { Journal, readJournal } from '../../src/io/journal.js';
+import { readRecord } from '../../src/io/output-record.js';
 import { temporaryFolder } from '../io/python.js';
 
 const header = workHeader({
@@ -90,4 +91,14 @@ test('a pipe or a folder under the name of a journal or a lock is refused, not w
       name === 'lock' ? FolderLock.take(folder) : WorkDir.open(folder, header, { ...request, restart: true });
     await assert.rejects(opened, { name: 'NaanError', code: 'BAD_USAGE' });
   }
+});
+
+test('a record of outputs names files of its own folder', (t) => {
+  const folder = temporaryFolder(t);
+  const outputs = ['../x_labels.npy', '/x_labels.npy', '..', '', 'a\\b', 7, 'x_labels.npy'].map((name) => ({
+    name,
+    bytes: 1,
+  }));
+  writeFileSync(join(folder, 'run.json'), JSON.stringify({ naan: '0.1.0', outputs, replaced: 'all' }));
+  assert.deepEqual(readRecord(folder), { outputs: [{ name: 'x_labels.npy', bytes: 1 }], replaced: [] });
 });
