@@ -40,11 +40,12 @@ export interface FoundKnn {
 }
 
 /**
- * `auto` is exact below so many rows: where the two cost the same processor time, measured on two threads at d 512
- * (about 22,000 rows at k 20 and 37,000 at k 80, between measurements at 12, 25 and 50 thousand).
+ * `auto` is exact below so many rows of d columns: where the two cost the same processor time, measured on two threads. At
+ * d 512 that is at about 22,000 rows for k 20 and 37,000 for k 80, at d 64 at 63,000 and 67,000: products of few columns cost
+ * little, the rest of an approximate search as much as ever.
  */
-function exactBelow(k: number): number {
-  return 17_000 + 250 * k;
+function exactBelow(dim: number, k: number): number {
+  return 17_000 * Math.sqrt(512 / dim) + 250 * k;
 }
 
 type Approximate = (attempt: number) => Promise<ApproximateKnn>;
@@ -68,7 +69,7 @@ export async function findKnn(features: MatrixLocation, options: FindKnnOptions)
   const search = { ...options, k: Math.min(k, rows.rowCount - 1) };
   const counts = { copies: map?.copies ?? 0, badRows: survey.badRows.length };
   const ofRows = (graph: KnnGraph) => (map ? graphOfRows(graph, map, k + 1) : graph);
-  const small = search.k === 0 || (method === 'auto' && (rows.rowCount < exactBelow(k) || minRecall === 1));
+  const small = search.k === 0 || (method === 'auto' && (rows.rowCount < exactBelow(rows.dim, k) || minRecall === 1));
   const chosen = small ? 'exact' : method === 'auto' ? 'ivf' : method;
   if (chosen !== 'exact') {
     const attemptOf: Approximate = (attempt) => {
