@@ -25,14 +25,21 @@ function bestOf(points: readonly SweepPoint[]): SweepPoint | undefined {
   return points[0]?.bcubed && points.reduce((best, point) => (f(point) > f(best) ? point : best));
 }
 
-/** Every fifth point, and the best. */
+const curveWidth = 24;
+
+/** Every fifth point, and the best; behind each a bar, which is the curve of BCubed F, or of clusters without the truth. */
 function describe(points: readonly SweepPoint[], best: SweepPoint | undefined): string {
   const shown = points.filter((point, i) => i % 5 === 0 || point === best);
   const measures = best ? ['BCubed P', 'R', 'F', 'pairwise P', 'R', 'F'] : [];
+  const heightOf = (point: SweepPoint) => point.bcubed?.f ?? point.clusters;
+  const highest = best ? 1 : points.reduce((most, point) => Math.max(most, point.clusters), 1);
+  const bar = (point: SweepPoint) => '█'.repeat(Math.round((curveWidth * heightOf(point)) / highest));
   const rows = shown.map((point) => [
     point.threshold.toFixed(2) + (point === best ? ' best' : ''),
     ...[point.clusters, point.singletons, point.largest].map(count),
     ...[point.bcubed, point.pairwise].flatMap((m) => (m ? [m.precision, m.recall, m.f].map((x) => x.toFixed(4)) : [])),
+    bar(point).padEnd(curveWidth),
   ]);
-  return table([['threshold', 'clusters', 'of one', 'largest', ...measures], ...rows]);
+  const curve = (best ? 'BCubed F, 0 to 1' : 'clusters').padEnd(curveWidth);
+  return table([['threshold', 'clusters', 'of one', 'largest', ...measures, curve], ...rows]);
 }

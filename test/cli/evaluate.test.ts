@@ -127,7 +127,8 @@ test('sweep goes over every threshold from the edges that label saved', async ()
   assert.ok(Math.abs(at90.bcubed.f - judged.all.bcubed.f) < 1e-12);
 
   const { stdout } = await naan([...args, '--truth', inputs.truth]);
-  assert.match(stdout, /^0\.\d\d best /m);
+  const bar = '█'.repeat(Math.round(24 * best.bcubed.f));
+  assert.match(stdout, new RegExp(`^${best.threshold.toFixed(2)} best .*  ${bar}$`, 'm'));
 });
 
 test('import-model reads both torch formats alike', async () => {
