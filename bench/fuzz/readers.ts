@@ -56,6 +56,7 @@ export async function makeReaders(folder: string): Promise<Reader[]> {
     { name: 'checkpoint', fileName: 'x.ckpt', seeds: checkpointSeeds() },
     { name: 'journal', fileName: 'journal', seeds: [journalSeed()] },
     { name: 'training', fileName: 'x.checkpoint', seeds: [await trainingSeed(path)] },
+    { name: 'vectors', fileName: 'x.csv', seeds: vectorSeeds() },
     { name: 'config', fileName: 'x.yaml', seeds: configSeeds() },
   ];
 }
@@ -162,6 +163,18 @@ function npySeeds(): Seed[] {
     structural: (random) => otherArray(random, array),
     read: array.read,
   }));
+}
+
+async function readInflated(path: string): Promise<void> {
+  await locateFeatures(path);
+}
+
+function vectorSeeds(): Seed[] {
+  const vectors = Array.from({ length: 12 }, (_, row) => [...floats.subarray(row * dim, (row + 1) * dim)]);
+  const lines = vectors.map((vector, i) => JSON.stringify({ path: `${i}.jpg`, label: i % 3, embedding: vector }));
+  const titles = ['path', ...vectors[0].map((_, c) => `f${c}`)].join(',');
+  const table = [titles, ...vectors.map((vector, i) => [`${i}.jpg`, ...vector].join(','))].join('\n');
+  return [lines.join('\n'), table].map(textSeed(readInflated));
 }
 
 /** The archive with a member of other content, or whose entry lies. */

@@ -111,6 +111,7 @@ export async function featuresOfParquet({ path, member }: Input): Promise<Deflat
         cause: error,
       });
     });
+    if (!first) throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: row 0 is missing`);
     dim = valuesOf(first)?.length ?? 0;
   }
   const largest = Math.max(0, ...file.metadata.row_groups.map((group) => Number(group.num_rows)));

@@ -35,7 +35,7 @@ function listTensors(path: string): NamedArrays {
     arrays.set(name, async () => ({
       source,
       dataStart: 0,
-      dtype: String(dtype),
+      dtype: typeof dtype === 'string' ? dtype : 'none',
       type: numberTypes.get(dtype),
       littleEndian: true,
       fortran: false,
