@@ -65,7 +65,11 @@ interface Scorer {
   score(labelled: Labelled, unlabelled: Split, seed: number): Promise<Scored>;
 }
 
-type Labelled = Pick<Split, 'location' | 'graph' | 'edges' | 'lists' | 'labels'> & Pick<PairwiseTrainingSet, 'groups'>;
+type Labelled = Pick<Split, 'location' | 'graph' | 'edges' | 'lists' | 'labels'> &
+  Pick<PairwiseTrainingSet, 'groups'> & {
+    /** What calibration goes by; default: all labels. */
+    readonly own?: Int32Array;
+  };
 
 const cosine: Scorer = {
   name: 'cosine',
@@ -273,7 +277,7 @@ for (const set of values.sets) {
       const { calibration, scores, seconds } = await scored(scorer, set, labelled, unlabelled, seed);
       let calibrated: Calibration;
       if (calibration instanceof Float32Array) {
-        const cuts = await cutEverywhere({ ...labelled.edges, scores: calibration }, labelled.labels);
+        const cuts = await cutEverywhere({ ...labelled.edges, scores: calibration }, labelled.own ?? labelled.labels);
         calibrated = choose(cuts);
         const loss = lossOf(cuts, await cutEverywhere({ ...unlabelled.edges, scores }, unlabelled.labels));
         losses.push({ set, scorer: scorer.name, seed, ...loss });

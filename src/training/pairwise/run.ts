@@ -131,7 +131,8 @@ async function runPairwise(
     const last = rounds[kept - 1];
     const judgement: Judgement = {
       ...{ edges: last.edges, auc: last.auc, accuracy: last.accuracy, loss: last.loss },
-      ...(await calibrate({ ...edges, scores }, set.labels, signal)),
+      // The threshold is for sets such as this one: rows of the copy are clustered with the others and not judged.
+      ...(await calibrate({ ...edges, scores }, set.own, signal)),
     };
     return {
       model: calibrated(model, judgement),

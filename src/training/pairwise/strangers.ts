@@ -19,7 +19,7 @@ import { SharedRows } from '../../memory/shared-rows.js';
 import { shuffled } from './pairs.js';
 
 /** Graphs side by side. */
-export interface LabelledLists {
+interface LabelledLists {
   readonly lists: NeighbourLists;
   /** Identity of each node, −1 where not known; an identity is of one graph alone [n]. */
   readonly labels: Int32Array;
@@ -108,17 +108,23 @@ function sideBySide(parts: readonly LabelledLists[]): LabelledLists {
   return { lists: { nodeCount, width, ids, similarities }, labels, groups };
 }
 
+export interface TrainingLists extends LabelledLists {
+  /** Labels of the set itself, −1 for the rows of the copy: what calibration goes by [n]. */
+  readonly own: Int32Array;
+}
+
 /** The set to train on: a labelled set, and its copy with strangers beside it. `graph`: of at least k neighbours. */
 export async function labelledLists(
   rows: SharedRows,
   graph: KnnGraph,
   labels: Int32Array,
   options: StrangerOptions,
-): Promise<LabelledLists> {
+): Promise<TrainingLists> {
   const identities = labels.slice();
   relabel(identities);
   const lists = withSimilarities(withWidth(graph, options.k + 1), rows);
   const own = { lists, labels: identities, groups: identities };
   const copy = await copyWithStrangers(rows, identities, options);
-  return copy ? sideBySide([own, copy]) : own;
+  const set = copy ? sideBySide([own, copy]) : own;
+  return { ...set, own: set.labels.map((label, node) => (node < labels.length ? label : -1)) };
 }
