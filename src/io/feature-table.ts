@@ -2,6 +2,7 @@
 import { NaanError } from '../errors.js';
 import type { SharedRows } from '../memory/shared-rows.js';
 import type { DeflatedMatrix } from './matrix.js';
+import { quoted } from './messages.js';
 
 /** Titles that people give to a column of embeddings. */
 export const usualFeatureTitles = ['embs', 'embeddings', 'embedding', 'features', 'feats', 'feature', 'vector', 'x'];
@@ -47,7 +48,7 @@ function put(values: ArrayLike<unknown>, out: Float32Array, where: (row: number)
     if (typeof number !== 'number' || (Number.isNaN(number) && !/^\s*[+-]?nan\s*$/i.test(String(value)))) {
       throw new NaanError(
         'BAD_INPUT',
-        `${where(row)}: value ${i} is '${String(value).slice(0, 40)}', expected a number`,
+        `${where(row)}: value ${i} is ${quoted(String(value).slice(0, 40))}, expected a number`,
       );
     }
     out[i] = number;
