@@ -72,7 +72,11 @@ const results = rows.map(({ of, batch, threads, probes }) => {
   const { backend, provider, software } = of.sample;
   const median = (value: (probe: Probe) => number) => spread(probes.map(value)).median;
   return {
-    ...{ backend, provider, software, batch, threads },
+    backend,
+    provider,
+    software,
+    batch,
+    threads,
     secondsPer1000NodesOnAThread: Object.fromEntries(
       tileStages.map((stage) => [stage, median((probe) => probe.stageSeconds[stage])]),
     ),

@@ -91,8 +91,18 @@ const heldOut: HeldOut = {
 const found = { blocks: [] as Record<string, number>[], pairs: [] as Record<string, number>[] };
 for (let seed = 1; seed <= seeds; seed++) {
   const settings: ConcatSettings = {
-    ...{ heads: 1, alpha: 0.2, hops, learningRate: Number(values.lr), decay: 0.1, weightDecay: 5e-4, clip: 2 },
-    ...{ dropout: 0, batch: Number(values.batch), epochs, passes: Number(values.passes), seed },
+    heads: 1,
+    alpha: 0.2,
+    hops,
+    learningRate: Number(values.lr),
+    decay: 0.1,
+    weightDecay: 5e-4,
+    clip: 2,
+    dropout: 0,
+    batch: Number(values.batch),
+    epochs,
+    passes: Number(values.passes),
+    seed,
   };
   const config: ConcatConfig = { head: 'concat', dim, heads: 1, alpha: 0.2, ...hops, provenance: {} };
   const checkpoint = { path: undefined, identity: {}, every: 1e9, resume: false };
@@ -110,16 +120,15 @@ for (let seed = 1; seed <= seeds; seed++) {
 }
 const over = (runs: Record<string, number>[], key: string) => spread(runs.map((run) => run[key]));
 report('destination', {
-  ...{
-    ids,
-    dim,
-    nodes: training.graph.nodeCount,
-    ...hops,
-    epochs,
-    batch: Number(values.batch),
-    passes: Number(values.passes),
-  },
-  ...{ pairsOfAStep, ...found },
+  ids,
+  dim,
+  nodes: training.graph.nodeCount,
+  ...hops,
+  epochs,
+  batch: Number(values.batch),
+  passes: Number(values.passes),
+  pairsOfAStep,
+  ...found,
   loss: { blocks: over(found.blocks, 'loss'), pairs: over(found.pairs, 'loss') },
   auc: { blocks: over(found.blocks, 'auc'), pairs: over(found.pairs, 'auc') },
 });

@@ -46,7 +46,10 @@ const time = spread(seconds);
 const flops = nodes * nodes * dim;
 report('knn', {
   question: 'exact kNN search: rows per second, and how near to the GEMM limit',
-  ...{ nodes, dim, k, threads },
+  nodes,
+  dim,
+  k,
+  threads,
   seconds: time,
   rowsPerSecond: nodes / time.median,
   gflops: flops / time.median / 1e9,

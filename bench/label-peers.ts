@@ -127,7 +127,15 @@ console.log(
 );
 const stages = Object.keys(factored[0].stages);
 report('label-peers', {
-  ...{ nodes, dim, hops, threads, edges, runs, gather: values.gather, precision, torch: factored[0].torch },
+  nodes,
+  dim,
+  hops,
+  threads,
+  edges,
+  runs,
+  gather: values.gather,
+  precision,
+  torch: factored[0].torch,
   nodesPerSecond: rates,
   naanTimes: times,
   naan: { wholeProcessSeconds: spread(ours), stages: own.stages },

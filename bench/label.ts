@@ -92,13 +92,21 @@ for (const nodes of values.nodes.map(Number)) {
   const fileSeconds = readSeconds(join(split, 'split1_feats.npz')) + readSeconds(join(split, 'split1_knn.npy'));
   const limitSeconds = gemmSeconds + gatherSeconds + fileSeconds;
   results.push({
-    ...{ nodes, dim, k1, k2, sampleHops, threads, shuffled: values.shuffle, edges },
+    nodes,
+    dim,
+    k1,
+    k2,
+    sampleHops,
+    threads,
+    shuffled: values.shuffle,
+    edges,
     inputBytes: statSync(join(split, 'split1_feats.npz')).size + statSync(join(split, 'split1_knn.npy')).size,
     wholeProcessSeconds: wholeProcess,
     nodesPerSecond: nodes / wholeProcess.median,
     timesPublished: nodes / wholeProcess.median / publishedNodesPerSecond,
     stageSeconds: Object.fromEntries(stages),
-    ...{ ...engine, peakRssBytes },
+    ...engine,
+    peakRssBytes,
     limit: { ...limits, gemmSeconds, gatherSeconds, fileSeconds, limitSeconds },
     timesLimit: wholeProcess.median / limitSeconds,
     ...(values.model && {

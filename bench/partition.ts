@@ -78,8 +78,13 @@ async function main(): Promise<void> {
       for (const timing of timings) {
         const seconds = spread(timing.seconds);
         runs.push({
-          ...{ case: kind, partition, threads: timing.threads, edges: edges.targets.length, seconds },
-          ...{ ratio: first / seconds.median, extraGiB: timing.extraBytes / 2 ** 30 },
+          case: kind,
+          partition,
+          threads: timing.threads,
+          edges: edges.targets.length,
+          seconds,
+          ratio: first / seconds.median,
+          extraGiB: timing.extraBytes / 2 ** 30,
         });
       }
     }

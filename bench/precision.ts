@@ -41,12 +41,10 @@ try {
       const model = join(folder, `${name}-${head}.safetensors`);
       const labels = file(labeled, 'split0', 'labels.txt');
       await train({
-        ...{
-          features: file(labeled, 'split0', 'feats.npz'),
-          knn: file(labeled, 'split0', 'knn.npy'),
-          out: model,
-          head,
-        },
+        features: file(labeled, 'split0', 'feats.npz'),
+        knn: file(labeled, 'split0', 'knn.npy'),
+        out: model,
+        head,
         ...(existsSync(labels) && { labels }),
       });
       const { codes: truth } = await readLabels(file(unlabeled, 'split1', 'labels.txt'));
@@ -60,7 +58,12 @@ try {
       const gaps = Array.from(half.edges!.scores, (score, e) => Math.abs(score - before[e])).sort((a, b) => a - b);
       const { partition, threshold } = full.summary;
       results.push({
-        ...{ set: name, head, nodes: truth.length, edges: gaps.length, partition, threshold },
+        set: name,
+        head,
+        nodes: truth.length,
+        edges: gaps.length,
+        partition,
+        threshold,
         scoreGap: {
           mean: gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length,
           p99: gaps[Math.floor(0.99 * gaps.length)],

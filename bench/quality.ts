@@ -107,7 +107,8 @@ const concat: Scorer = {
     const hops = { k1: 20, k2: 10, sampleHops };
     const settings = concatSettings({ kHops: [20, 10], sampleHops }, graph.width - 1, seed);
     const { model, judgement } = await runConcat(location, shapeOf(location).dim, graph, labels, settings, {
-      ...{ validation: concatTrainingDefaults.validation, provenance: {} },
+      validation: concatTrainingDefaults.validation,
+      provenance: {},
       checkpoint: { path: undefined, identity: {}, every: Number.POSITIVE_INFINITY, resume: false },
     });
     if (!judgement) throw new Error('nothing was held out');

@@ -122,8 +122,17 @@ function label(split: string, nodes: number, order: Result['order'], threads: st
   const run = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'));
   const { shards: cut, rowsGatheredPerNode, busyShare } = run.engine;
   results.push({
-    ...{ nodes, order, threads: Number(threads), asked: shards, shards: cut, edges: run.edges, seconds },
-    ...{ microsecondsPerNode: (seconds / nodes) * 1e6, peakRssBytes: run.peakRssBytes, rowsGatheredPerNode, busyShare },
+    nodes,
+    order,
+    threads: Number(threads),
+    asked: shards,
+    shards: cut,
+    edges: run.edges,
+    seconds,
+    microsecondsPerNode: (seconds / nodes) * 1e6,
+    peakRssBytes: run.peakRssBytes,
+    rowsGatheredPerNode,
+    busyShare,
     stages: run.seconds.stages,
   });
   rmSync(out, { recursive: true, force: true });

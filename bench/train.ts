@@ -51,12 +51,10 @@ function meanOf(a: Limits, b: Limits): Limits {
   const mean = (name: 'gemmGflops' | 'randomRowGBps' | 'streamGBps') => (a[name] + b[name]) / 2;
   const { threads } = a;
   return {
-    ...{
-      threads,
-      gemmGflops: mean('gemmGflops'),
-      randomRowGBps: mean('randomRowGBps'),
-      streamGBps: mean('streamGBps'),
-    },
+    threads,
+    gemmGflops: mean('gemmGflops'),
+    randomRowGBps: mean('randomRowGBps'),
+    streamGBps: mean('streamGBps'),
   };
 }
 
@@ -112,7 +110,13 @@ for (const hops of cases) {
   const limits = meanOf(before, await measureLimits({ threads }));
   const gflops = totals.gemm / totals.seconds / 1e9;
   results.push({
-    ...{ nodes, dim, ...hops, threads, blockNodes, cellNodes, epochs },
+    nodes,
+    dim,
+    ...hops,
+    threads,
+    blockNodes,
+    cellNodes,
+    epochs,
     pairsPerSecond: spread(rates),
     pairsPerCpuSecond: totals.pairs / totals.cpuSeconds,
     timesPublished: spread(rates).median / publishedPairsPerSecond,
@@ -125,7 +129,9 @@ for (const hops of cases) {
     },
     pairsCovered: coverage,
     flopsPerPair: { gemm: totals.gemm / totals.pairs, kernels: totals.kernels / totals.pairs },
-    ...{ gemmGflops: gflops, limits, shareOfGemmLimit: gflops / limits.gemmGflops },
+    gemmGflops: gflops,
+    limits,
+    shareOfGemmLimit: gflops / limits.gemmGflops,
     lossOfLastStep: loss,
   });
 }

@@ -377,8 +377,12 @@ function journalSeed(): Seed {
     { file: 's.column', bytes: 4, rowBytes: 4, sum: 9 },
   ];
   const header = workHeader({
-    ...{ identity: { k1: 20, features: 'ab' }, nodes: 1000, shards: 8, precision: 'f32' as const },
-    ...{ stages: [['project', 0] as const], files: ['a.rows', 's.column'] },
+    identity: { k1: 20, features: 'ab' },
+    nodes: 1000,
+    shards: 8,
+    precision: 'f32' as const,
+    stages: [['project', 0] as const],
+    files: ['a.rows', 's.column'],
   });
   const shards = Array.from({ length: 8 }, (_, shard) => ({ stage: 'project', round: 0, shard, checks }));
   const records: unknown[] = [

@@ -44,9 +44,24 @@ export async function createNative(
   function attend(count: number, out: Float32Array): void {
     localHeads.forEach((head, m) => {
       kernels.attend({
-        ...{ count, width, dim: p, lists: tile.lists, rows: tile.rows, rowStride: M * p, column: m * p },
-        ...{ centre: tile.s, neighbour: tile.rowT, scalarStride: M, head: m, attentionBias: head.attentionBias },
-        ...{ alpha, outputBias: head.outputBias, scale: 1 / M, accumulate: m > 0, out, weights },
+        count,
+        width,
+        dim: p,
+        lists: tile.lists,
+        rows: tile.rows,
+        rowStride: M * p,
+        column: m * p,
+        centre: tile.s,
+        neighbour: tile.rowT,
+        scalarStride: M,
+        head: m,
+        attentionBias: head.attentionBias,
+        alpha,
+        outputBias: head.outputBias,
+        scale: 1 / M,
+        accumulate: m > 0,
+        out,
+        weights,
       });
     });
   }

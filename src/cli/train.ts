@@ -18,7 +18,12 @@ export const run: Run<'train'> = async (values, { signal, onProgress, log, tell,
   try {
     const { summary } = await train({
       ...options,
-      ...{ signal, onProgress, onReport, onNotice: log.warn, observer: metrics, optionSources: origins },
+      signal,
+      onProgress,
+      onReport,
+      onNotice: log.warn,
+      observer: metrics,
+      optionSources: origins,
     });
     return { json: summary, text: describe(summary, values.out) };
   } finally {

@@ -75,7 +75,11 @@ export class Devices {
     this.workers = this.links.map((link, i) => {
       const workerData: DeviceWorkerData = {
         module: (module ?? new URL('../backends/start-device.js', import.meta.url)).href,
-        ...{ choices: plan.devices, model, capacity, device: devices[i], handle: link.handle },
+        choices: plan.devices,
+        model,
+        capacity,
+        device: devices[i],
+        handle: link.handle,
       };
       const worker = new Worker(new URL('../../workers/device-worker.js', import.meta.url), { workerData });
       const tell = ({ reason, started }: DeviceEnd) => {
@@ -98,8 +102,13 @@ export class Devices {
   /** What each device has done, as plain data. */
   summary(): Readonly<Record<Exclude<DeviceCounter, 'queue'> | 'device', number>>[] {
     return this.readings.map(({ device, of }) => ({
-      ...{ device, batches: of('batches'), rows: of('rows'), bytes: of('bytes'), busySeconds: of('busySeconds') },
-      ...{ retries: of('retries'), fallbacks: of('fallbacks') },
+      device,
+      batches: of('batches'),
+      rows: of('rows'),
+      bytes: of('bytes'),
+      busySeconds: of('busySeconds'),
+      retries: of('retries'),
+      fallbacks: of('fallbacks'),
     }));
   }
 

@@ -57,8 +57,14 @@ export async function plantKnn(set: SyntheticSet, { k, signal, onProgress }: Pla
       for (let i = 0; i < count; i++) similarities[i * images.length + first + i] = Number.NaN;
       lists.fill(0);
       kernels.offerTile({
-        ...{ rows: count, columns: images.length, similarities, k, firstRow: 0, firstColumn: 0 },
-        ...{ rowLists: lists, leastOfColumn },
+        rows: count,
+        columns: images.length,
+        similarities,
+        k,
+        firstRow: 0,
+        firstColumn: 0,
+        rowLists: lists,
+        leastOfColumn,
       });
       kernels.sortLists(count, k, lists);
       listedIds(count, k, lists, ids);

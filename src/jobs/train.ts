@@ -106,7 +106,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const finish = async (trained: Trained, checkOwned?: CheckOwned): Promise<TrainResult> => {
     const { model, judgement, steps, pairs } = trained;
     const summary: TrainSummary = {
-      ...{ head, nodes: rowCount, identities: identityCount, steps, pairs },
+      head,
+      nodes: rowCount,
+      identities: identityCount,
+      steps,
+      pairs,
       ...(judgement && { heldOut: bestOf(judgement) }),
       seconds: (performance.now() - began) / 1000,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
@@ -114,7 +118,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     if (files) {
       await checkOwned?.();
       await writeJson(files.history, {
-        ...{ naan: version, node: process.version },
+        naan: version,
+        node: process.version,
         options: { ...describeOptions(options), head, validation, ...settings },
         ...(options.optionSources && { optionSources: options.optionSources }),
         inputs,

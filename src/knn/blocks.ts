@@ -106,8 +106,15 @@ export async function createBlockSearch(job: KnnJob): Promise<(task: KnnTask) =>
       await products.run(a.count, columns, left.rows, other.rows.subarray(first * dim), similarities);
       if (self) for (let j = 0; j < columns; j++) similarities[(first + j) * columns + j] = Number.NaN;
       kernels.offerTile({
-        ...{ rows: a.count, columns, similarities, k, firstRow: a.start, firstColumn: b.start + first },
-        ...{ rowLists: left.lists, columnLists: self ? undefined : right.lists.subarray(first * 2 * k), leastOfColumn },
+        rows: a.count,
+        columns,
+        similarities,
+        k,
+        firstRow: a.start,
+        firstColumn: b.start + first,
+        rowLists: left.lists,
+        columnLists: self ? undefined : right.lists.subarray(first * 2 * k),
+        leastOfColumn,
       });
     }
     store(left.lists, lists, a);

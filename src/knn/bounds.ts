@@ -131,14 +131,22 @@ export async function createBoundSearch(job: BoundJob): Promise<(task: BoundTask
         const { start, count } = part(at, a.count, tiles);
         await products.run(count, columns, left.codes.subarray(start * r), turned.subarray(first * r), bounds);
         kernels.upperBounds({
-          ...{ rows: count, columns, sums: bounds },
-          ...{ rowSteps: left.steps.subarray(start), rowMargins: left.margins.subarray(start) },
-          ...{ columnSteps: other.steps.subarray(first), columnMargins: other.margins.subarray(first) },
+          rows: count,
+          columns,
+          sums: bounds,
+          rowSteps: left.steps.subarray(start),
+          rowMargins: left.margins.subarray(start),
+          columnSteps: other.steps.subarray(first),
+          columnMargins: other.margins.subarray(first),
         });
         if (self) hideSelf(start, count, first, columns);
         kernels.offerTile({
-          ...{ rows: count, columns, similarities: bounds, k: candidates },
-          ...{ firstRow: a.start + start, firstColumn: b.start + first },
+          rows: count,
+          columns,
+          similarities: bounds,
+          k: candidates,
+          firstRow: a.start + start,
+          firstColumn: b.start + first,
           rowLists: left.lists.subarray(start * 2 * candidates),
           columnLists: self ? undefined : right.lists.subarray(first * 2 * candidates),
           leastOfColumn,

@@ -287,8 +287,15 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
         kernels.pickRows(count, r, picked, side.rows, pickedSketches);
         await products.run(count, length, pickedSketches, columns.columns.subarray(first * r), similarities);
         kernels.offerPicked({
-          ...{ rows: count, columns: length, similarities, k: candidates, picked, leastOfColumn },
-          ...{ firstRow: from.start, firstColumn: starts[s], rowLists: side.lists },
+          rows: count,
+          columns: length,
+          similarities,
+          k: candidates,
+          picked,
+          leastOfColumn,
+          firstRow: from.start,
+          firstColumn: starts[s],
+          rowLists: side.lists,
           columnLists: columns.lists.subarray(first * 2 * candidates),
         });
       }

@@ -93,8 +93,13 @@ export async function createHnsw(
   const { dim } = rows;
   const k = graph.width - 1;
   const index = new Index({
-    ...{ dimensions: dim, metric: MetricKind.IP, quantization: ScalarKind.BF16, multi: false },
-    ...{ connectivity: 16, expansion_add: expansion, expansion_search: expansion },
+    dimensions: dim,
+    metric: MetricKind.IP,
+    quantization: ScalarKind.BF16,
+    multi: false,
+    connectivity: 16,
+    expansion_add: expansion,
+    expansion_search: expansion,
   });
   const sampleSearch = await createSampleSearch({ rows: job.rows, k });
   const refiner = new Refiner(rows, graph, k + 1);

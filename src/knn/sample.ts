@@ -52,8 +52,14 @@ export async function createSampleSearch(job: SampleJob): Promise<(queries: Int3
         if (self >= 0 && self < columns) similarities[i * columns + self] = Number.NaN;
       }
       kernels.offerTile({
-        ...{ rows: count, columns, similarities, k, firstRow: 0, firstColumn: start },
-        ...{ rowLists: lists, leastOfColumn },
+        rows: count,
+        columns,
+        similarities,
+        k,
+        firstRow: 0,
+        firstColumn: start,
+        rowLists: lists,
+        leastOfColumn,
       });
     }
     kernels.sortLists(count, k, lists);

@@ -61,8 +61,11 @@ export function probeBackend(request: ProbeRequest, signal?: AbortSignal): Promi
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new NaanError('CANCELLED', 'cancelled'));
     const child = fork(new URL('../../workers/backend-probe.js', import.meta.url), [], {
-      ...{ serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'], timeout: patienceMs },
-      ...{ killSignal: 'SIGKILL', execArgv: [] },
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      timeout: patienceMs,
+      killSignal: 'SIGKILL',
+      execArgv: [],
     });
     let answer: ProbeAnswer | undefined;
     let lastWords = '';
@@ -116,8 +119,15 @@ export async function probeTile(request: ProbeRequest, ready: () => void): Promi
   const stageSeconds = Object.fromEntries(tileStages.map((stage) => [stage, perThousand(stage)])) as StageSeconds;
   const nodesPerSecond = 1000 / tileStages.reduce((sum, stage) => sum + stageSeconds[stage], 0);
   return {
-    ...{ backend: backend.name, provider: backend.provider, software, threads, batch },
-    ...{ stageSeconds, nodesPerSecond, gflops: (nodesPerSecond * flopsOfANode) / 1e9, scores },
+    backend: backend.name,
+    provider: backend.provider,
+    software,
+    threads,
+    batch,
+    stageSeconds,
+    nodesPerSecond,
+    gflops: (nodesPerSecond * flopsOfANode) / 1e9,
+    scores,
   };
 }
 
@@ -176,11 +186,19 @@ function probeModel(): FactoredModel {
   const project = square();
   const positive = normal(dim, 12);
   return {
-    ...{ dim, paddedDim: dim, alpha: 0.2, projectRaw: project, projectPadded: project },
+    dim,
+    paddedDim: dim,
+    alpha: 0.2,
+    projectRaw: project,
+    projectPadded: project,
     projectBias: normal(dim, 0.01),
     heads: [{ centre: normal(dim, 1), neighbour: normal(dim, 1), attentionBias: 0.1, outputBias: normal(dim, 0.01) }],
-    ...{ left: square(), right: square(), rightBias: normal(dim, 0.01) },
-    ...{ slope: new Float32Array(dim).fill(0.25), positive, negative: positive.map((weight) => weight / 4) },
+    left: square(),
+    right: square(),
+    rightBias: normal(dim, 0.01),
+    slope: new Float32Array(dim).fill(0.25),
+    positive,
+    negative: positive.map((weight) => weight / 4),
     gapBias: 0.1,
   };
 }

@@ -52,13 +52,22 @@ export async function measureLimits(options: LimitOptions = {}): Promise<Limits>
     const tasks = Array.from(
       { length: threads },
       (_, index): ComputeTask => ({
-        ...{ task: 'compute', index, threads, batch, rows: rows.handle(), gate, secondsEach, cancel },
+        task: 'compute',
+        index,
+        threads,
+        batch,
+        rows: rows.handle(),
+        gate,
+        secondsEach,
+        cancel,
       }),
     );
     const sum = { gemm: 0, randomRows: 0, stream: 0 };
     // A second attempt would find its gates passed, and threads that wait for one that failed would wait for ever.
     await pool.runAll<ComputeTask, ComputeRates>(tasks, ({ index }) => `probe of thread ${index}`, {
-      ...{ signal, attempts: 1, onFailure: stop },
+      signal,
+      attempts: 1,
+      onFailure: stop,
       onDone: (_, { gemm, randomRows, stream }) => {
         sum.gemm += gemm;
         sum.randomRows += randomRows;

@@ -60,11 +60,16 @@ export function describeMachine(): Machine {
   const totalBytes = totalmem();
   const onnx = locateOnnx();
   return {
-    ...{ naan: version, node: process.versions.node, platform: `${process.platform} ${process.arch}` },
-    ...{ cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: cpus().length, threads: availableParallelism() },
+    naan: version,
+    node: process.versions.node,
+    platform: `${process.platform} ${process.arch}`,
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    threads: availableParallelism(),
     simd: bestSimdLevel(),
     memory: {
-      ...{ totalBytes, freeBytes: freemem() },
+      totalBytes,
+      freeBytes: freemem(),
       ...(limit !== undefined && limit > 0 && limit < totalBytes && { limitBytes: limit }),
     },
     onnxruntime: {

@@ -16,7 +16,10 @@ export function addDeviceMetrics(registry: Registry, devices: readonly DeviceRea
   const registers = [registry];
   for (const [name, counter, help] of counters) {
     new Counter({
-      ...{ name, help, labelNames: ['device'], registers },
+      name,
+      help,
+      labelNames: ['device'],
+      registers,
       collect() {
         this.reset();
         for (const reading of devices) this.inc({ device: String(reading.device) }, reading.of(counter));
@@ -26,7 +29,8 @@ export function addDeviceMetrics(registry: Registry, devices: readonly DeviceRea
   new Gauge({
     name: 'naan_device_queue',
     help: 'Batches that wait for a device, the one that it computes included.',
-    ...{ labelNames: ['device'], registers },
+    labelNames: ['device'],
+    registers,
     collect() {
       for (const reading of devices) this.set({ device: String(reading.device) }, reading.of('queue'));
     },

@@ -140,7 +140,11 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const sizes = [...new Set([Math.ceil(largest / 4), Math.ceil(largest / 2), largest])];
   const secondsEach = Math.min(0.4, budget / 150);
   const candidates = await search({
-    ...{ settings, sizes, elapsed, pilot, time },
+    settings,
+    sizes,
+    elapsed,
+    pilot,
+    time,
     // The probes of the machine need some of the time.
     deadline: budget - 5 * secondsEach - 0.5,
     onRun: (done, total) => onProgress?.({ stage: 'tune', done, total, unit: 'runs' }),
@@ -155,7 +159,10 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   });
   const best = trials[candidates.indexOf(chosen)];
   const limits = await measureLimits({
-    ...{ threads: best.options.threads, dim, signal, secondsEach },
+    threads: best.options.threads,
+    dim,
+    signal,
+    secondsEach,
     folder: options.diskFolder ?? dirname(options.features),
   });
   const seconds = elapsed();
@@ -173,7 +180,12 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const whole = { features: options.features, dim: options.dim, knn: options.knn };
   const check = options.check ? await label({ ...labelOptions, ...whole, ...best.options, onProgress }) : undefined;
   return {
-    ...{ nodes, dim, trials, best, costs, limits },
+    nodes,
+    dim,
+    trials,
+    best,
+    costs,
+    limits,
     predicted: {
       best: readSeconds + predict(costs, nodes),
       defaults: readSeconds + predict(fitCosts(defaults.runs), nodes),

@@ -42,13 +42,15 @@ export const setups: readonly Setup[] = [
   {
     name: 'native, relaxed SIMD',
     options: { backend: 'native', simd: 'relaxed', threads: 2 },
-    ...{ ...exact, skip: withoutRelaxedSimd },
+    ...exact,
+    skip: withoutRelaxedSimd,
   },
   { name: 'onnx, cpu', options: { backend: 'onnx', provider: 'cpu', threads: 2 }, ...exact },
   {
     name: 'onnx, webgpu on SwiftShader',
     options: { backend: 'onnx', provider: 'webgpu', threads: 2 },
-    ...{ ...exact, skip: withoutSwiftShader },
+    ...exact,
+    skip: withoutSwiftShader,
   },
   { name: 'tfjs', options: { backend: 'tfjs', threads: 2 }, ...exact },
 ];

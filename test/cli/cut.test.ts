@@ -17,8 +17,14 @@ test('cut gives clusters of scores that were kept, and replaces no file unasked'
   const { code, stdout, stderr } = await cut('--threshold', '0.5', '--partition', 'threshold', '--rows', '6', '--json');
   assert.equal(code, 0, stderr);
   assert.deepEqual(JSON.parse(stdout), {
-    ...{ rows: 6, edges: 3, partition: 'threshold', threshold: 0.5 },
-    ...{ clusters: 3, singletons: 1, unlabelled: 1, largest: 2 },
+    rows: 6,
+    edges: 3,
+    partition: 'threshold',
+    threshold: 0.5,
+    clusters: 3,
+    singletons: 1,
+    unlabelled: 1,
+    largest: 2,
   });
   assert.equal(readFileSync(at('labels.txt'), 'utf8'), '0\n0\n1\n2\n2\n-1\n');
 

@@ -29,7 +29,9 @@ export const startDevice: typeof start = async (_choice, model, capacity) => {
   };
   const stages = Object.fromEntries(tileStages.map((stage) => [stage, faulty(stage)]));
   return {
-    ...{ name: backend.name, tile: backend.tile, release: () => backend.release() },
+    name: backend.name,
+    tile: backend.tile,
+    release: () => backend.release(),
     ...(stages as Pick<Backend, (typeof tileStages)[number]>),
   };
 };

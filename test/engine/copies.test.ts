@@ -111,7 +111,12 @@ describe('knn of rows with copies', () => {
 for (const head of ['concat', 'pairwise'] as const) {
   describe(`label of rows with copies, head ${head}`, () => {
     const input = (more: Partial<LabelOptions>): LabelOptions => ({
-      ...{ features: all, knn: graph, model: models[head], saveEdges: true, threshold: 0.5, threads: 2 },
+      features: all,
+      knn: graph,
+      model: models[head],
+      saveEdges: true,
+      threshold: 0.5,
+      threads: 2,
       ...more,
     });
     let expected: LabelResult;
@@ -160,7 +165,10 @@ for (const head of ['concat', 'pairwise'] as const) {
       const controller = new AbortController();
       const stopped = label(
         input({
-          ...{ ...files, workDir, signal: controller.signal, shards: 6 },
+          ...files,
+          workDir,
+          signal: controller.signal,
+          shards: 6,
           onProgress: ({ stage }) => void (stage === 'score' && controller.abort()),
         }),
       );

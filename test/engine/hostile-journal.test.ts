@@ -11,8 +11,12 @@ import { readRecord } from '../../src/io/output-record.js';
 import { temporaryFolder } from '../io/python.js';
 
 const header = workHeader({
-  ...{ identity: { k1: 20 }, nodes: 100, shards: 4, precision: 'f32' as const },
-  ...{ stages: [['load', 0] as const], files: ['x.rows', 'similarities.column'] },
+  identity: { k1: 20 },
+  nodes: 100,
+  shards: 4,
+  precision: 'f32' as const,
+  stages: [['load', 0] as const],
+  files: ['x.rows', 'similarities.column'],
 });
 const shard = { stage: 'load', round: 0, shard: 3, checks: [{ file: 'x.rows', start: 0, length: 8, crc: 7 }] };
 const request = { diskBytes: 0, features: 'state' };

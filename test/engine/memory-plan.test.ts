@@ -14,8 +14,15 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const gib = 2 ** 30;
 const model = smoothedDistanceModel(512, [20, 10]);
 const shape: PlanShape = {
-  ...{ model, head: headOf(model), nodes: 1_000_000, dim: 512, columns: 21, edges: 15_000_000 },
-  ...{ partition: 'propagation', threads: 2, batch: 512 },
+  model,
+  head: headOf(model),
+  nodes: 1_000_000,
+  dim: 512,
+  columns: 21,
+  edges: 15_000_000,
+  partition: 'propagation',
+  threads: 2,
+  batch: 512,
 };
 
 describe('planMemory', () => {

@@ -45,8 +45,15 @@ async function scoresOf(
   const allocate = (per: 'node' | 'edge', count: number) =>
     allocateStorage(storage, per, count, { precision: 'f32', folder: undefined });
   let job: LabelJob = {
-    ...{ version: 0, features, nodeCount: n, sampleHops, batch, uniteFrom: 0.5 },
-    ...{ neighbours: graph.ids, width: graph.width, components: components.handle() },
+    version: 0,
+    features,
+    nodeCount: n,
+    sampleHops,
+    batch,
+    uniteFrom: 0.5,
+    neighbours: graph.ids,
+    width: graph.width,
+    components: components.handle(),
     storage: allocate('node', n),
     offsets: new Uint32Array(new SharedArrayBuffer((n + 1) * 4)),
     counters: Counters.allocate(1, ['edges', ...stages.map(({ name }) => name)]).handle(),

@@ -73,8 +73,16 @@ interface Shard {
 
 let runs = 0;
 const options = (head: keyof typeof models, more: Partial<LabelOptions> = {}): LabelOptions => ({
-  ...{ features, knn, model: models[head], shards: 7, batch: 64, threshold: 0.4, saveEdges: true },
-  ...{ out: join(folder, `out${runs++}`), threads: 2, ...more },
+  features,
+  knn,
+  model: models[head],
+  shards: 7,
+  batch: 64,
+  threshold: 0.4,
+  saveEdges: true,
+  out: join(folder, `out${runs++}`),
+  threads: 2,
+  ...more,
 });
 
 /** The bytes of every result of a run but run.json. */

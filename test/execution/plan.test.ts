@@ -54,7 +54,9 @@ for (const partition of partitions) {
         const scored = shared(withScores(edges, scores));
         const options = {
           ...partitionDefaults,
-          ...{ threshold: graph.threshold, maxSize: 4, order: Int32Array.from(order) },
+          threshold: graph.threshold,
+          maxSize: 4,
+          order: Int32Array.from(order),
         };
         const set = SharedDisjointSet.allocate(graph.nodeCount);
         set.uniteEdges(edges, 0, graph.nodeCount, scores, graph.threshold);

@@ -12,7 +12,12 @@ import * as literal from './literal.js';
 
 function randomModel(next: () => number, shape: Partial<PairwiseConfig> = {}): PairwiseModel {
   const config: PairwiseConfig = {
-    ...{ head: 'pairwise', k: 20, rounds: 3, hidden: [12, 6], sampleHops: 20, provenance: {} },
+    head: 'pairwise',
+    k: 20,
+    rounds: 3,
+    hidden: [12, 6],
+    sampleHops: 20,
+    provenance: {},
     ...shape,
   };
   const tensors = new Map(

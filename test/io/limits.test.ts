@@ -127,8 +127,13 @@ test('JSON that nests without end', async (t) => {
 test('a model that claims layers without end', async (t) => {
   const path = join(temporaryFolder(t), 'm.safetensors');
   const metadata = {
-    ...{ head: 'pairwise', features: 'structure-16 scores-15', k: '20', rounds: '5', sample_hops: '20' },
-    ...{ hidden: Array(1_000_000).fill(1).join(' '), provenance: '{}' },
+    head: 'pairwise',
+    features: 'structure-16 scores-15',
+    k: '20',
+    rounds: '5',
+    sample_hops: '20',
+    hidden: Array(1_000_000).fill(1).join(' '),
+    provenance: '{}',
   };
   const tensors = Array.from({ length: 5 }, (_, i) => [`t${i}`, { dtype: 'F32', shape: [0], data_offsets: [0, 0] }]);
   const header = JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(tensors) });

@@ -61,8 +61,15 @@ describe('label', () => {
     for (const expected of readJson(`${fixture}/expected.json`).propagation) {
       if (expected.th < 0) continue;
       const { labels } = await label({
-        ...{ ...inputs, model, start: 'all', threshold: expected.th, step: expected.step, threads: 1 },
-        ...{ maxSize: expected.max_sz, maxIterations: expected.max_iter, leftovers: expected.leftovers },
+        ...inputs,
+        model,
+        start: 'all',
+        threshold: expected.th,
+        step: expected.step,
+        threads: 1,
+        maxSize: expected.max_sz,
+        maxIterations: expected.max_iter,
+        leftovers: expected.leftovers,
       });
       assert.deepEqual([...labels], expected.labels, JSON.stringify({ ...expected, labels: undefined }));
     }
@@ -150,9 +157,17 @@ describe('label', () => {
   it('gives real data the published labels for any threads and shards', { skip: withoutRealData }, async () => {
     const published = await importCheckpoint(`${realResults}/model.ckpt`);
     const options: LabelOptions = {
-      ...{ features: `${realData}/split1_feats.npz`, knn: `${realData}/split1_knn.npy`, model: published },
-      ...{ threshold: 0.8, step: 0.6, maxSize: 600, maxIterations: 1000, start: 'all', leftovers: 'merge' },
-      ...{ kHops: [20, 10], sampleHops: 20 },
+      features: `${realData}/split1_feats.npz`,
+      knn: `${realData}/split1_knn.npy`,
+      model: published,
+      threshold: 0.8,
+      step: 0.6,
+      maxSize: 600,
+      maxIterations: 1000,
+      start: 'all',
+      leftovers: 'merge',
+      kHops: [20, 10],
+      sampleHops: 20,
     };
     const expected = (await readInt32Array(`${realResults}/labels_0.npy`)).data;
     for (const threads of [1, 2, 4]) {
@@ -197,7 +212,10 @@ describe('label', () => {
     for (let c = 0; c < 48; c++) rows[9 * 48 + c] *= 3;
     const notices: string[] = [];
     const { labels } = await label({
-      ...{ features: { rows, dim: 48 }, knn: inputs.knn, model, threshold: 0.99 },
+      features: { rows, dim: 48 },
+      knn: inputs.knn,
+      model,
+      threshold: 0.99,
       onNotice: (message) => notices.push(message),
     });
     assert.deepEqual(labels, expected);

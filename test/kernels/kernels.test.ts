@@ -57,9 +57,23 @@ for (const [level, arena, kernels] of setups) {
           const expected = new Float32Array(count * dim);
           for (let head = 0; head < heads; head++) {
             const input = {
-              ...{ count, width, dim, lists, rows, rowStride: dim * heads, column: head * dim, centre, neighbour },
-              ...{ scalarStride: heads, head, attentionBias: 0.3, alpha: 0.2, outputBias, scale: 0.5 },
-              ...{ accumulate: head > 0, weights },
+              count,
+              width,
+              dim,
+              lists,
+              rows,
+              rowStride: dim * heads,
+              column: head * dim,
+              centre,
+              neighbour,
+              scalarStride: heads,
+              head,
+              attentionBias: 0.3,
+              alpha: 0.2,
+              outputBias,
+              scale: 0.5,
+              accumulate: head > 0,
+              weights,
             };
             kernels.attend({ ...input, out });
             scalar.attend({ ...input, out: expected });
@@ -129,9 +143,13 @@ for (const [level, arena, kernels] of setups) {
         const rows = 5;
         const view = (count: number) => fill(arena.float32(count), next);
         const input = {
-          ...{ rows, columns, sums: view(rows * columns) },
-          ...{ rowSteps: view(rows), rowMargins: view(rows) },
-          ...{ columnSteps: view(columns), columnMargins: view(columns) },
+          rows,
+          columns,
+          sums: view(rows * columns),
+          rowSteps: view(rows),
+          rowMargins: view(rows),
+          columnSteps: view(columns),
+          columnMargins: view(columns),
         };
         const twin = { ...input, sums: input.sums.slice() };
         kernels.upperBounds(input);

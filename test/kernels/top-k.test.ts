@@ -26,7 +26,11 @@ for (const level of levels) {
             const arena = new Arena(2 ** 16, 8);
             const kernels = loadKernels(arena, level);
             const tile = {
-              ...{ rows, columns, k, firstRow: 100, firstColumn: 200 },
+              rows,
+              columns,
+              k,
+              firstRow: 100,
+              firstColumn: 200,
               similarities: arena.float32(rows * columns + 15),
               leastOfColumn: arena.float32(columns + 15),
             };

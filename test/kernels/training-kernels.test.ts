@@ -61,9 +61,14 @@ for (const level of levels) {
         const [rowCount, heads] = [13, 2];
         const range = lists([0, ...lengths], rowCount);
         const input = {
-          ...{ ...range, dim, weights: floats(range.entries, gaussian) },
-          ...{ rows: floats(rowCount * dim * heads, gaussian), rowStride: dim * heads, column: dim },
-          ...{ outStride: dim * heads, outColumn: dim },
+          ...range,
+          dim,
+          weights: floats(range.entries, gaussian),
+          rows: floats(rowCount * dim * heads, gaussian),
+          rowStride: dim * heads,
+          column: dim,
+          outStride: dim * heads,
+          outColumn: dim,
         };
         for (const bias of [undefined, floats(dim, gaussian)]) {
           const out = floats((lengths.length + 1) * dim * heads);
@@ -79,9 +84,14 @@ for (const level of levels) {
         const [rowCount, heads] = [13, 2];
         const range = lists(lengths, rowCount);
         const scalars = {
-          ...{ ...range, centre: floats((lengths.length + 3) * heads, gaussian), centreShift: 3 },
-          ...{ neighbour: floats(rowCount * heads, () => 9 * gaussian()), scalarStride: heads, head: 1 },
-          ...{ attentionBias: 0.3, alpha: 0.2 },
+          ...range,
+          centre: floats((lengths.length + 3) * heads, gaussian),
+          centreShift: 3,
+          neighbour: floats(rowCount * heads, () => 9 * gaussian()),
+          scalarStride: heads,
+          head: 1,
+          attentionBias: 0.3,
+          alpha: 0.2,
         };
         const weights = floats(range.entries);
         const expectedWeights = new Float32Array(range.entries);
@@ -90,7 +100,12 @@ for (const level of levels) {
         assertClose(weights, expectedWeights, 'weights');
 
         const input = {
-          ...{ ...scalars, dim, weights, kept: floats(range.entries, gaussian), rowStride: dim * heads, column: dim },
+          ...scalars,
+          dim,
+          weights,
+          kept: floats(range.entries, gaussian),
+          rowStride: dim * heads,
+          column: dim,
           rows: floats(rowCount * dim * heads, () => gaussian() / dim),
           gradient: floats(lengths.length * dim * heads, gaussian),
         };
@@ -111,8 +126,13 @@ for (const level of levels) {
         const range = lists([1, 0, ...lengths], rowCount);
         const own = floats((lengths.length + 2) * dim, gaussian);
         const input = {
-          ...{ ...range, dim, deltas: floats(range.entries, gaussian), own, other: floats(rowCount * dim, gaussian) },
-          ...{ positive: floats(dim, gaussian), negative: floats(dim, gaussian) },
+          ...range,
+          dim,
+          deltas: floats(range.entries, gaussian),
+          own,
+          other: floats(rowCount * dim, gaussian),
+          positive: floats(dim, gaussian),
+          negative: floats(dim, gaussian),
         };
         const expected = new Float32Array(own.length);
         const expectedSums = new Float32Array(2 * dim).fill(0.5);
@@ -147,7 +167,13 @@ for (const level of levels) {
         secondMoments: floats(64, () => gaussian() ** 2),
       });
       const settings = {
-        ...{ clip: 0.5, decay: 5e-4, blend1: 0.1, blend2: 0.001, epsilon: 1e-8, rate: 0.02, rootScale: 3 },
+        clip: 0.5,
+        decay: 5e-4,
+        blend1: 0.1,
+        blend2: 0.001,
+        epsilon: 1e-8,
+        rate: 0.02,
+        rootScale: 3,
       };
       const values = make();
       const expected = structuredCloneOf(values);

@@ -230,7 +230,8 @@ describe('buildKnn', () => {
   it('reports rows until all are done', async () => {
     const done: number[] = [];
     await buildKnn(inMemory(randomUnitRows(300, 8, 1)), {
-      ...{ k: 3, threads: 2 },
+      k: 3,
+      threads: 2,
       onProgress: (event) => {
         assert.equal(`${event.stage} ${event.total} ${event.unit}`, 'knn 300 rows');
         done.push(event.done);

@@ -66,8 +66,18 @@ function judged(input: TrainingInput, tensors: AnyTensors): Destination {
 
 async function byBlocks(seed: number): Promise<{ tensors: AnyTensors; steps: number }> {
   const settings: ConcatSettings = {
-    ...{ heads: 1, alpha: 0.2, hops, learningRate, decay: 0.1, weightDecay, clip, dropout: 0 },
-    ...{ batch: 50, epochs: 2, passes: 60, seed },
+    heads: 1,
+    alpha: 0.2,
+    hops,
+    learningRate,
+    decay: 0.1,
+    weightDecay,
+    clip,
+    dropout: 0,
+    batch: 50,
+    epochs: 2,
+    passes: 60,
+    seed,
   };
   const config: ConcatConfig = { ...architecture, alpha: 0.2, ...hops, provenance: {} };
   const checkpoint = { path: undefined, identity: {}, every: Number.POSITIVE_INFINITY, resume: false };

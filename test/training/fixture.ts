@@ -46,10 +46,14 @@ export async function loadStoredStep(name: 'one_head' | 'four_heads'): Promise<S
   const pairs = Int32Array.from({ length: 2 * query.length }, (_, i) => (i % 2 ? neighbour : query)[i >> 1]);
   return {
     input: {
-      ...{ architecture, alpha, hops: { k1, k2, sampleHops: sample_hops } },
+      architecture,
+      alpha,
+      hops: { k1, k2, sampleHops: sample_hops },
       features: loadTrainingFeatures(location).rows,
       graph: await readKnn(`${folder}/knn.npy`),
-      ...{ labels, seed: 1, threads: 1 },
+      labels,
+      seed: 1,
+      threads: 1,
     },
     block: { nodes: Int32Array.from(new Set(pairs)), pairs },
     targets: (await readInt32Array(file, 'target')).data,
@@ -94,7 +98,13 @@ export function smallProblem({
   const width = Math.max(hops.k1, hops.k2, hops.sampleHops) + 1;
   return {
     architecture: { dim, heads, head: 'concat' },
-    ...{ alpha: 0.2, hops, features, graph: nearest(features, width), labels, seed, threads: 1 },
+    alpha: 0.2,
+    hops,
+    features,
+    graph: nearest(features, width),
+    labels,
+    seed,
+    threads: 1,
   };
 }
 

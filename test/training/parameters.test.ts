@@ -4,7 +4,14 @@ import { type ConcatConfig, checkModel } from '../../src/model/model.js';
 import { Parameters, parameterCount } from '../../src/training/concat/parameters.js';
 
 const config: ConcatConfig = {
-  ...{ head: 'concat', dim: 20, heads: 2, alpha: 0.2, k1: 3, k2: 2, sampleHops: 3, provenance: {} },
+  head: 'concat',
+  dim: 20,
+  heads: 2,
+  alpha: 0.2,
+  k1: 3,
+  k2: 2,
+  sampleHops: 3,
+  provenance: {},
 };
 
 function initialised(seed: number): Parameters {

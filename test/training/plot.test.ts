@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { type Course, plotCourse } from '../../src/training/plot.js';
 
 const course: Course = {
-  ...{ unit: 'epoch', until: 3 },
+  unit: 'epoch',
+  until: 3,
   trainingLoss: Array.from({ length: 12 }, (_, i) => [(i + 1) / 4, 0.7 / (i + 1)] as const),
   heldOut: [
     { at: 1, loss: 0.5, auc: 0.8, accuracy: 0.7 },

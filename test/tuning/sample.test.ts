@@ -80,7 +80,9 @@ async function gathered(model: ConcatModel, knn: KnnGraph, all: Float32Array): P
     start: (run: { counters: Counters }) => {
       counters = run.counters;
     },
-    ...{ backend() {}, shards() {}, stageDone() {} },
+    backend() {},
+    shards() {},
+    stageDone() {},
   };
   await label({ features: { rows: all, dim }, knn, model, observer, threads: 2 });
   return counters!.total('rowsGathered') / knn.nodeCount;

@@ -13,7 +13,9 @@ function machine(perNode: (setting: Setting) => number) {
   const run = (setting: Setting, nodes: number): Run => {
     const seconds = perNode(setting) * nodes;
     return {
-      ...{ nodes, seconds: start + seconds, stages: { order: start, score: seconds } },
+      nodes,
+      seconds: start + seconds,
+      stages: { order: start, score: seconds },
       work: { order: { seconds: start }, score: { seconds, shared: { busySeconds: seconds, rowsGathered: nodes } } },
     };
   };

@@ -32,7 +32,10 @@ export function allocatePairwiseJob(
   checkLists(lists, edges, k);
   const { nodeCount } = edges;
   return {
-    ...{ lists, edges, reverse, structure },
+    lists,
+    edges,
+    reverse,
+    structure,
     listSummaries: new Float32Array(new SharedArrayBuffer(4 * nodeCount * listSummaryWidth)),
     scoreSummaries: new Float64Array(new SharedArrayBuffer(8 * nodeCount * summaryWidth)),
   };

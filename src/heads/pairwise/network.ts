@@ -45,7 +45,8 @@ export class PairwiseMlp {
       if (!last) nodes.push(node('Relu', [`z${l}`], [`h${l + 1}`]));
     });
     const model = onnxModel({
-      ...{ nodes, constants },
+      nodes,
+      constants,
       inputs: [['x', ['rows', inputs]]],
       outputs: [['logits', ['rows', 1]]],
     });

@@ -139,11 +139,18 @@ export class AttentionLayer {
     const { views, heads } = bench;
     const { oneHopStart, oneHopCount } = bench.task.sizes;
     return {
-      ...{ first, count, offsets: views.attentionOffsets, index: views.attentionIndex },
-      ...{ centre: views.centre, centreShift: first < oneHopCount ? oneHopStart : -oneHopCount },
-      ...{ neighbour: views.neighbour, scalarStride: heads, head: m },
+      first,
+      count,
+      offsets: views.attentionOffsets,
+      index: views.attentionIndex,
+      centre: views.centre,
+      centreShift: first < oneHopCount ? oneHopStart : -oneHopCount,
+      neighbour: views.neighbour,
+      scalarStride: heads,
+      head: m,
       attentionBias: bench.parameters.get(`attention.attn_${m}.a.bias`)[0],
-      ...{ alpha, weights: this.ofHead(views.weights, m) },
+      alpha,
+      weights: this.ofHead(views.weights, m),
     };
   }
 
@@ -164,9 +171,19 @@ export class AttentionLayer {
       kernels.attentionWeights(scalars);
       if (task.sizes.dropout) this.drop(first, count, m);
       kernels.weightedRows({
-        ...{ first, count, offsets: scalars.offsets, index: scalars.index, weights: this.kept(m) },
-        ...{ dim: p, rows: views.rows, rowStride: w, column: m * p, bias: fixed.outputBias.subarray(m * p) },
-        ...{ out: views.activations, outStride: w, outColumn: m * p },
+        first,
+        count,
+        offsets: scalars.offsets,
+        index: scalars.index,
+        weights: this.kept(m),
+        dim: p,
+        rows: views.rows,
+        rowStride: w,
+        column: m * p,
+        bias: fixed.outputBias.subarray(m * p),
+        out: views.activations,
+        outStride: w,
+        outColumn: m * p,
       });
     }
   }
@@ -215,8 +232,14 @@ export class AttentionLayer {
       kernels.reluGradient({ count, dim: p, ...head, gradient: tile, scale: 1 / heads });
       kernels.attentionGradient({
         ...this.scalars(first, count, m),
-        ...{ dim: p, rows: views.rows, gradient: views.activations, rowStride: w, column: m * p },
-        ...{ kept: this.kept(m), slopes: this.ofHead(views.slopes, m), centreSlopes: views.listSlopes },
+        dim: p,
+        rows: views.rows,
+        gradient: views.activations,
+        rowStride: w,
+        column: m * p,
+        kept: this.kept(m),
+        slopes: this.ofHead(views.slopes, m),
+        centreSlopes: views.listSlopes,
       });
       this.bench.addRows(gradient.get(`attention.attn_${m}.bias`), values, [count, w, m * p, p]);
     }
@@ -237,9 +260,18 @@ export class AttentionLayer {
       bench.addRows(score.subarray(dim), rows, shape, views.neighbourSlopes.subarray(first));
       if (projected) bench.addRows(score.subarray(0, dim), rows, shape, views.centreSlopes.subarray(first));
       kernels.weightedRows({
-        ...{ first, count, offsets: views.rowOffsets, index: views.rowLists, weights: views.rowWeights },
-        ...{ dim: p, rows: views.activations, rowStride: w, column: m * p },
-        ...{ out: views.rows, outStride: w, outColumn: m * p },
+        first,
+        count,
+        offsets: views.rowOffsets,
+        index: views.rowLists,
+        weights: views.rowWeights,
+        dim: p,
+        rows: views.activations,
+        rowStride: w,
+        column: m * p,
+        out: views.rows,
+        outStride: w,
+        outColumn: m * p,
       });
       bench.addRows(gradient.get(`${at}.w.bias`), rows, shape);
     }

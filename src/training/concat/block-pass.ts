@@ -147,9 +147,18 @@ export class BlockPass {
     const { fixed, kernels } = this.bench;
     const gradient = fixed.gradient.subarray(start, end);
     kernels.weightedRows({
-      ...{ first: 0, count: 1, offsets: this.bench.listOf(this.chunks('project')), index: fixed.range },
-      ...{ weights: fixed.ones, dim: end - start, rows: fixed.chunkGradients, rowStride: fixed.gradient.length },
-      ...{ column: start, out: gradient, outStride: 0, outColumn: 0 },
+      first: 0,
+      count: 1,
+      offsets: this.bench.listOf(this.chunks('project')),
+      index: fixed.range,
+      weights: fixed.ones,
+      dim: end - start,
+      rows: fixed.chunkGradients,
+      rowStride: fixed.gradient.length,
+      column: start,
+      out: gradient,
+      outStride: 0,
+      outColumn: 0,
     });
     const runs = (end - start) / parameterRow;
     kernels.rowNorms(runs, parameterRow, gradient, fixed.norms.subarray(start / parameterRow));
@@ -166,7 +175,10 @@ export class BlockPass {
       firstMoments: slice(fixed.firstMoments),
       secondMoments: slice(fixed.secondMoments),
       clip: Math.min(1, clip / (gradientNorm(fixed.norms) + 1e-6)), // as torch.nn.utils.clip_grad_norm_
-      ...{ decay: weightDecay, blend1: 1 - beta1, blend2: 1 - beta2, epsilon },
+      decay: weightDecay,
+      blend1: 1 - beta1,
+      blend2: 1 - beta2,
+      epsilon,
       rate: learningRate / (1 - beta1 ** task.step),
       rootScale: 1 / Math.sqrt(1 - beta2 ** task.step),
     });

@@ -56,8 +56,15 @@ export class ConcatHead {
     const to = views.leftOffsets[first + count];
     const [bias0, bias1] = parameters.get('classifier.2.bias');
     kernels.pairScores({
-      ...{ edgeCount: to - from, dim: p, pairs: views.pairs.subarray(2 * from), left, right },
-      ...{ positive, negative, bias: bias1 - bias0, gaps: gaps.subarray(from) },
+      edgeCount: to - from,
+      dim: p,
+      pairs: views.pairs.subarray(2 * from),
+      left,
+      right,
+      positive,
+      negative,
+      bias: bias1 - bias0,
+      gaps: gaps.subarray(from),
     });
     let deltaSum = 0;
     for (let e = from; e < to; e++) {
@@ -78,8 +85,18 @@ export class ConcatHead {
     const { headSums } = this.bench;
     headSums.fill(0);
     kernels.pairGradients({
-      ...{ first, count, offsets: views.leftOffsets, index: views.leftIndex, dim: p, deltas },
-      ...{ own: left, other: right, positive, negative, out: views.leftGradient, sums: headSums },
+      first,
+      count,
+      offsets: views.leftOffsets,
+      index: views.leftIndex,
+      dim: p,
+      deltas,
+      own: left,
+      other: right,
+      positive,
+      negative,
+      out: views.leftGradient,
+      sums: headSums,
     });
     const { dim } = this.bench.architecture;
     const slope = parameters.get('classifier.1.weight');
@@ -102,8 +119,17 @@ export class ConcatHead {
     const { rightOffsets, rightPlaces, rightDeltas, deltas, right, leftGradient } = views;
     for (let e = rightOffsets[first]; e < rightOffsets[first + count]; e++) rightDeltas[e] = deltas[rightPlaces[e]];
     kernels.pairGradients({
-      ...{ first, count, offsets: rightOffsets, index: views.rightIndex, dim: p, deltas: rightDeltas },
-      ...{ own: right, other: views.left, positive: fixed.positive, negative: fixed.negative, out: right },
+      first,
+      count,
+      offsets: rightOffsets,
+      index: views.rightIndex,
+      dim: p,
+      deltas: rightDeltas,
+      own: right,
+      other: views.left,
+      positive: fixed.positive,
+      negative: fixed.negative,
+      out: right,
     });
     const rightGradient = right.subarray(first * p);
     this.bench.addRows(gradient.get('classifier.0.bias'), rightGradient, [count, p, 0, p]);

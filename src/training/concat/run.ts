@@ -33,8 +33,18 @@ export function concatSettings(options: Partial<TrainOptions>, listed: number, s
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
   };
   return {
-    ...{ heads, alpha, hops: { k1, k2, sampleHops }, learningRate: lr, decay: lrDecay, weightDecay, clip, dropout },
-    ...{ batch, epochs, passes, seed },
+    heads,
+    alpha,
+    hops: { k1, k2, sampleHops },
+    learningRate: lr,
+    decay: lrDecay,
+    weightDecay,
+    clip,
+    dropout,
+    batch,
+    epochs,
+    passes,
+    seed,
   };
 }
 
@@ -53,7 +63,10 @@ export async function runConcat(
   const { hops, heads, alpha, seed } = settings;
   const { validation, threads, signal, onProgress, onNotice, onReport } = options;
   const config: ConcatConfig = {
-    ...{ head: 'concat', dim, heads, alpha },
+    head: 'concat',
+    dim,
+    heads,
+    alpha,
     k1: Math.min(hops.k1, labellingHops.k1),
     k2: Math.min(hops.k2, labellingHops.k2),
     sampleHops: Math.min(hops.sampleHops, labellingHops.sampleHops),
@@ -70,13 +83,20 @@ export async function runConcat(
   const onEpoch = (epoch: TrainedEpoch) => {
     const { learningRate, loss, accuracy, heldOut: judgement } = epoch;
     onReport?.({
-      ...{ unit: 'epoch', index: epoch.epoch, count: settings.epochs, learningRate, loss, accuracy },
+      unit: 'epoch',
+      index: epoch.epoch,
+      count: settings.epochs,
+      learningRate,
+      loss,
+      accuracy,
       ...(judgement && { heldOut: bestOf(judgement) }),
     });
   };
   const { model, epochs, bestEpoch, steps } = await trainConcat(training, heldOut, {
     ...options,
-    ...{ settings, config, onEpoch },
+    settings,
+    config,
+    onEpoch,
   });
   const { heldOut: judgement } = epochs[bestEpoch - 1];
   const losses = epochs.flatMap(({ epoch, passes }) =>
@@ -89,7 +109,9 @@ export async function runConcat(
   });
   return {
     model: judgement ? calibrated(model, judgement) : model,
-    ...{ judgement, steps, pairs: epochs.reduce((sum, { pairs }) => sum + pairs, 0) },
+    judgement,
+    steps,
+    pairs: epochs.reduce((sum, { pairs }) => sum + pairs, 0),
     history: { bestEpoch, heldOutNodes: heldOut?.labels.length ?? 0, epochs },
     course: { unit: 'epoch', until: epochs.length, trainingLoss: losses, heldOut: judged },
   };

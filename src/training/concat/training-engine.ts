@@ -104,7 +104,12 @@ export class TrainingEngine {
     this.secondMoments = this.fixed.secondMoments;
     this.finder = new ClosureFinder(graph, labels, hops);
     this.context = {
-      ...{ memory, sizes, alpha, seed, features: features.handle(), simd: input.simd },
+      memory,
+      sizes,
+      alpha,
+      seed,
+      features: features.handle(),
+      simd: input.simd,
       pairSums: new Float64Array(new SharedArrayBuffer(8 * 2 * mostChunks)),
     };
     const tickets = new Int32Array(new SharedArrayBuffer(4));

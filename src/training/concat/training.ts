@@ -111,8 +111,15 @@ export async function trainConcat(
   engine.parameters.initialise(seed);
   const best = engine.parameters.data.slice();
   let state: State = {
-    ...{ epoch: 0, pass: 0, block: 0, steps: 0, sums: emptySums(), passSums: { pairs: 0, loss: 0 } },
-    ...{ passes: [], epochs: [], best: { epoch: -1, f: -1 } },
+    epoch: 0,
+    pass: 0,
+    block: 0,
+    steps: 0,
+    sums: emptySums(),
+    passSums: { pairs: 0, loss: 0 },
+    passes: [],
+    epochs: [],
+    best: { epoch: -1, f: -1 },
   };
   const tensors = new Map([
     ['parameters', engine.parameters.data],
@@ -141,7 +148,8 @@ export async function trainConcat(
     const blocks = cutBlocks(training.graph, {
       blockNodes: settings.batch,
       cellNodes,
-      ...{ seed, epoch: cut },
+      seed,
+      epoch: cut,
     });
     const classWeights = balancedWeights(coverageOf(training.graph, training.labels, hops.sampleHops, blocks));
     const { weightDecay, clip, dropout } = settings;
@@ -193,8 +201,15 @@ export async function trainConcat(
       const judgement = heldOut && (await judge(engine.parameters.toModel(config), heldOut, { threads, signal }));
       const { steps, pairs, positives, correct, loss, norm } = state.sums;
       const epoch: TrainedEpoch = {
-        ...{ epoch: state.epoch + 1, learningRate, steps, pairs, positives },
-        ...{ loss: loss / pairs, accuracy: correct / pairs, gradientNorm: norm / steps, passes: state.passes },
+        epoch: state.epoch + 1,
+        learningRate,
+        steps,
+        pairs,
+        positives,
+        loss: loss / pairs,
+        accuracy: correct / pairs,
+        gradientNorm: norm / steps,
+        passes: state.passes,
         ...(judgement && { heldOut: judgement }),
       };
       const f = judgement ? judgement.partitions[judgement.partition].bcubed.f : state.epoch;

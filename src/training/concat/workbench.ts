@@ -100,8 +100,18 @@ export class Workbench {
   ): void {
     const { sum } = this;
     this.kernels.weightedRows({
-      ...{ first: 0, count: 1, offsets: this.listOf(count), index: this.fixed.range, weights, dim },
-      ...{ rows, rowStride: stride, column, out: sum, outStride: 0, outColumn: 0 },
+      first: 0,
+      count: 1,
+      offsets: this.listOf(count),
+      index: this.fixed.range,
+      weights,
+      dim,
+      rows,
+      rowStride: stride,
+      column,
+      out: sum,
+      outStride: 0,
+      outColumn: 0,
     });
     for (let c = 0; c < out.length; c++) out[c] += sum[c];
   }

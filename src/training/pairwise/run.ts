@@ -42,7 +42,10 @@ function pairwiseSettings(options: TrainOptions, listed: number, seed: number): 
     throw new NaanError('BAD_USAGE', 'validation is 0: head pairwise learns from folds held out, expected 0.1 to 0.5');
   }
   return {
-    ...{ ...pairwiseDefaults, k, sampleHops, seed },
+    ...pairwiseDefaults,
+    k,
+    sampleHops,
+    seed,
     folds: Math.min(mostFolds, Math.max(2, Math.round(1 / validation))),
     epochs: options.epochs ?? defaults.epochs,
     batch: options.batch ?? defaults.batch,
@@ -98,8 +101,11 @@ async function runPairwise(
     const done = after.epochs.length;
     const perEpoch = pairsDone / (done - began);
     onProgress?.({
-      ...{ stage: 'train', unit: 'pairs', total: Math.round(total * perEpoch) },
-      ...{ from: Math.round(began * perEpoch), done: Math.round(done * perEpoch) },
+      stage: 'train',
+      unit: 'pairs',
+      total: Math.round(total * perEpoch),
+      from: Math.round(began * perEpoch),
+      done: Math.round(done * perEpoch),
     });
     latest = ownCopy(after);
     if (stepsOf(after.epochs) - stepsSaved < checkpoint.every) return;
@@ -116,7 +122,12 @@ async function runPairwise(
       .reduce((a, b) => (b.bcubed.f > a.bcubed.f ? b : a));
     fOfRound.set(round.round, best.bcubed.f);
     onReport?.({
-      ...{ unit: 'round', index: round.round + 1, count: settings.rounds, learningRate, loss, accuracy },
+      unit: 'round',
+      index: round.round + 1,
+      count: settings.rounds,
+      learningRate,
+      loss,
+      accuracy,
       heldOut: { loss: round.loss, auc: round.auc, accuracy: round.accuracy, partition: 'threshold', ...best },
     });
   };
@@ -130,16 +141,22 @@ async function runPairwise(
     }
     const last = rounds[kept - 1];
     const judgement: Judgement = {
-      ...{ edges: last.edges, auc: last.auc, accuracy: last.accuracy, loss: last.loss },
+      edges: last.edges,
+      auc: last.auc,
+      accuracy: last.accuracy,
+      loss: last.loss,
       // The threshold is for sets such as this one: rows of the copy are clustered with the others and not judged.
       ...(await calibrate({ ...edges, scores }, set.own, signal)),
     };
     return {
       model: calibrated(model, judgement),
-      ...{ judgement, steps: stepsOf(epochs), pairs: epochs.reduce((sum, { pairs }) => sum + pairs, 0) },
+      judgement,
+      steps: stepsOf(epochs),
+      pairs: epochs.reduce((sum, { pairs }) => sum + pairs, 0),
       history: { heldOutNodes: set.labels.length, rounds, epochs },
       course: {
-        ...{ unit: 'round', until: settings.rounds },
+        unit: 'round',
+        until: settings.rounds,
         trainingLoss: epochs
           .filter(({ network }) => network === settings.folds)
           .map(({ round, epoch, loss }) => [round + (epoch + 1) / settings.epochs, loss] as const),

@@ -397,9 +397,16 @@ async function trainNetwork(network: number, round: Round): Promise<void> {
     }
     const pairsDone = stepsOfEpoch * step.batch;
     const result: PairwiseEpoch = {
-      ...{ round: progress.round, network, epoch, steps: stepsOfEpoch, pairs: pairsDone },
-      ...{ positives: sums.positives, learningRate: rate, loss: sums.loss / stepsOfEpoch },
-      ...{ accuracy: sums.correct / pairsDone, gradientNorm: sums.norm / stepsOfEpoch },
+      round: progress.round,
+      network,
+      epoch,
+      steps: stepsOfEpoch,
+      pairs: pairsDone,
+      positives: sums.positives,
+      learningRate: rate,
+      loss: sums.loss / stepsOfEpoch,
+      accuracy: sums.correct / pairsDone,
+      gradientNorm: sums.norm / stepsOfEpoch,
     };
     if (!Number.isFinite(result.loss)) {
       throw new NaanError(
