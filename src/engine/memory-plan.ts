@@ -2,7 +2,9 @@
  * What a labelling run will keep in memory and on disk, known before it starts, and the choice that follows from it:
  * rows as float32 where they fit, else as bfloat16, else not at all.
  */
+
 import { methodOf, type Partition } from '../cluster/partition.js';
+import { trustBytes } from '../cluster/trust.js';
 import { NaanError } from '../errors.js';
 import { storeUncompressed } from '../io/locate-matrix.js';
 import { gib, usableBytes } from '../memory/available.js';
@@ -31,6 +33,7 @@ export interface PlanShape {
   readonly search?: boolean | undefined;
   /** Edges are written as well: sorted pairs and their scores. */
   readonly saveEdges?: boolean | undefined;
+  readonly trust?: boolean | undefined;
 }
 
 export interface PlanRequest {
@@ -94,7 +97,7 @@ export function describePlan(plan: MemoryPlan): string {
 }
 
 function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'files', limitBytes: number): MemoryPlan {
-  const { model, head, nodes, dim, columns, partition, threads, batch, saveEdges } = shape;
+  const { model, head, nodes, dim, columns, partition, threads, batch, saveEdges, trust } = shape;
   const edges = Math.ceil(shape.edges);
   const padded = paddedDim(dim);
   const storage = head.storage(model.config, { paddedDim: padded, listWidth: columns });
@@ -113,7 +116,10 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     graph: graph + nodes * (ofNode.columns + reverseOfNode),
     edges: edges * (4 + ofEdge.columns + reverseOfEdge + (inMemory ? ofEdge.rows : 0)),
     // What is written comes after the partition, whose memory is free by then.
-    partition: Math.max(methodOf(partition).bytes(nodes, edges, threads), saveEdges ? 12 * edges + 4 * nodes : 0),
+    partition: Math.max(
+      methodOf(partition).bytes(nodes, edges, threads),
+      (saveEdges ? 12 * edges + 4 * nodes : 0) + (trust ? trustBytes(nodes) : 0),
+    ),
     threads: processBytes + threads * threadBytes + workers,
   };
   return {

@@ -162,6 +162,11 @@ export class ScoringRun {
   }
 
   /** Candidate edges as pairs a < b of input numbers, sorted, and their scores. */
+  /** Input number of the node at each position [n]. */
+  get order(): Int32Array {
+    return this.job.order;
+  }
+
   sortedPairs(): Promise<SortedPairs> {
     const { order, positions } = this.job;
     const plan = sortedPairsPlan({ edges: this.edges, order, positions }, this.threads);

@@ -2,6 +2,7 @@
 import { basename, join } from 'node:path';
 import type { Partition, PartitionOptions } from '../cluster/partition.js';
 import type { MemoryPlan } from '../engine/memory-plan.js';
+import { clusterTableName, writeClusterTable } from '../io/cluster-table.js';
 import { digestFile, type FileDigest } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import type { Items } from '../io/item-list.js';
@@ -59,6 +60,7 @@ export interface EngineRecord {
   readonly busyShare: number;
 }
 
+const marginSuffix = '_margins.npy';
 const edgeSuffixes = ['_edges.npy', '_scores.npy'];
 
 /** Before anything is computed: labels replace neither inputs nor files that are not ours. */
@@ -81,6 +83,7 @@ export async function checkFiles(out: string, options: LabelOptions, items: Item
 function outputNames(options: LabelOptions, items?: Items): string[] {
   const suffixes = ['_labels.txt', '_labels.npy', ...(options.saveEdges ? edgeSuffixes : [])];
   const names = suffixes.map((suffix) => outputStem(options) + suffix);
+  if (options.trust) names.push(outputStem(options) + marginSuffix, clusterTableName);
   return items ? [...names, labelTableName] : names;
 }
 
@@ -91,6 +94,7 @@ export interface Finding {
   readonly knn: LabelOptions['knn'];
   readonly labels: Int32Array;
   readonly edges: LabelResult['edges'];
+  readonly trust: LabelResult['trust'];
   readonly engine: EngineRecord;
   readonly inputs: readonly FileDigest[];
   /** Asked for at the end, when all times are known. */
@@ -100,7 +104,7 @@ export interface Finding {
 /** Writes the files of a result together, and then run.json. `timed` is told what takes time. Throws NOT_WRITABLE. */
 export async function writeRun(
   out: string,
-  { plan, knn, labels, edges, engine, inputs, summary }: Finding,
+  { plan, knn, labels, edges, trust, engine, inputs, summary }: Finding,
   timed: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<void> {
   const { options, items, cluster, hops } = plan;
@@ -111,6 +115,10 @@ export async function writeRun(
     async (folder) => {
       const written = await timed(async () => {
         await writeResults(folder, options, labels, edges);
+        if (trust) {
+          await writeNpy(join(folder, outputStem(options) + marginSuffix), 'f4', [labels.length], trust.margins);
+          await writeClusterTable(join(folder, clusterTableName), trust.sizes, trust);
+        }
         if (items) await writeLabelTable(join(folder, labelTableName), items, labels);
         return recordOutputs(folder, outputNames(options, items), before);
       });

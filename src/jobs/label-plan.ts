@@ -66,6 +66,8 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly restart?: boolean | undefined;
   /** Keep candidate edges and scores: in the result, and as files. */
   readonly saveEdges?: boolean | undefined;
+  /** Say how sure each cluster and each row is: in the result, and as files. */
+  readonly trust?: boolean | undefined;
   /** Options as a config file has them, for run.json: `--config run.json` runs it again. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
   /** Where each option came from, for run.json. */
@@ -121,12 +123,26 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
   const columns = columnsOf(hops);
   const cluster = planCluster(options, model);
   tellUnused(options, head, cluster.partition);
-  const { threads = availableParallelism(), batch = labelDefaults.batch, saveEdges, knn } = options;
+  const { threads = availableParallelism(), batch = labelDefaults.batch, saveEdges, trust, knn } = options;
   const search = knn === undefined;
   const edges = search ? nodes * hops.sampleHops : await expectedEdges(knn, nodes, hops.sampleHops);
   const deflated = features.kind === 'deflated' ? features.name : undefined;
   const { partition } = cluster;
-  const shape = { model, head, nodes, dim, deflated, columns, edges, partition, threads, batch, saveEdges, search };
+  const shape = {
+    model,
+    head,
+    nodes,
+    dim,
+    deflated,
+    columns,
+    edges,
+    partition,
+    threads,
+    batch,
+    saveEdges,
+    trust,
+    search,
+  };
   return Object.freeze({
     options,
     model,

@@ -2,6 +2,7 @@
 
 import type { Partition } from '../cluster/partition.js';
 import { countClusters, relabel } from '../cluster/relabel.js';
+import { type Trust, trustOf } from '../cluster/trust.js';
 import { checkGraph } from '../engine/graph-check.js';
 import { isKept } from '../engine/head.js';
 import type { Layout } from '../engine/layout.js';
@@ -57,6 +58,14 @@ export interface LabelResult {
   readonly labels: Int32Array;
   /** With `saveEdges`: pairs a < b, sorted [E × 2], and the probability that they are one identity [E]. */
   readonly edges?: { readonly pairs: Int32Array; readonly scores: Float32Array };
+  /** With `trust`: how sure labels are. */
+  readonly trust?: LabelTrust;
+}
+
+/** How sure clusters are, by label, and rows: NaN where a row is left out, and a copy is as sure as what it is a copy of [n]. */
+export interface LabelTrust extends Trust {
+  /** Rows of each cluster. */
+  readonly sizes: Int32Array;
 }
 
 /** Where lists lose entries because rows are no nodes of their own, they are read this many times as long. */
@@ -74,7 +83,7 @@ type Timed = <T>(stage: string, work: () => T | Promise<T>) => Promise<T>;
 /**
  * Labels every node of a kNN graph: embeds nodes and scores candidate edges with a trained model (NAAN 2020), then cuts
  * the scored graph into clusters. Writes `<features>_labels.txt`, `_labels.npy`, run.json, and with `saveEdges`
- * `_edges.npy` and `_scores.npy` to `out`.
+ * `_edges.npy` and `_scores.npy`, with `trust` `_margins.npy` and clusters.csv, to `out`.
  *
  * Throws BAD_INPUT, BAD_SHAPE, BAD_MODEL or BAD_USAGE for what cannot be used or would be replaced, NOT_WRITABLE for
  * `out`, SHARD_FAILED when a shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
@@ -111,6 +120,9 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     const edges = options.saveEdges ? await timed('pairs', () => pairsOf(run, map)) : undefined;
 
     const counts = countClusters(labels);
+    const trust = options.trust
+      ? await timed('trust', () => trustOfRows(run, labels, counts.clusters, map))
+      : undefined;
     const summary = (): LabelSummary => ({
       nodes: plan.nodes,
       copies: map?.copies ?? 0,
@@ -128,11 +140,17 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     await work?.checkOwned();
     if (options.out !== undefined) {
       const engine = engineRecord(run, layout);
-      const finding = { plan, knn: source.knn, labels, edges, engine, inputs: await inputs, summary };
+      const finding = { plan, knn: source.knn, labels, edges, trust, engine, inputs: await inputs, summary };
       await writeRun(options.out, finding, (write) => timed('write', write));
     }
     await work?.finish();
-    return { summary: summary(), haloFactor: run.haloFactor, labels, ...(edges ? { edges } : {}) };
+    return {
+      summary: summary(),
+      haloFactor: run.haloFactor,
+      labels,
+      ...(edges ? { edges } : {}),
+      ...(trust ? { trust } : {}),
+    };
   } catch (error) {
     if (work?.lost) throw work.lost;
     if (options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
@@ -258,6 +276,19 @@ function ofRows(labels: Int32Array, map: NodeMap | undefined): Int32Array {
 async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyof T]: Promise<T[I]> }): Promise<T> {
   await Promise.allSettled(work);
   return (await Promise.all(work)) as unknown as T;
+}
+
+/** By nodes in their positions, then of rows. */
+function trustOfRows(run: ScoringRun, labels: Int32Array, clusters: number, map: NodeMap | undefined): LabelTrust {
+  const { order, edges } = run;
+  const byPosition = Int32Array.from(order, (node) => labels[map ? map.rows[node] : node]);
+  const { margins: ofPositions, ...ofClusters } = trustOf(edges, byPosition, clusters);
+  const ofNodes = new Float32Array(order.length);
+  for (let p = 0; p < order.length; p++) ofNodes[order[p]] = ofPositions[p];
+  const margins = map ? Float32Array.from(map.nodeOf, (node) => (node < 0 ? Number.NaN : ofNodes[node])) : ofNodes;
+  const sizes = new Int32Array(clusters);
+  for (const label of labels) if (label >= 0) sizes[label]++;
+  return { margins, ...ofClusters, sizes };
 }
 
 async function pairsOf(run: ScoringRun, map: NodeMap | undefined) {

@@ -465,6 +465,9 @@ export const commands = {
       threshold,
       ...ladder,
       saveEdges: flag({ help: 'also write the candidate edges and their scores (_edges.npy, _scores.npy)' }),
+      trust: flag({
+        help: 'also write how sure each cluster is (clusters.csv: cohesion, separation, weakest join) and each row (_margins.npy)',
+      }),
       threads,
       shards: integerOrAuto({
         unit: 'shards',
