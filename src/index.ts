@@ -16,7 +16,7 @@ export { type ClusterOptions, cluster, type ScoredPairs } from './jobs/cluster.j
 export { type Diagnosis, type DoctorOptions, diagnose } from './jobs/doctor.js';
 export { type ExportOptions, type ExportSummary, exportSet } from './jobs/export.js';
 export { type GenerateOptions, type GenerateSummary, generate } from './jobs/generate.js';
-export { type LabelOptions, type LabelResult, type LabelSummary, label } from './jobs/label.js';
+export { type LabelOptions, type LabelResult, type LabelSummary, type LabelTrust, label } from './jobs/label.js';
 export type { RunRecord } from './jobs/label-files.js';
 export { type TrainResult, type TrainSummary, train } from './jobs/train.js';
 export type { FoundKnn } from './knn/find.js';

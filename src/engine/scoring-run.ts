@@ -162,11 +162,6 @@ export class ScoringRun {
   }
 
   /** Candidate edges as pairs a < b of input numbers, sorted, and their scores. */
-  /** Input number of the node at each position [n]. */
-  get order(): Int32Array {
-    return this.job.order;
-  }
-
   sortedPairs(): Promise<SortedPairs> {
     const { order, positions } = this.job;
     const plan = sortedPairsPlan({ edges: this.edges, order, positions }, this.threads);
@@ -294,6 +289,11 @@ export class ScoringRun {
       startOffsets(reverse.offsets);
       await this.runEdgeStage('listReverse');
     });
+  }
+
+  /** Input number of the node at each position [n]; undefined where nodes stand as they came. */
+  get order(): Int32Array | undefined {
+    return this.job.order;
   }
 
   /** Rows of the storage, in positions. */

@@ -281,10 +281,13 @@ async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyo
 /** By nodes in their positions, then of rows. */
 function trustOfRows(run: ScoringRun, labels: Int32Array, clusters: number, map: NodeMap | undefined): LabelTrust {
   const { order, edges } = run;
-  const byPosition = Int32Array.from(order, (node) => labels[map ? map.rows[node] : node]);
+  const { nodeCount } = edges;
+  const nodeAt = (position: number) => (order ? order[position] : position);
+  const byPosition = new Int32Array(nodeCount);
+  for (let p = 0; p < nodeCount; p++) byPosition[p] = labels[map ? map.rows[nodeAt(p)] : nodeAt(p)];
   const { margins: ofPositions, ...ofClusters } = trustOf(edges, byPosition, clusters);
-  const ofNodes = new Float32Array(order.length);
-  for (let p = 0; p < order.length; p++) ofNodes[order[p]] = ofPositions[p];
+  const ofNodes = new Float32Array(nodeCount);
+  for (let p = 0; p < nodeCount; p++) ofNodes[nodeAt(p)] = ofPositions[p];
   const margins = map ? Float32Array.from(map.nodeOf, (node) => (node < 0 ? Number.NaN : ofNodes[node])) : ofNodes;
   const sizes = new Int32Array(clusters);
   for (const label of labels) if (label >= 0) sizes[label]++;

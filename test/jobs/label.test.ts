@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -220,6 +220,23 @@ describe('label', () => {
     });
     assert.deepEqual(labels, expected);
     assert.deepEqual(notices, ['features in memory: 1 rows were not unit vectors and were normalised']);
+  });
+
+  it('says with trust how sure clusters and rows are', async () => {
+    const out = join(folder, 'trust');
+    const { labels, trust, summary } = await label({ ...inputs, model, threshold: 0.6, trust: true, out, threads: 1 });
+    assert.ok(trust);
+    assert.equal(trust.margins.length, labels.length);
+    const [head, ...lines] = readFileSync(join(out, 'clusters.csv'), 'utf8').trim().split('\n');
+    assert.equal(head, 'cluster,size,cohesion,separation,weakest_join');
+    assert.equal(lines.length, summary.clusters);
+    const sizes = lines.map((line) => Number(line.split(',')[1]));
+    assert.equal(
+      sizes.reduce((sum, size) => sum + size, 0),
+      labels.filter((id) => id >= 0).length,
+    );
+    const shuffled = await label({ ...inputs, model, threshold: 0.6, trust: true, threads: 2, shards: 3 });
+    assert.deepEqual(shuffled.trust, trust);
   });
 
   it('says which options mean nothing to the partition', async () => {
