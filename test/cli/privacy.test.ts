@@ -88,11 +88,11 @@ test('the library in a thread of an application does the same', { skip: withoutS
   writeFileSync(
     program,
     `import { Worker, isMainThread } from 'node:worker_threads';
-    import { knn, label } from '${pathToFileURL(resolve('dist/src/index.js'))}';
+    import { knn as search, label } from '${pathToFileURL(resolve('dist/src/index.js'))}';
     if (isMainThread) new Worker(new URL(import.meta.url)).on('exit', (code) => process.exit(code));
     else {
       const [features, knn, model] = ${JSON.stringify(labelFiles('train, concat').filter((_, i) => i % 2 === 1))};
-      await knn(features, { k: 8 });
+      await search(features, { k: 8 });
       await label({ features, knn, model, out: 'labels' });
     }`,
   );
