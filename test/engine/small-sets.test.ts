@@ -100,8 +100,12 @@ describe('a set of few rows', () => {
     ] as const) {
       await assert.rejects(train({ ...input, head, labels: labels(each) }), { code: 'BAD_INPUT', message });
     }
-    const { graph: pairs } = await knnOf(12, 1);
-    await assert.rejects(train({ ...input, knn: pairs, labels: labels(4) }), {
+    // People far apart, but for one row that is nearest to another's: without these two all pairs are of one kind.
+    const rows = Float32Array.from({ length: 12 * 3 }, (_, i) => (Math.floor(i / 12) === i % 3 ? 1 : 0.001 * (i % 7)));
+    rows.set([0.1, 1, 0]);
+    const features = { rows, dim: 3 };
+    const { graph: pairs } = await findKnn(await locateSource(features), { k: 1, duplicates: 'keep' });
+    await assert.rejects(train({ features, knn: pairs, labels: labels(4) }), {
       code: 'BAD_INPUT',
       message:
         /with one of 5 folds of identities held out, \d+ pairs of neighbours are left, .*: expected pairs of both kinds/,
