@@ -183,7 +183,7 @@ test('a pairwise model survives, and is refused when its shape or its features a
     ['hidden', '8 5', /has shape \[4 × 8\], expected \[5 × 8\]/],
     ['hidden', '8,4', /metadata 'hidden' is '8,4', expected units of each layer/],
     ['k', '255', /metadata 'k' is '255', expected 1\.\.254/],
-    ['partition', 'louvain', /metadata 'partition' is 'louvain', expected propagation, threshold, linkage/],
+    ['partition', 'louvain', /metadata 'partition' is 'louvain', expected linkage, threshold, propagation/],
     ['partition', 'whispers', /metadata 'partition' is 'whispers', which .* is no more: train again/],
     ['calibration', '{"bcubed":1}', /metadata 'calibration' is .*, expected a JSON object of bcubed and pairwise/],
     ['features', 'structure-9', /expected 'structure-16 scores-15': train again/],
