@@ -4,6 +4,7 @@ import { alone, type Plan, runPlan } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { sharedInts } from '../memory/shared-arrays.js';
 import { type AbsentPairs, linkageBytes, linkageCuts, linkagePlan } from './linkage.js';
+import type { Partition } from './names.js';
 import { type PropagationOptions, propagationPlan } from './propagation.js';
 import { relabel } from './relabel.js';
 import { type ScoredEdges, withScores } from './scored-edges.js';
@@ -40,8 +41,7 @@ interface PartitionMethod {
 // Labels, sizes, marks and two disjoint sets; a forest of less than two edges a node.
 const ladderBytes = (nodes: number) => 48 * nodes;
 
-/** From the one to take when nothing tells them apart: what joins by means before what a single edge decides. */
-const methods = {
+const methods: Readonly<Record<Partition, PartitionMethod>> = {
   linkage: {
     plan: (edges, options, threads, roundZero) => linkagePlan(edges, options, threads, { components: roundZero }),
     uniteFrom: ({ threshold }) => threshold,
@@ -67,10 +67,9 @@ const methods = {
     takes: ['step', 'maxSize', 'maxIterations', 'start', 'leftovers'],
     variants: [{}],
   },
-} as const satisfies Readonly<Record<string, PartitionMethod>>;
+};
 
-export type Partition = keyof typeof methods;
-export const partitions = Object.keys(methods) as readonly Partition[];
+export { type Partition, partitions } from './names.js';
 
 export function methodOf(partition: Partition): PartitionMethod {
   return methods[partition];

@@ -12,12 +12,14 @@
  * The components of a round nest in those of the round before it, so all rounds come out of one pass over the edges
  * from the tightest rung to the loosest, O(E α(n)).
  */
+
 import { NaanError } from '../errors.js';
 import { alone, type Plan, runPlan, together } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { sharedInts } from '../memory/shared-arrays.js';
 import { DisjointSet } from './disjoint-set.js';
 import { type ForestEdges, sortByThreshold, spanningEdges } from './edges-by-threshold.js';
+import { mostRounds } from './names.js';
 import { relabel } from './relabel.js';
 import {
   lowestScore,
@@ -44,9 +46,6 @@ export interface PropagationOptions {
   /** What oversize components become in the end: each a cluster, or all of them together one (as published). */
   readonly leftovers: 'components' | 'merge';
 }
-
-/** Each takes memory; far fewer are left once a threshold has come so near 1 that it cannot rise. */
-export const mostRounds = 100_000;
 
 /**
  * Labels [nodeCount] from `edges` and their `scores` [edgeCount]: clusters numbered by first appearance, −1 for a node

@@ -2,8 +2,7 @@
  * Every option of every command: the one place that names it and gives its unit, default, help and schema.
  * Flags, help, `NAAN_*` names, the keys of a config file and docs/options.md all follow from this table.
  */
-import { partitions } from '../cluster/partition.js';
-import { mostRounds } from '../cluster/propagation.js';
+import { mostRounds, partitions } from '../cluster/names.js';
 import {
   concatTrainingDefaults as concat,
   knnDefaults,
