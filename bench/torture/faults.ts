@@ -2,6 +2,7 @@
  * What a later run relies on is damaged: by the storage, or because inputs are no longer what they were. The later run
  * writes the right bytes, or refuses in one line and writes them when the advice of that line is followed.
  */
+
 import {
   appendFileSync,
   copyFileSync,
@@ -17,6 +18,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { RandomStream } from '../../src/graph/random.js';
+import { readFloat32Array } from '../../src/io/arrays.js';
+import { writeNpy } from '../../src/io/npy-writer.js';
 import type { Precision } from '../../src/memory/row-store.js';
 import { emptyFolder, Finding, judge, tail } from './command.js';
 import { type Digests, digestsIn, type Head, halfDone, heads, keptStages, labelFiles } from './lab.js';
@@ -205,22 +208,24 @@ function inputChange(head: Head, change: keyof typeof inputChanges | 'another pa
     async attack(trial) {
       const { lab } = trial;
       const [out, workDir] = [trial.path('out'), trial.path('work')];
-      const place = (name: string) => {
+      const place = async (name: string) => {
         const folder = emptyFolder(trial.path(name));
-        const inputs = { features: join(folder, 'split1_feats.npz'), knn: join(folder, 'split1_knn.npy') };
+        // An archive has a checksum, by which a changed row would be refused as damage.
+        const inputs = { features: join(folder, 'split1_feats.npy'), knn: join(folder, 'split1_knn.npy') };
         const model = join(folder, 'model.safetensors');
-        cpSync(lab.set.features, inputs.features, { preserveTimestamps: true });
+        const { shape, data } = await readFloat32Array(lab.set.features, 'embs');
+        await writeNpy(inputs.features, 'f4', shape, data);
         cpSync(lab.set.knn, inputs.knn, { preserveTimestamps: true });
         cpSync(lab.models[head], model, { preserveTimestamps: true });
         return { inputs, model };
       };
-      const { inputs, model } = place('inputs');
+      const { inputs, model } = await place('inputs');
       const stage = stages[stages.length - 1 - (index % 2)];
       const common = { head, precision: 'f32' as const, out, workDir };
       await lab.killedAt({ ...common, inputs, model }, stage);
       let now = { inputs, model };
       if (change === 'another path') {
-        now = place('elsewhere');
+        now = await place('elsewhere');
         trial.note(`the same inputs in ${trial.path('elsewhere')}`);
       } else {
         trial.note(inputChanges[change](inputs.features, trial.random, inputs.knn, model));
