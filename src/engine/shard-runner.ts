@@ -11,7 +11,7 @@ import { countReverse, listReverse } from '../graph/reverse-edges.js';
 import type { HeadWorker, Stage } from './head.js';
 import { checkCancelled, type EdgeStage, edgeStages, type LabelJob, shardOf } from './job.js';
 import { featuresAgree, rangeAgrees, sumRows } from './kept-shards.js';
-import type { ShardResult, ShardTask, Verdict } from './messages.js';
+import { messageVersion, type ShardResult, type ShardTask, type Verdict } from './messages.js';
 import { OpenJob } from './open-job.js';
 
 export class ShardRunner {
@@ -28,6 +28,7 @@ export class ShardRunner {
 
   async run(task: ShardTask, job: LabelJob): Promise<ShardResult> {
     const { shard, restore = false } = task;
+    checkVersion(task);
     const open = this.openJob(job);
     const { batch, finished } = job;
     // In files no stage writes over what it reads: a shard that failed begins anew, so that its checksums are whole.
@@ -51,6 +52,7 @@ export class ShardRunner {
   /** Whether files still hold what an earlier process left in them for the shard. Rows are summed for their own shards. */
   verify(task: ShardTask, job: LabelJob): Verdict {
     const began = performance.now();
+    checkVersion(task);
     const { verify } = task;
     const { start, end } = task.shard;
     const open = this.openJob(job);
@@ -124,6 +126,10 @@ export class ShardRunner {
     }
     return this.open;
   }
+}
+
+function checkVersion({ version }: ShardTask): void {
+  if (version !== messageVersion) throw new Error(`a task of message version ${version}, expected ${messageVersion}`);
 }
 
 /** As few tiles as hold the rest, of nearly the same size: a small one at the end would cost more than its part. */

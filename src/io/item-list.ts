@@ -1,4 +1,5 @@
 /** Names of rows as readers give them, and how people call them. */
+
 /** Some thousand names, the first of them that of row `first`. */
 export type VisitNames = (names: readonly string[], first: number) => void | Promise<void>;
 

@@ -42,9 +42,14 @@ export async function recordOutputs(
   };
 }
 
+/** What run.json of a folder holds; undefined where there is none that can be read. */
+export function readRun(folder: string): Record<string, unknown> | undefined {
+  return parseJsonObject(readText(join(folder, recordName)));
+}
+
 /** The record in a folder, empty where there is none. */
 export function readRecord(folder: string): OutputRecord {
-  const run = parseJsonObject(readText(join(folder, recordName)));
+  const run = readRun(folder);
   return { outputs: filesIn(run?.outputs), replaced: filesIn(run?.replaced) };
 }
 

@@ -1,5 +1,5 @@
 /** Writes the labelled set as what trainers read. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Part } from '../datasets/dataset.js';
 import { type Labelled, type LeftOut, selectImages } from '../datasets/select.js';
@@ -7,10 +7,11 @@ import { writers } from '../datasets/writers.js';
 import { NaanError } from '../errors.js';
 import { digestFile } from '../io/digest.js';
 import { itemsBeside, openItems, readItems } from '../io/items.js';
+import { isObject } from '../io/json.js';
 import { labelTableName } from '../io/label-table.js';
 import { readLabels } from '../io/labels.js';
 import { writeFolder, writeJson } from '../io/output-file.js';
-import { isRecorded, readRecord, recordName, type WrittenFile } from '../io/output-record.js';
+import { isRecorded, readRecord, readRun, recordName, type WrittenFile } from '../io/output-record.js';
 import { checkNewFolder } from '../io/outputs.js';
 import type { ProgressListener } from '../progress.js';
 import { version } from '../version.js';
@@ -83,7 +84,7 @@ export async function exportSet(options: ExportOptions): Promise<ExportSummary> 
     throw new NaanError('BAD_INPUT', `${root}: is no folder, expected the --root of the images`);
   }
   const inputs: string[] = [];
-  const found = await readRun(options, inputs);
+  const found = await readLabelled(options, inputs);
   const merged = options.merge === undefined ? undefined : await readTable(options.merge, inputs);
   const selection = { minSize, maxPerIdentity: options.maxPerIdentity ?? Number.POSITIVE_INFINITY, offset, split };
   const folder = resolve(root ?? '.');
@@ -129,12 +130,16 @@ export async function exportSet(options: ExportOptions): Promise<ExportSummary> 
 }
 
 /** Labels and names of a run: labels.csv, or else the labels with the names that are given. */
-async function readRun({ run, items, onNotice }: ExportOptions, inputs: string[]): Promise<Labelled> {
+async function readLabelled({ run, items, onNotice }: ExportOptions, inputs: string[]): Promise<Labelled> {
   if (statSync(run, { throwIfNoEntry: false })?.isFile() && items === undefined) return readTable(run, inputs);
-  const { options } = recordOf(run);
+  const record = readRun(run);
+  if (!record) {
+    const expected = 'expected the --out of naan label, or a table with the titles item,label';
+    throw new NaanError('BAD_INPUT', `${run}: has no ${recordName} that can be read, ${expected}`);
+  }
   const { outputs } = readRecord(run);
   const table = join(run, labelTableName);
-  if (items === undefined && options?.items !== undefined && existsSync(table)) {
+  if (items === undefined && isObject(record.options) && record.options.items !== undefined && existsSync(table)) {
     if (!(await isRecorded(table))) onNotice?.(`${table}: was changed since naan wrote it, and is taken as it is now`);
     return readTable(table, inputs);
   }
@@ -155,16 +160,6 @@ async function readRun({ run, items, onNotice }: ExportOptions, inputs: string[]
   }
   inputs.push(file, items);
   return { labels, items: names };
-}
-
-function recordOf(run: string): { readonly options?: { items?: unknown } } {
-  const path = join(run, recordName);
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) ?? {};
-  } catch (cause) {
-    const expected = 'expected the --out of naan label, or a table with the titles item,label';
-    throw new NaanError('BAD_INPUT', `${run}: has no ${recordName} that can be read, ${expected}`, { cause });
-  }
 }
 
 async function readTable(path: string, inputs: string[]): Promise<Labelled> {

@@ -35,18 +35,7 @@ export function offerTile(
     let kept = f32x4.splat(leastOfRow);
     for (let j = 0; j < columns; j += 16) {
       const at = <usize>j << 2;
-      const first = passing(line + at, kept, leastOfColumn + at);
-      const second = passing(line + at + 16, kept, leastOfColumn + at + 16);
-      const third = passing(line + at + 32, kept, leastOfColumn + at + 32);
-      const fourth = passing(line + at + 48, kept, leastOfColumn + at + 48);
-      const any = v128.or(v128.or(first, second), v128.or(third, fourth));
-      if (i32x4.bitmask(any) == 0) continue;
-      let passed =
-        i32x4.bitmask(first) |
-        (i32x4.bitmask(second) << 4) |
-        (i32x4.bitmask(third) << 8) |
-        (i32x4.bitmask(fourth) << 12);
-      if (columns - j < 16) passed &= (1 << (columns - j)) - 1;
+      let passed = passingOf(line + at, kept, leastOfColumn + at, columns - j);
       for (; passed != 0; passed &= passed - 1) {
         const column = j + ctz(passed);
         const similarity = load<f32>(line + (<usize>column << 2));
@@ -96,18 +85,7 @@ export function offerPicked(
     let kept = f32x4.splat(leastOfRow);
     for (let j = 0; j < columns; j += 16) {
       const at = <usize>j << 2;
-      const first = passing(line + at, kept, leastOfColumn + at);
-      const second = passing(line + at + 16, kept, leastOfColumn + at + 16);
-      const third = passing(line + at + 32, kept, leastOfColumn + at + 32);
-      const fourth = passing(line + at + 48, kept, leastOfColumn + at + 48);
-      const any = v128.or(v128.or(first, second), v128.or(third, fourth));
-      if (i32x4.bitmask(any) == 0) continue;
-      let passed =
-        i32x4.bitmask(first) |
-        (i32x4.bitmask(second) << 4) |
-        (i32x4.bitmask(third) << 8) |
-        (i32x4.bitmask(fourth) << 12);
-      if (columns - j < 16) passed &= (1 << (columns - j)) - 1;
+      let passed = passingOf(line + at, kept, leastOfColumn + at, columns - j);
       for (; passed != 0; passed &= passed - 1) {
         const column = j + ctz(passed);
         if (firstColumn + column == rowId) continue;
@@ -133,6 +111,24 @@ export function offerPicked(
 @inline
 function passing(similarities: usize, leastOfRow: v128, leastOfColumn: usize): v128 {
   return f32x4.ge(v128.load(similarities), f32x4.pmin(leastOfRow, v128.load(leastOfColumn)));
+}
+
+/** The same of sixteen, of which the first `count` are there, as bits from the lowest on. */
+// @ts-expect-error: decorator
+@inline
+function passingOf(similarities: usize, leastOfRow: v128, leastOfColumn: usize, count: i32): i32 {
+  const first = passing(similarities, leastOfRow, leastOfColumn);
+  const second = passing(similarities + 16, leastOfRow, leastOfColumn + 16);
+  const third = passing(similarities + 32, leastOfRow, leastOfColumn + 32);
+  const fourth = passing(similarities + 48, leastOfRow, leastOfColumn + 48);
+  const any = v128.or(v128.or(first, second), v128.or(third, fourth));
+  if (i32x4.bitmask(any) == 0) return 0;
+  const passed =
+    i32x4.bitmask(first) |
+    (i32x4.bitmask(second) << 4) |
+    (i32x4.bitmask(third) << 8) |
+    (i32x4.bitmask(fourth) << 12);
+  return count < 16 ? passed & ((1 << count) - 1) : passed;
 }
 
 /** Turns heaps into lists by falling similarity, then rising id: lists u64 [count × k]. */
