@@ -16,9 +16,12 @@ interface Column {
 
 interface OpenParquet {
   readonly path: string;
-  readonly metadata: FileMetaData;
   readonly rowCount: number;
   readonly columns: readonly Column[];
+  /** Rows of the largest row group. */
+  readonly largestGroup: number;
+  /** Rows start .. end−1 of some columns. */
+  rows(columns: readonly string[], start: number, end: number): Promise<Record<string, unknown>[]>;
   /** Rows of some columns, a row group after the other. */
   each(
     columns: readonly string[],
@@ -39,21 +42,24 @@ async function open(path: string): Promise<OpenParquet> {
       throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: ${reason}`, { cause: error });
     }
   };
-  const metadata = await read((file) => parquetMetadataAsync(file));
-  const groups = metadata.row_groups.map((group) => Number(group.num_rows));
+  // What a damaged file lacks is missed here, and so told as damage.
+  const { metadata, groups, columns } = await read(async (file) => {
+    const metadata = await parquetMetadataAsync(file);
+    const groups = metadata.row_groups.map((group) => Number(group.num_rows));
+    return { metadata, groups, columns: columnsOf(metadata) };
+  });
+  const rows = (columns: readonly string[], rowStart: number, rowEnd: number) =>
+    read((file) => parquetReadObjects({ file, metadata, columns: [...columns], compressors, rowStart, rowEnd }));
   return {
     path,
-    metadata,
     rowCount: Number(metadata.num_rows),
-    columns: columnsOf(metadata),
+    columns,
+    largestGroup: Math.max(0, ...groups),
+    rows,
     async each(columns, visit) {
       let first = 0;
       for (const count of groups) {
-        const range = { rowStart: first, rowEnd: first + count };
-        const rows = await read((file) =>
-          parquetReadObjects({ file, metadata, columns: [...columns], compressors, ...range }),
-        );
-        await visit(rows, first);
+        await visit(await rows(columns, first, first + count), first);
         first += count;
       }
     },
@@ -94,27 +100,13 @@ export async function featuresOfParquet({ path, member }: Input): Promise<Deflat
   }
   const valuesOf = (row: Record<string, unknown>) =>
     (chosen === undefined ? floats.map((name) => row[name]) : row[chosen]) as ArrayLike<unknown>;
-  const { parquetReadObjects, asyncBufferFromFile } = await import('hyparquet');
-  const { compressors } = await import('hyparquet-compressors');
   let dim = floats.length;
   if (chosen !== undefined && file.rowCount > 0) {
-    const buffer = await asyncBufferFromFile(path);
-    const range = { rowStart: 0, rowEnd: 1 };
-    const [first] = await parquetReadObjects({
-      file: buffer,
-      metadata: file.metadata,
-      columns,
-      compressors,
-      ...range,
-    }).catch((error) => {
-      throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: ${oneLine(String(error.message))}`, {
-        cause: error,
-      });
-    });
+    const [first] = await file.rows(columns, 0, 1);
     if (!first) throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: row 0 is missing`);
     dim = valuesOf(first)?.length ?? 0;
   }
-  const largest = Math.max(0, ...file.metadata.row_groups.map((group) => Number(group.num_rows)));
+  const largest = file.largestGroup;
   if (largest * dim * valueBytes > usableBytes()) {
     const needed = gib(largest * dim * valueBytes);
     throw new NaanError(
