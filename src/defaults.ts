@@ -50,4 +50,8 @@ export const pairwiseTrainingDefaults = {
   validation: 0.2,
 } as const;
 
-export const trainingDefaults = { head: 'pairwise', seed: 1, checkpointEvery: 200 } as const;
+/** Heads that `train` can train, the default first. */
+export const trainedHeads = ['pairwise', 'concat'] as const;
+export type TrainedHead = (typeof trainedHeads)[number];
+
+export const trainingDefaults = { head: trainedHeads[0], seed: 1, checkpointEvery: 200 } as const;

@@ -20,9 +20,11 @@ export { type LabelOptions, type LabelResult, type LabelSummary, type LabelTrust
 export type { RunRecord } from './jobs/label-files.js';
 export { type TrainResult, type TrainSummary, train } from './jobs/train.js';
 export type { FoundKnn } from './knn/find.js';
+export type { ConcatConfig } from './model/concat.js';
 export { importCheckpoint } from './model/import-checkpoint.js';
-export type { ConcatConfig, ModelConfig, NaanModel, PairwiseConfig, Tensor } from './model/model.js';
+export type { ModelConfig, NaanModel, Tensor } from './model/model.js';
 export { readModel, writeModel } from './model/model-file.js';
+export type { PairwiseConfig } from './model/pairwise.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 export type { TrainOptions } from './training/options.js';
 export type { TrainingReport } from './training/trained.js';

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Partition } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
-import { trainingDefaults } from '../defaults.js';
+import { type TrainedHead, trainingDefaults } from '../defaults.js';
 import { checkGraph } from '../engine/graph-check.js';
 import { checkRows } from '../engine/usable-rows.js';
 import { NaanError } from '../errors.js';
@@ -19,7 +19,7 @@ import { shapeOf } from '../io/matrix.js';
 import { quoted } from '../io/messages.js';
 import { writeJson, writeText } from '../io/output-file.js';
 import { checkOutputs, isOurDrawing, isOurJson } from '../io/outputs.js';
-import type { ModelConfig, NaanModel } from '../model/model.js';
+import type { NaanModel } from '../model/model.js';
 import { isModelFile, writeModel } from '../model/model-file.js';
 import { checkpointPath, removeCheckpoint } from '../training/checkpoint.js';
 import type { TrainOptions } from '../training/options.js';
@@ -33,7 +33,7 @@ import { version } from '../version.js';
 
 /** What `naan train --json` prints. */
 export interface TrainSummary {
-  readonly head: ModelConfig['head'];
+  readonly head: TrainedHead;
   readonly nodes: number;
   readonly identities: number;
   /** Steps and pairs trained on, over all epochs and networks. */

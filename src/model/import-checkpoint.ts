@@ -6,7 +6,8 @@ import { basename } from 'node:path';
 import { NaanError } from '../errors.js';
 import { oneLine, quoted } from '../io/messages.js';
 import { Namespace, openTorchCheckpoint, type TorchCheckpoint, TorchTensor } from '../io/torch-checkpoint.js';
-import { type ConcatConfig, type ConcatModel, checkShapes, expectedTensors, type Tensor } from './model.js';
+import type { ConcatConfig } from './concat.js';
+import { type ConcatModel, checkShapes, expectedTensors, type Tensor } from './model.js';
 import { checkedTensors } from './model-file.js';
 
 /**

@@ -5,22 +5,18 @@ import { NaanError } from '../errors.js';
 import { parseJsonObject } from '../io/json.js';
 import { quoted } from '../io/messages.js';
 import { openSafetensors, writeSafetensors } from '../io/safetensors.js';
+import { Metadata } from './metadata.js';
 import {
-  type CalibrationRecord,
-  type ConcatConfig,
-  type CosineGuard,
   checkModel,
   checkShapes,
   expectedTensors,
-  longestList,
+  kindOf,
   type ModelConfig,
+  modelKinds,
   type NaanModel,
-  type PairwiseConfig,
   type Tensor,
 } from './model.js';
-
-/** The definition of the features that a `pairwise` model was trained on: another one would give other scores. */
-const pairwiseFeatures = 'structure-16 scores-15';
+import type { CalibrationRecord, CommonConfig } from './model-kind.js';
 
 /** Writes a model. Throws NOT_WRITABLE, or BAD_MODEL when a tensor is missing, misshapen or not finite. */
 export async function writeModel(path: string, model: NaanModel): Promise<void> {
@@ -28,7 +24,7 @@ export async function writeModel(path: string, model: NaanModel): Promise<void> 
   const tensors = checkedTensors(config, model.tensors, path);
   const metadata = new Map([
     ['head', config.head],
-    ...(config.head === 'concat' ? concatMetadata(config) : pairwiseMetadata(config)),
+    ...Object.entries(kindOf(config).metadata(config)),
     ['sample_hops', String(config.sampleHops)],
     ['provenance', JSON.stringify(config.provenance)],
   ]);
@@ -38,21 +34,6 @@ export async function writeModel(path: string, model: NaanModel): Promise<void> 
   if (config.calibration !== undefined) metadata.set('calibration', JSON.stringify(config.calibration));
   if (config.absentPairs !== undefined) metadata.set('absent_pairs', config.absentPairs);
   await writeSafetensors(path, { metadata, tensors });
-}
-
-function concatMetadata({ dim, heads, alpha, k1, k2 }: ConcatConfig): [string, string][] {
-  return Object.entries({ dim, heads, alpha, k1, k2 }).map(([key, value]) => [key, String(value)]);
-}
-
-function pairwiseMetadata({ k, rounds, hidden, guard }: PairwiseConfig): [string, string][] {
-  const metadata: [string, string][] = [
-    ['features', pairwiseFeatures],
-    ['k', String(k)],
-    ['rounds', String(rounds)],
-    ['hidden', hidden.join(' ')],
-  ];
-  if (guard !== undefined) metadata.push(['guard', `${guard.from} ${guard.to}`]);
-  return metadata;
 }
 
 /**
@@ -96,59 +77,23 @@ export function isModelFile(path: string): boolean {
   }
 }
 
-function parseConfig(metadata: ReadonlyMap<string, string>, path: string): ModelConfig {
-  const text = (key: string): string => {
-    const value = metadata.get(key);
-    if (value === undefined) throw new NaanError('BAD_MODEL', `${path}: metadata has no '${key}': not a naan model`);
-    return value;
-  };
-  const number = (key: string, accepted: (value: number) => boolean, expected: string): number => {
-    const value = text(key).trim() === '' ? Number.NaN : Number(text(key));
-    if (accepted(value)) return value;
-    throw new NaanError('BAD_MODEL', `${path}: metadata '${key}' is ${quoted(text(key))}, expected ${expected}`);
-  };
-  const count = (key: string) => {
-    return number(key, (value) => Number.isInteger(value) && value > 0 && value < 2 ** 24, 'a positive whole number');
-  };
+function parseConfig(values: ReadonlyMap<string, string>, path: string): ModelConfig {
+  const metadata = new Metadata(values, path);
   const probability = (value: number) => value >= 0 && value <= 1;
-  const common = {
-    sampleHops: count('sample_hops'),
-    ...(metadata.has('partition') ? { partition: parsePartition(text('partition'), path) } : {}),
-    ...(metadata.has('threshold') ? { threshold: number('threshold', probability, 'a probability') } : {}),
-    ...(metadata.has('thresholds') ? { thresholds: parseThresholds(text('thresholds'), path) } : {}),
-    ...parseAbsentPairs(metadata, path),
-    ...(metadata.has('calibration') ? { calibration: parseCalibration(text('calibration'), path) } : {}),
+  const has = (key: string) => metadata.has(key);
+  const text = (key: string) => metadata.text(key);
+  const common: CommonConfig = {
+    sampleHops: metadata.count('sample_hops'),
+    ...(has('partition') ? { partition: parsePartition(text('partition'), path) } : {}),
+    ...(has('threshold') ? { threshold: metadata.number('threshold', probability, 'a probability') } : {}),
+    ...(has('thresholds') ? { thresholds: parseThresholds(text('thresholds'), path) } : {}),
+    ...parseAbsentPairs(values, path),
+    ...(has('calibration') ? { calibration: parseCalibration(text('calibration'), path) } : {}),
     provenance: parseProvenance(text('provenance'), path),
   };
-  const head = text('head');
-  if (head === 'concat') {
-    const alpha = number('alpha', Number.isFinite, 'a number');
-    return { head, dim: count('dim'), heads: count('heads'), alpha, k1: count('k1'), k2: count('k2'), ...common };
-  }
-  if (head === 'pairwise') {
-    if (text('features') !== pairwiseFeatures) {
-      throw new NaanError(
-        'BAD_MODEL',
-        `${path}: metadata 'features' is ${quoted(text('features'))}, expected '${pairwiseFeatures}': train again`,
-      );
-    }
-    const k = number('k', (value) => Number.isInteger(value) && value > 0 && value <= longestList, `1..${longestList}`);
-    const guard = metadata.has('guard') ? { guard: parseGuard(text('guard'), path) } : {};
-    return { head, k, rounds: count('rounds'), hidden: parseHidden(text('hidden'), path), ...guard, ...common };
-  }
-  throw new NaanError('BAD_MODEL', `${path}: metadata 'head' is ${quoted(head)}, expected 'concat' or 'pairwise'`);
-}
-
-function parseHidden(text: string, path: string): number[] {
-  const units = text.split(' ').map(Number);
-  if (units.every((count) => Number.isInteger(count) && count > 0 && count < 2 ** 16)) return units;
-  throw new NaanError('BAD_MODEL', `${path}: metadata 'hidden' is ${quoted(text)}, expected units of each layer`);
-}
-
-function parseGuard(text: string, path: string): CosineGuard {
-  const [from, to, ...rest] = text.split(' ').map(Number);
-  if (from >= -1 && from < to && to <= 1 && rest.length === 0) return { from, to };
-  throw new NaanError('BAD_MODEL', `${path}: metadata 'guard' is ${quoted(text)}, expected two cosines, rising`);
+  const known = Object.entries(modelKinds).find(([head]) => head === text('head'));
+  if (!known) return metadata.refuse('head', `expected ${Object.keys(modelKinds).map(quoted).join(' or ')}`);
+  return { ...known[1].parse(metadata), ...common };
 }
 
 function parsePartition(text: string, path: string): Partition {

@@ -9,6 +9,7 @@ import {
   labelDefaults,
   pairwiseTrainingDefaults,
   partitionDefaults,
+  trainedHeads,
   trainingDefaults,
 } from '../defaults.js';
 import { mostThreads } from '../execution/threads.js';
@@ -315,7 +316,7 @@ export const commands = {
       graphCheck,
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
       overwrite,
-      head: choice(['pairwise', 'concat'], {
+      head: choice(trainedHeads, {
         default: trainingDefaults.head,
         help: 'what scores a pair: how the neighbourhoods of its ends overlap, or its two embeddings, as published',
       }),

@@ -1,8 +1,9 @@
 /** What a user of the library can ask of a training run. */
+
+import type { TrainedHead } from '../defaults.js';
 import type { GraphCheck } from '../engine/graph-check.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import type { FeatureSource } from '../io/feature-source.js';
-import type { ModelConfig } from '../model/model.js';
 import type { ProgressListener } from '../progress.js';
 import type { TrainingObserver } from './observer.js';
 import type { TrainingReport } from './trained.js';
@@ -22,7 +23,7 @@ export interface TrainOptions {
   /** Replace a file under the name of one of these that naan cannot tell it wrote. */
   readonly overwrite?: boolean | undefined;
   /** `pairwise` (default) or, as published, `concat`. */
-  readonly head?: ModelConfig['head'] | undefined;
+  readonly head?: TrainedHead | undefined;
   /** `concat`: neighbours of hop one and hop two in training; default: 100 and 10, or as many as the lists hold. */
   readonly kHops?: readonly [number, number] | undefined;
   /** Pairs go to this many nearest neighbours; default: 120 (`concat`) or 20, or as many as the lists hold. */

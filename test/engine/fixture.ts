@@ -11,7 +11,8 @@ import { locateFeatures } from '../../src/io/features.js';
 import { readKnn } from '../../src/io/knn.js';
 import type { MatrixLocation } from '../../src/io/matrix.js';
 import { importCheckpoint } from '../../src/model/import-checkpoint.js';
-import { type ConcatModel, expectedTensors, type PairwiseConfig, type PairwiseModel } from '../../src/model/model.js';
+import { type ConcatModel, expectedTensors, type PairwiseModel } from '../../src/model/model.js';
+import type { PairwiseConfig } from '../../src/model/pairwise.js';
 
 /** Real embeddings and the published code's results on them stand beside a checkout, not in it. */
 export const realData = '../shared/data/omniglot_longtail';

@@ -7,7 +7,8 @@ import { allocatePairwiseJob } from '../../src/heads/pairwise/job.js';
 import { mlpLogits, roundParameters, sigmoid } from '../../src/heads/pairwise/mlp.js';
 import { PairwiseMlp } from '../../src/heads/pairwise/network.js';
 import { PairwiseScorer, scorePairwise } from '../../src/heads/pairwise/scorer.js';
-import { expectedTensors, featureCount, type PairwiseConfig, type PairwiseModel } from '../../src/model/model.js';
+import { expectedTensors, type PairwiseModel } from '../../src/model/model.js';
+import { featureCount, type PairwiseConfig } from '../../src/model/pairwise.js';
 import * as literal from './literal.js';
 
 function randomModel(next: () => number, shape: Partial<PairwiseConfig> = {}): PairwiseModel {

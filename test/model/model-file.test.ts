@@ -4,14 +4,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeSafetensors } from '../../src/io/safetensors.js';
-import {
-  expectedTensors,
-  type ModelConfig,
-  type NaanModel,
-  type PairwiseConfig,
-  type Tensor,
-} from '../../src/model/model.js';
+import { expectedTensors, type ModelConfig, type NaanModel, type Tensor } from '../../src/model/model.js';
 import { readModel, writeModel } from '../../src/model/model-file.js';
+import type { PairwiseConfig } from '../../src/model/pairwise.js';
 import { temporaryFolder } from '../io/python.js';
 
 const config: ModelConfig = {

@@ -4,7 +4,7 @@ import { auc } from '../../src/evaluation/auc.js';
 import { RandomStream } from '../../src/graph/random.js';
 import { buildKnn } from '../../src/knn/exact.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
-import type { ConcatConfig } from '../../src/model/model.js';
+import type { ConcatConfig } from '../../src/model/concat.js';
 import { Parameters, parameterCount } from '../../src/training/concat/parameters.js';
 import { type ConcatSettings, trainConcat } from '../../src/training/concat/training.js';
 import type { TrainingInput } from '../../src/training/concat/training-engine.js';

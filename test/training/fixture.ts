@@ -7,7 +7,7 @@ import { locateFeatures } from '../../src/io/features.js';
 import { readKnn } from '../../src/io/knn.js';
 import { readLabels } from '../../src/io/labels.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
-import { expectedTensors } from '../../src/model/model.js';
+import { concatTensors } from '../../src/model/concat.js';
 import type { Block, Hops } from '../../src/training/concat/closure.js';
 import type { Architecture } from '../../src/training/concat/parameters.js';
 import { loadTrainingFeatures, TrainingEngine, type TrainingInput } from '../../src/training/concat/training-engine.js';
@@ -36,7 +36,7 @@ export async function loadStoredStep(name: 'one_head' | 'four_heads'): Promise<S
   const { codes: labels } = await readLabels(`${folder}/feats.npz`);
   const tensors = async (group: string) => {
     const found = new Map<string, Float32Array>();
-    for (const [tensor] of expectedTensors(architecture)) {
+    for (const [tensor] of concatTensors(architecture)) {
       found.set(tensor, (await readFloat32Array(file, `${group}/${tensor}`)).data);
     }
     return found;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type ConcatConfig, checkModel } from '../../src/model/model.js';
+import type { ConcatConfig } from '../../src/model/concat.js';
+import { checkModel } from '../../src/model/model.js';
 import { Parameters, parameterCount } from '../../src/training/concat/parameters.js';
 
 const config: ConcatConfig = {

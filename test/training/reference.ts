@@ -4,7 +4,7 @@
  */
 import type { KnnGraph } from '../../src/graph/knn-graph.js';
 import type { SharedRows } from '../../src/memory/shared-rows.js';
-import { expectedTensors } from '../../src/model/model.js';
+import { concatTensors } from '../../src/model/concat.js';
 import type { Hops } from '../../src/training/concat/closure.js';
 import type { Architecture } from '../../src/training/concat/parameters.js';
 
@@ -239,7 +239,7 @@ export class Reference {
 
 function zeroTensors(architecture: Architecture): Map<string, Vector> {
   return new Map(
-    expectedTensors(architecture).map(([name, shape]) => [name, new Float64Array(shape.reduce((a, b) => a * b, 1))]),
+    concatTensors(architecture).map(([name, shape]) => [name, new Float64Array(shape.reduce((a, b) => a * b, 1))]),
   );
 }
 

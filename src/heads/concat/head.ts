@@ -17,7 +17,7 @@ import { tileCapacity } from '../../backends/tile.js';
 import { labellingHops } from '../../defaults.js';
 import { Devices } from '../../devices/devices.js';
 import { type Head, stage } from '../../engine/head.js';
-import type { ConcatConfig } from '../../model/model.js';
+import type { ConcatConfig } from '../../model/concat.js';
 
 const project = stage('project', { ofFeatures: true, rows: ['a'], columns: ['s', 't'] });
 const aggregate = stage('aggregate', { gathers: true, rows: ['b'], columns: ['tz'], reads: [project] });

@@ -11,7 +11,7 @@
  * Rounds write two arrays by turns, so that the last writes the one that is the result.
  */
 import { type Head, type Stage, stage } from '../../engine/head.js';
-import { type PairwiseConfig, structuralFeatureCount } from '../../model/model.js';
+import { type PairwiseConfig, structuralFeatureCount } from '../../model/pairwise.js';
 import { scoresOf } from './job.js';
 import { summaryWidth } from './score-features.js';
 import { listSummaryWidth } from './structural-features.js';

@@ -3,7 +3,7 @@ import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import type { ReverseEdges } from '../../graph/reverse-edges.js';
 import type { RowStore } from '../../memory/row-store.js';
 import { SharedRows } from '../../memory/shared-rows.js';
-import { structuralFeatureCount } from '../../model/model.js';
+import { structuralFeatureCount } from '../../model/pairwise.js';
 import { checkLists, type NeighbourLists } from './neighbour-lists.js';
 import { summaryWidth } from './score-features.js';
 import { listSummaryWidth } from './structural-features.js';

@@ -2,7 +2,9 @@
  * The network of one round: features are standardised and kept from −5 to 5, pass hidden layers with ReLU, and end in one
  * logit. Here its parameters, and the plain form of what `PairwiseMlp` runs.
  */
-import { type CosineGuard, featureCount, type PairwiseModel, tensorOf } from '../../model/model.js';
+
+import { type PairwiseModel, tensorOf } from '../../model/model.js';
+import { type CosineGuard, featureCount } from '../../model/pairwise.js';
 
 export interface MlpLayer {
   /** [units × inputs] */

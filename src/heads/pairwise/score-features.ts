@@ -23,7 +23,7 @@
  */
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import type { ReverseEdges } from '../../graph/reverse-edges.js';
-import { scoreFeatureCount } from '../../model/model.js';
+import { scoreFeatureCount } from '../../model/pairwise.js';
 import { keyOfEdge } from './neighbour-lists.js';
 
 const steps = 2 ** 18;

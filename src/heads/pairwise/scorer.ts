@@ -14,7 +14,8 @@
  */
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import { reverseEdges } from '../../graph/reverse-edges.js';
-import { type CosineGuard, featureCount, type PairwiseModel, structuralFeatureCount } from '../../model/model.js';
+import type { PairwiseModel } from '../../model/model.js';
+import { type CosineGuard, featureCount, structuralFeatureCount } from '../../model/pairwise.js';
 import { allocatePairwiseJob, type PairwiseJob } from './job.js';
 import { PlainMlp, roundParameters, scoreOf } from './mlp.js';
 import type { NeighbourLists } from './neighbour-lists.js';

@@ -19,7 +19,7 @@
  * how nodes are numbered inside the engine, nor on which thread asks.
  */
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
-import { structuralFeatureCount } from '../../model/model.js';
+import { structuralFeatureCount } from '../../model/pairwise.js';
 import { keyOfEdge, type NeighbourLists } from './neighbour-lists.js';
 
 const horizons = [5, 10];

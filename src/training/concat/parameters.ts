@@ -1,9 +1,10 @@
 /**
- * Every trained value of a model in one array, tensors end to end in the order of `expectedTensors`, so that an optimiser
+ * Every trained value of a model in one array, tensors end to end in the order of `concatTensors`, so that an optimiser
  * is one loop. The same layout serves gradients and moments.
  */
 import { RandomStream } from '../../graph/random.js';
-import { type ConcatConfig, type ConcatModel, expectedTensors, type Tensor, tensorOf } from '../../model/model.js';
+import { type ConcatConfig, concatTensors } from '../../model/concat.js';
+import { type ConcatModel, type Tensor, tensorOf } from '../../model/model.js';
 
 export type Architecture = Pick<ConcatConfig, 'dim' | 'heads' | 'head'>;
 
@@ -14,7 +15,7 @@ export const parameterRow = 256;
 const initialPurpose = 64;
 
 export function parameterCount(architecture: Architecture): number {
-  const values = expectedTensors(architecture).reduce((sum, [, shape]) => sum + sizeOf(shape), 0);
+  const values = concatTensors(architecture).reduce((sum, [, shape]) => sum + sizeOf(shape), 0);
   return Math.ceil(values / parameterRow) * parameterRow;
 }
 
@@ -28,7 +29,7 @@ export class Parameters {
     readonly data: Float32Array,
   ) {
     let start = 0;
-    for (const [name, shape] of expectedTensors(architecture)) {
+    for (const [name, shape] of concatTensors(architecture)) {
       const end = start + sizeOf(shape);
       this.tensors.set(name, { shape, data: data.subarray(start, end) });
       start = end;

@@ -4,7 +4,7 @@ import { concatTrainingDefaults as defaults, labellingHops } from '../../default
 import { NaanError } from '../../errors.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
 import type { MatrixLocation } from '../../io/matrix.js';
-import type { ConcatConfig } from '../../model/model.js';
+import type { ConcatConfig } from '../../model/concat.js';
 import type { TrainOptions } from '../options.js';
 import { bestOf, calibrated, type Trained, type TrainingHooks } from '../trained.js';
 import type { Trainer } from '../trainer.js';

@@ -6,7 +6,8 @@
  * and gives few steps; the learning rate falls from epoch to epoch.
  */
 import { NaanError } from '../../errors.js';
-import type { ConcatConfig, ConcatModel } from '../../model/model.js';
+import type { ConcatConfig } from '../../model/concat.js';
+import type { ConcatModel } from '../../model/model.js';
 import type { ProgressListener } from '../../progress.js';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.js';
 import { type HeldOut, type Judgement, judge } from '../held-out.js';

@@ -6,7 +6,7 @@ import { sweep } from '../../evaluation/sweep.js';
 import { candidateEdges } from '../../graph/candidate-edges.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
 import type { MatrixLocation } from '../../io/matrix.js';
-import type { PairwiseConfig } from '../../model/model.js';
+import type { PairwiseConfig } from '../../model/pairwise.js';
 import { calibrate } from '../calibration.js';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.js';
 import { loadTrainingFeatures } from '../concat/training-engine.js';

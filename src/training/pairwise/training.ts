@@ -28,13 +28,8 @@ import type { NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
 import { PairwiseMlp } from '../../heads/pairwise/network.js';
 import { quantiseScore } from '../../heads/pairwise/score-features.js';
 import { EdgeFeatures } from '../../heads/pairwise/scorer.js';
-import {
-  type CosineGuard,
-  featureCount,
-  type PairwiseConfig,
-  type PairwiseModel,
-  type Tensor,
-} from '../../model/model.js';
+import type { PairwiseModel, Tensor } from '../../model/model.js';
+import { type CosineGuard, featureCount, type PairwiseConfig } from '../../model/pairwise.js';
 import { adamw } from './adamw.js';
 import { layersOf, MlpStep } from './mlp-step.js';
 import { sampleEdges, shuffled, type TrainingPairs, trainingPairs } from './pairs.js';
