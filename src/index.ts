@@ -1,6 +1,6 @@
 /** The public API: what the commands do, as functions. docs/library.md shows them at work. */
 export { type KnnOptions, knn } from './api.js';
-export type { BackendName } from './backends/backend.js';
+export type { BackendName } from './backends/names.js';
 export type { Partition } from './cluster/partition.js';
 export { type ErrorCode, NaanError } from './errors.js';
 export { type Agreement, type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate.js';

@@ -7,7 +7,7 @@
  */
 import type { SimdLevel } from '../kernels/kernels.js';
 import type { FactoredModel } from '../model/factored.js';
-import type { OnnxProvider } from './onnx-providers.js';
+import type { BackendName, OnnxProvider } from './names.js';
 import type { TileStage } from './stages.js';
 
 export interface TileCapacity {
@@ -76,5 +76,3 @@ export type BackendFactory = (
   capacity: TileCapacity,
   options: BackendOptions,
 ) => Promise<Backend>;
-
-export type BackendName = 'native' | 'onnx' | 'reference' | 'tfjs';

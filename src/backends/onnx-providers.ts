@@ -3,8 +3,7 @@ import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { NaanError } from '../errors.js';
 import { howToInstall, missingLibrary } from '../kernels/onnx-location.js';
-
-export type OnnxProvider = 'cuda' | 'tensorrt' | 'webgpu' | 'cpu';
+import type { OnnxProvider } from './names.js';
 
 /**
  * Why a provider cannot run on this machine, by files alone: nothing is loaded. Undefined where it may.

@@ -8,8 +8,9 @@ import { InferenceSession, type SessionOptions, Tensor } from '../kernels/onnx-r
 import { oneThread, runInto } from '../kernels/onnx-session.js';
 import type { FactoredModel } from '../model/factored.js';
 import type { Backend, BackendOptions, TileCapacity, TileMemory } from './backend.js';
+import type { OnnxProvider } from './names.js';
 import { type GraphSizes, stageGraph } from './onnx-graphs.js';
-import { missingFor, type OnnxProvider, unavailable } from './onnx-providers.js';
+import { missingFor, unavailable } from './onnx-providers.js';
 import { type TileStage, tileStages } from './stages.js';
 import { allocateTile } from './tile.js';
 

@@ -1,7 +1,7 @@
 /** What computes, from what the user asked for and what is on this machine; by files alone, so that it costs nothing. */
 import { createRequire } from 'node:module';
-import type { BackendName } from './backend.js';
-import { missingFor, type OnnxProvider } from './onnx-providers.js';
+import type { BackendName, OnnxProvider } from './names.js';
+import { missingFor } from './onnx-providers.js';
 
 export interface BackendChoice {
   readonly backend: BackendName;

@@ -1,7 +1,8 @@
 /** Starting a back-end by its name: its module, and the library that it needs, are loaded then and not before. */
 import { NaanError } from '../errors.js';
 import type { FactoredModel } from '../model/factored.js';
-import type { Backend, BackendFactory, BackendName, BackendOptions, TileCapacity } from './backend.js';
+import type { Backend, BackendFactory, BackendOptions, TileCapacity } from './backend.js';
+import type { BackendName } from './names.js';
 
 const loaders: Readonly<Record<BackendName, () => Promise<BackendFactory>>> = {
   native: async () => (await import('./native.js')).createNative,

@@ -3,8 +3,7 @@
  * what they leave, so that memory, the memory plan, progress, files and restarts follow from one description; threads know
  * what computes the stages. A new head implements `Head`, and is named in `heads/heads.ts`.
  */
-import type { BackendName } from '../backends/backend.js';
-import type { OnnxProvider } from '../backends/onnx-providers.js';
+import type { BackendName, OnnxProvider } from '../backends/names.js';
 import type { BackendChoice, BackendPlan } from '../backends/plan.js';
 import { labellingHops } from '../defaults.js';
 import type { Devices, DevicesHandle } from '../devices/devices.js';

@@ -4,8 +4,7 @@
  * and shards, and for any order of the nodes.
  */
 import { availableParallelism } from 'node:os';
-import type { BackendName } from '../backends/backend.js';
-import type { OnnxProvider } from '../backends/onnx-providers.js';
+import type { BackendName, OnnxProvider } from '../backends/names.js';
 import type { BackendPlan } from '../backends/plan.js';
 import { labelPlan, type Partition, type PartitionOptions } from '../cluster/partition.js';
 import type { ScoredEdges } from '../cluster/scored-edges.js';

@@ -1,4 +1,5 @@
 /** What this machine can do for naan: what it has, how fast each back-end computes on it, and which one `auto` takes. */
+import { backendNames, onnxProviders } from '../backends/names.js';
 import { missingFor } from '../backends/onnx-providers.js';
 import { type BackendChoice, planBackend } from '../backends/plan.js';
 import { NaanError } from '../errors.js';
@@ -40,15 +41,9 @@ export interface Diagnosis {
 }
 
 /** Every back-end and provider. */
-export const candidates: readonly BackendChoice[] = [
-  { backend: 'native' },
-  { backend: 'onnx', provider: 'cuda' },
-  { backend: 'onnx', provider: 'tensorrt' },
-  { backend: 'onnx', provider: 'webgpu' },
-  { backend: 'onnx', provider: 'cpu' },
-  { backend: 'tfjs' },
-  { backend: 'reference' },
-];
+export const candidates: readonly BackendChoice[] = backendNames.flatMap((backend): BackendChoice[] =>
+  backend === 'onnx' ? onnxProviders.map((provider) => ({ backend, provider })) : [{ backend }],
+);
 
 const secondsEach = 0.5;
 const batch = 512;

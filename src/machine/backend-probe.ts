@@ -5,7 +5,8 @@
  * B nodes, d features, R local rows.
  */
 import { fork } from 'node:child_process';
-import type { Backend, BackendName, BackendOptions } from '../backends/backend.js';
+import type { Backend, BackendOptions } from '../backends/backend.js';
+import type { BackendName } from '../backends/names.js';
 import { holdsRealAdapter } from '../backends/onnx-providers.js';
 import { stageLayouts, type TileStage, tileStages } from '../backends/stages.js';
 import { startBackend } from '../backends/start.js';

@@ -2,6 +2,7 @@
  * Every option of every command: the one place that names it and gives its unit, default, help and schema.
  * Flags, help, `NAAN_*` names, the keys of a config file and docs/options.md all follow from this table.
  */
+import { backendNames, onnxProviders } from '../backends/names.js';
 import { mostRounds, partitions } from '../cluster/names.js';
 import {
   concatTrainingDefaults as concat,
@@ -170,11 +171,11 @@ const hops = {
 
 /** What computes. */
 const computing = {
-  backend: choice(['auto', 'native', 'onnx', 'tfjs', 'reference'], {
+  backend: choice(['auto', ...backendNames], {
     default: 'auto',
     help: 'what computes: SIMD kernels on the CPU (native), ONNX Runtime on a --provider (onnx), TensorFlow.js (tfjs), or slow plain loops (reference)',
   }),
-  provider: choice(['auto', 'cuda', 'tensorrt', 'webgpu', 'cpu'], {
+  provider: choice(['auto', ...onnxProviders], {
     default: 'auto',
     help: 'onnx: where ONNX Runtime computes; auto takes a GPU if there is one, else the CPU',
   }),

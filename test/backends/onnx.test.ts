@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Backend } from '../../src/backends/backend.js';
-import type { OnnxProvider } from '../../src/backends/onnx-providers.js';
+import type { OnnxProvider } from '../../src/backends/names.js';
 import { startBackend } from '../../src/backends/start.js';
 import { startDevice } from '../../src/backends/start-device.js';
 import { tileCapacity } from '../../src/backends/tile.js';
