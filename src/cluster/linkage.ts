@@ -34,6 +34,9 @@
  * in any order, and clusters are compared by the float32 next to what float64 makes of the sums, so that two which are equal
  * but for the rounding of a root are equal, in whatever order joins were made.
  *
+ * Constraints change nothing of this. Nodes that are one identity begin as one cluster, as if they had been joined. Clusters that
+ * may not be joined are not alike at all, nor is what either becomes part of, so that a join still makes nobody more alike.
+ *
  * For the same reason clusters of a block of nodes can be joined before, or while, others are, as long as neither of the two
  * is more alike to a node outside; a cluster that nothing reaches is done with. What is left then is little.
  *
@@ -45,6 +48,7 @@ import { NaanError } from '../errors.js';
 import { alone, type Plan, runPlan, together } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { sharedInts } from '../memory/shared-arrays.js';
+import { Apart, type Constraints } from './constraints.js';
 import { type Links, linksOf } from './links.js';
 import { relabel } from './relabel.js';
 import {
@@ -72,6 +76,8 @@ export interface LinkageOptions {
   readonly absentPairs?: AbsentPairs | undefined;
   /** Input number of each node where nodes were renumbered: decides ties, so that they do not depend on it. */
   readonly order?: Int32Array | undefined;
+  /** What was decided of the nodes. */
+  readonly constraints?: Constraints | undefined;
 }
 
 /** Joins from the most to the least alike: the clusters that hold firsts[m] and seconds[m] at alike[m]. */
@@ -177,7 +183,7 @@ export function* linkageCuts(
 /** No join reaches the threshold between nodes that no path of edges does: a mean is at most the largest score. */
 function* linksWithin(
   edges: ScoredEdges,
-  { threshold, order }: LinkageOptions,
+  { threshold, order, constraints }: LinkageOptions,
   threads: number,
   components?: Int32Array,
 ): Plan<Links> {
@@ -187,7 +193,8 @@ function* linksWithin(
   if (order && order.length !== nodeCount) {
     throw new NaanError('BAD_SHAPE', `order: got ${order.length} nodes, expected ${nodeCount}`);
   }
-  const set = components && SharedDisjointSet.allocate(nodeCount, components);
+  const set = SharedDisjointSet.allocate(nodeCount, components);
+  if (constraints) for (let node = 0; node < nodeCount; node++) set.unite(node, constraints.firsts[node]);
   // Some scores a little below the threshold are rounded up to it.
   const reachable = yield* componentsAt(edges, threshold - scoreUnit, threads, set);
   return yield* linksOf(edges, { threshold: Number.NEGATIVE_INFINITY, components: reachable }, threads);
@@ -354,7 +361,7 @@ export function joinBetween({ edges, state, rests, ...options }: BetweenInput): 
   }
   new Agglomeration(lists, state, { ...options, from: 0, to: nodeCount }).run();
 
-  const touched = touchedNodes(edges);
+  const touched = touchedNodes(edges, options.constraints?.decided);
   const labels = sharedInts(nodeCount);
   for (let node = 0; node < nodeCount; node++) labels[node] = touched[node] === 0 ? -1 : find(parents, node);
   relabel(labels);
@@ -385,11 +392,13 @@ class Agglomeration {
   private readonly nearestSingles: Int32Array;
   /** How alike the last cluster looked at and its nearest are. */
   private nearestAlike = 0;
+  private readonly constraints: Constraints | undefined;
+  private readonly apart: Apart | undefined;
 
   constructor(
     private readonly lists: EdgeLists,
     private readonly state: Clusters,
-    { threshold, absentPairs, order, from, to }: LinkageOptions & NodeRange,
+    { threshold, absentPairs, order, constraints, from, to }: LinkageOptions & NodeRange,
   ) {
     const nodeCount = state.parents.length;
     this.threshold = threshold;
@@ -405,14 +414,35 @@ class Agglomeration {
     this.weightTo = new Float64Array(nodeCount);
     this.met = new Int32Array(nodeCount);
     this.nearestSingles = new Int32Array(to - from).fill(-1);
+    this.constraints = constraints;
+    if (!constraints) return;
+    this.apart = new Apart(constraints, from, to, (node) => find(state.parents, node));
+    this.joinGroups(constraints);
+  }
+
+  /** Joins the groups that lie within; clusters of others wait. */
+  private joinGroups({ firsts, lasts }: Constraints): void {
+    const { from, to, waiting } = this;
+    const { parents } = this.state;
+    for (let node = from; node < to; node++) {
+      if (firsts[node] < from || lasts[node] >= to) waiting[node - from] = 1;
+      else {
+        const [own, first] = [find(parents, node), find(parents, firsts[node])];
+        if (own === first) continue;
+        if (this.name(own) < this.name(first)) this.join(own, first);
+        else this.join(first, own);
+      }
+    }
   }
 
   /** Looks at each node while none is joined, when edges need not be added up. */
   lookAtSingles(): void {
-    const { from, nearestSingles, edgeShare } = this;
+    const { from, nearestSingles, edgeShare, constraints } = this;
     const { starts, ends, targets, weights } = this.lists;
     const { rooms } = this.state;
     for (let i = 0; i < nearestSingles.length; i++) {
+      // What was decided of is looked at when its turn comes.
+      if (constraints && isConstrained(constraints, from + i)) continue;
       let best = -1;
       let bestAlike = this.threshold;
       const room = rooms[from + i];
@@ -504,7 +534,7 @@ class Agglomeration {
   private nearest(cluster: number): number {
     const { from, to, next, countTo, weightTo, met } = this;
     const { starts, ends, targets, counts, weights } = this.lists;
-    const { edgeShare, nearestSingles } = this;
+    const { edgeShare, nearestSingles, apart } = this;
     const { parents, rooms, roomSums } = this.state;
     const known = nearestSingles[cluster - from];
     if (known >= 0 && (known < from || known >= to || nearestSingles[known - from] >= 0)) return known;
@@ -540,6 +570,7 @@ class Agglomeration {
       if (weight * weight < least * product) continue;
       const alike = Math.fround(weight / Math.sqrt(product));
       if (alike < bestAlike || (alike === bestAlike && best >= 0 && !this.comesFirst(cluster, root, best))) continue;
+      if (apart?.forbids(cluster, root)) continue;
       best = root;
       bestAlike = alike;
       least = bestAlike * bestAlike * almostOne;
@@ -572,6 +603,7 @@ class Agglomeration {
     const { from, next, tails, nearestSingles } = this;
     const { parents, roomSums } = this.state;
     parents[other] = root;
+    this.apart?.join(root, other);
     roomSums[root] += roomSums[other];
     nearestSingles[root - from] = -1;
     nearestSingles[other - from] = -1;
@@ -589,6 +621,11 @@ class Agglomeration {
     const smaller = Math.min(own, nameA) - Math.min(own, nameB);
     return smaller < 0 || (smaller === 0 && Math.max(own, nameA) < Math.max(own, nameB));
   }
+}
+
+/** Whether a node is not by itself, or may not be joined with every other. */
+function isConstrained({ firsts, lasts, offsets }: Constraints, node: number): boolean {
+  return firsts[node] !== lasts[node] || offsets[node] !== offsets[node + 1];
 }
 
 /** Part of a cluster's edges that lead inside or where others do, from which it is worth while to write the sums down. */

@@ -3,6 +3,7 @@
 import { alone, type Plan, runPlan } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { sharedInts } from '../memory/shared-arrays.js';
+import { type Constraints, inOrder } from './constraints.js';
 import { type AbsentPairs, linkageBytes, linkageCuts, linkagePlan } from './linkage.js';
 import type { Partition } from './names.js';
 import { type PropagationOptions, propagationPlan } from './propagation.js';
@@ -17,6 +18,8 @@ export interface PartitionOptions extends PropagationOptions {
   readonly absentPairs?: AbsentPairs | undefined;
   /** Input number of each node where nodes were renumbered: decides ties. */
   readonly order?: Int32Array | undefined;
+  /** What was decided of the nodes. */
+  readonly constraints?: Constraints | undefined;
 }
 
 /** What a way of clustering scored edges is to the rest: an entry here is all that another one takes. */
@@ -101,7 +104,7 @@ export function* labelsAt(
   for (const threshold of thresholds) yield partitionEdges(edges, edges.scores, partition, { ...options, threshold });
 }
 
-/** Labels by input number [nodeCount], from `roundZero` as it is once all have united. */
+/** Labels by input number [nodeCount], from `roundZero` as it is once all have united; constraints by input number. */
 export function* labelPlan(
   edges: ScoredEdges,
   partition: Partition,
@@ -110,9 +113,18 @@ export function* labelPlan(
   roundZero: SharedDisjointSetHandle,
 ): Plan<Int32Array> {
   const components = yield* alone(flatten, roundZero);
-  const byPosition = yield* methodOf(partition).plan(edges, options, threads, components);
-  const { order } = options;
+  const { order, constraints } = options;
+  const settled = constraints
+    ? { ...options, constraints: yield* alone(inPositions, { constraints, order }) }
+    : options;
+  const byPosition = yield* methodOf(partition).plan(edges, settled, threads, components);
   return order === undefined ? byPosition : yield* alone(inInputOrder, { labels: byPosition, order });
+}
+
+export function inPositions(
+  input: Required<Pick<PartitionOptions, 'constraints'>> & { order: Int32Array | undefined },
+) {
+  return inOrder(input.constraints!, input.order);
 }
 
 export function inInputOrder({ labels, order }: { labels: Int32Array; order: Int32Array }): Int32Array {

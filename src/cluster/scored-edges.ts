@@ -30,9 +30,10 @@ export function lowestScore({ offsets, scores }: ScoredEdges, from: number, to: 
   return lowest;
 }
 
-/** 1 for a node that some edge touches, else 0 [nodeCount]. */
-export function touchedNodes({ nodeCount, offsets, targets }: CandidateEdges): Uint8Array {
+/** 1 for a node that some edge touches, or that is marked already, else 0 [nodeCount]. */
+export function touchedNodes({ nodeCount, offsets, targets }: CandidateEdges, marked?: Uint8Array): Uint8Array {
   const touched = new Uint8Array(nodeCount);
+  if (marked) touched.set(marked);
   for (let node = 0; node < nodeCount; node++) if (offsets[node] < offsets[node + 1]) touched[node] = 1;
   for (let e = 0; e < targets.length; e++) touched[targets[e]] = 1;
   return touched;

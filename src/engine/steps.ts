@@ -2,8 +2,8 @@
 import { spanningEdges } from '../cluster/edges-by-threshold.js';
 import { findRooms, joinBetween, joinWithin } from '../cluster/linkage.js';
 import { countLinks, fillLinks } from '../cluster/links.js';
-import { inInputOrder } from '../cluster/partition.js';
-import { climb, lowestOf, oversize } from '../cluster/propagation.js';
+import { inInputOrder, inPositions } from '../cluster/partition.js';
+import { climb, climbApart, lowestOf, oversize, withGroups } from '../cluster/propagation.js';
 import { placesOfPairs, writePairs } from '../cluster/sorted-pairs.js';
 import { flatten, unite } from '../cluster/unite.js';
 import type { Step } from '../execution/plan.js';
@@ -20,6 +20,9 @@ const steps: Readonly<Record<string, Step['work']>> = {
   oversize,
   spanningEdges,
   climb,
+  climbApart,
+  withGroups,
+  inPositions,
   findRooms,
   joinWithin,
   joinBetween,

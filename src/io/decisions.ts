@@ -1,0 +1,216 @@
+/**
+ * decisions.jsonl: what people have decided of a set, one JSON object a line, only ever appended to (docs/workflow.md). The
+ * order of lines means nothing. A crash can tear the last line alone, which then has no line break behind it.
+ */
+import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { NaanError } from '../errors.js';
+import { wholeFile, windows } from './byte-source.js';
+import { isObject, parseJson } from './json.js';
+import { jsonText, quoted } from './messages.js';
+import { writing } from './output-file.js';
+import { syncFolder } from './sync-folder.js';
+
+/** A row, by its name or its number from 0. */
+export type Item = string | number;
+
+/** What was decided. */
+export type Judgement =
+  /** All items are one identity. */
+  | { readonly kind: 'same'; readonly items: readonly Item[] }
+  /** Each item is another identity than each other one; with `from`, than each of those, and nothing is said among the items. */
+  | { readonly kind: 'different'; readonly items: readonly Item[]; readonly from?: readonly Item[] }
+  /** All items are the one identity of this name, and no other identity has it. */
+  | { readonly kind: 'name'; readonly items: readonly Item[]; readonly name: string }
+  /** The decision with this id does not count. */
+  | { readonly kind: 'undo'; readonly undoes: string };
+
+export type Decision = Judgement & {
+  /** No other decision of the file has it. */
+  readonly id: string;
+  /** ISO 8601, for people. */
+  readonly time: string;
+};
+
+/** A decision and its line in the file, from 1. */
+export type DecisionAt<D extends Decision = Decision> = D & { readonly line: number };
+
+/** Decisions that say something of items. */
+export type Statement = Exclude<Decision, { readonly kind: 'undo' }>;
+
+/** A cluster of a million rows that was accepted, by long names. */
+const longestLine = 2 ** 28;
+const windowBytes = 2 ** 20;
+const newline = 10;
+
+/**
+ * All decisions of a file, those that were taken back among them. Throws BAD_INPUT, naming the line, for what is no decision, and for
+ * an id that two of them have. A torn last line is left out, and told.
+ */
+export async function readDecisions(
+  path: string,
+  onNotice?: (message: string) => void,
+): Promise<readonly DecisionAt[]> {
+  const decisions: DecisionAt[] = [];
+  const lines = new Map<string, { readonly line: number; readonly text: string }>();
+  const add = (bytes: Buffer, line: number, ended: boolean): void => {
+    const text = bytes.toString('utf8').trim();
+    if (text === '') return;
+    const value = parseJson(text);
+    if (!ended && !isObject(value)) {
+      onNotice?.(`${path}: line ${line} is torn, as a crash leaves it: it does not count`);
+      return;
+    }
+    const decision = checked(value, `${path}: line ${line}`);
+    const known = lines.get(decision.id);
+    if (known === undefined) {
+      lines.set(decision.id, { line, text });
+      decisions.push({ ...decision, line });
+    } else if (known.text !== text) {
+      throw new NaanError(
+        'BAD_INPUT',
+        `${path}: line ${line}: id ${quoted(decision.id)} is that of line ${known.line}`,
+      );
+    }
+  };
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  let line = 1;
+  for await (const window of windows(wholeFile(path), 0, windowBytes)) {
+    let start = 0;
+    for (let end = window.indexOf(newline); end >= 0; end = window.indexOf(newline, start)) {
+      add(Buffer.concat([...parts, window.subarray(start, end)]), line++, true);
+      parts = [];
+      length = 0;
+      start = end + 1;
+    }
+    // The window is written over.
+    parts.push(window.slice(start));
+    length += window.length - start;
+    if (length > longestLine) {
+      throw new NaanError('BAD_INPUT', `${path}: line ${line} has more than ${longestLine} bytes, expected a decision`);
+    }
+  }
+  add(Buffer.concat(parts), line, false);
+  return decisions;
+}
+
+/** The decisions that count. Throws BAD_INPUT for decisions that take each other back in a circle. */
+export function inForce(decisions: readonly DecisionAt[], path: string): readonly DecisionAt<Statement>[] {
+  type Undo = DecisionAt & { kind: 'undo' };
+  const undone = new Map<string, Undo[]>();
+  for (const decision of decisions) {
+    if (decision.kind !== 'undo') continue;
+    undone.set(decision.undoes, [...(undone.get(decision.undoes) ?? []), decision as Undo]);
+  }
+  const counts = new Map<string, boolean | 'open'>();
+  const isCounted = (id: string): boolean => {
+    // Undos of undos nest, so they are followed on a stack of this function's own.
+    const stack = [id];
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      const undos = undone.get(top) ?? [];
+      counts.set(top, 'open');
+      const unknown = undos.find((undo) => typeof counts.get(undo.id) !== 'boolean');
+      if (unknown === undefined) {
+        counts.set(top, !undos.some((undo) => counts.get(undo.id)));
+        stack.pop();
+      } else if (counts.get(unknown.id) === 'open') {
+        throw new NaanError(
+          'BAD_INPUT',
+          `${path}: line ${unknown.line}: takes back ${quoted(unknown.undoes)}, which takes it back in turn`,
+        );
+      } else stack.push(unknown.id);
+    }
+    return counts.get(id) === true;
+  };
+  return decisions.filter((decision): decision is DecisionAt<Statement> => {
+    if (decision.kind === 'undo') return false;
+    const known = counts.get(decision.id);
+    return typeof known === 'boolean' ? known : isCounted(decision.id);
+  });
+}
+
+/**
+ * Appends decisions in one write and sees to it that they reach the disk. What a crash has left of a last line is
+ * taken away before. One process at a time. Throws NOT_WRITABLE.
+ */
+export async function appendDecisions(path: string, decisions: readonly Decision[]): Promise<void> {
+  const text = Buffer.from(decisions.map((decision) => `${JSON.stringify(decision)}\n`).join(''));
+  await writing(path, () => {
+    const isNew = !existsSync(path);
+    const fd = openSync(path, 'a+');
+    try {
+      const mended = mendEnd(fd);
+      const bytes = mended.length > 0 ? Buffer.concat([mended, text]) : text;
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    if (isNew) syncFolder(dirname(path));
+  });
+}
+
+/** Cuts off a torn last line; returns the line break that a whole one lacks. */
+function mendEnd(fd: number): Buffer {
+  const { size } = fstatSync(fd);
+  let start = size;
+  let tail = Buffer.alloc(0);
+  while (start > 0 && tail.indexOf(newline) < 0) {
+    const count = Math.min(windowBytes, start);
+    start -= count;
+    const bytes = Buffer.alloc(count);
+    readSync(fd, bytes, 0, count, start);
+    tail = Buffer.concat([bytes, tail]);
+  }
+  const last = tail.subarray(tail.lastIndexOf(newline) + 1);
+  if (last.length === 0) return last;
+  if (isObject(parseJson(last.toString('utf8')))) return Buffer.from('\n');
+  ftruncateSync(fd, size - last.length);
+  return Buffer.alloc(0);
+}
+
+function checked(value: unknown, where: string): Decision {
+  const bad = (problem: string) => new NaanError('BAD_INPUT', `${where}: ${problem}`);
+  if (!isObject(value)) throw bad('is no JSON object, expected a decision');
+  const { id, time, kind, items, from, name, undoes } = value;
+  const text = (given: unknown, field: string): void => {
+    if (typeof given !== 'string' || given === '') throw bad(`${field}: got ${jsonText(given)}, expected text`);
+  };
+  const listOf = (given: unknown, field: string, least: number): void => {
+    if (!Array.isArray(given) || given.length < least) {
+      throw bad(`${field}: got ${jsonText(given)}, expected a list of ${least} or more names or numbers of rows`);
+    }
+    const wrong = given.find((item) => !isItem(item));
+    if (wrong !== undefined) {
+      throw bad(`${field}: got ${jsonText(wrong)} in the list, expected the name or the number of a row`);
+    }
+  };
+  text(id, 'id');
+  text(time, 'time');
+  if (Number.isNaN(Date.parse(time as string))) throw bad(`time: got ${jsonText(time)}, expected a time of ISO 8601`);
+  switch (kind) {
+    case 'same':
+      listOf(items, 'items', 1);
+      break;
+    case 'different':
+      listOf(items, 'items', from === undefined ? 2 : 1);
+      if (from !== undefined) listOf(from, 'from', 1);
+      break;
+    case 'name':
+      listOf(items, 'items', 1);
+      text(name, 'name');
+      break;
+    case 'undo':
+      text(undoes, 'undoes');
+      break;
+    default:
+      throw bad(`kind: got ${jsonText(kind)}, expected same, different, name or undo`);
+  }
+  return value as unknown as Decision;
+}
+
+function isItem(item: unknown): item is Item {
+  return typeof item === 'string' ? item !== '' : Number.isSafeInteger(item) && (item as number) >= 0;
+}
