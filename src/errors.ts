@@ -17,6 +17,8 @@ export type ErrorCode =
   | 'NOT_WRITABLE'
   /** More memory than there is, or than --memory allows. */
   | 'OUT_OF_MEMORY'
+  /** Decisions of which one says that rows are one identity and another that they are not. */
+  | 'CONTRADICTION'
   /** A training whose loss is no longer a number. */
   | 'DIVERGED'
   | 'BACKEND_UNAVAILABLE'
@@ -33,6 +35,7 @@ const usageCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'BAD_MODEL',
   'UNSAFE_CHECKPOINT',
   'NOT_WRITABLE',
+  'CONTRADICTION',
 ]);
 
 export class NaanError extends Error {

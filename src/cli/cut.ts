@@ -1,18 +1,28 @@
 import { countClusters } from '../cluster/relabel.js';
+import { openItems } from '../io/items.js';
 import { writeLabelText } from '../io/labels.js';
 import { checkOutputs } from '../io/outputs.js';
 import { readScoredPairs } from '../io/scored-pairs.js';
 import { cluster } from '../jobs/cluster.js';
+import { columnInput, constraintsOf, readDecidedRows } from '../jobs/decided-rows.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
-export const run: Run<'cut'> = async (values) => {
-  const { edges, scores: scoresPath, rows, out, overwrite, ...options } = values;
+export const run: Run<'cut'> = async (values, { log }) => {
+  const { edges, scores: scoresPath, rows, out, overwrite, items, constraints, cannotLinkWithin, ...options } = values;
   const replaced = { name: 'out', path: out, isOurs: () => false, otherwise: 'is there already' };
-  await checkOutputs([replaced], { edges, scores: scoresPath }, overwrite);
+  const column = cannotLinkWithin === undefined ? undefined : columnInput(cannotLinkWithin, items);
+  const inputs = { edges, scores: scoresPath, items, constraints, 'cannot-link-within': column };
+  await checkOutputs([replaced], inputs, overwrite);
   const scored = await readScoredPairs(edges, scoresPath, rows);
-  const nodes = rows ?? scored.pairs.reduce((highest, id) => Math.max(highest, id), -1) + 1;
-  const labels = cluster(scored, nodes, options);
+  const names = items === undefined ? undefined : await openItems(items);
+  const nodes = rows ?? (await names?.count()) ?? scored.pairs.reduce((highest, id) => Math.max(highest, id), -1) + 1;
+  const decided = await readDecidedRows(
+    { constraints, cannotLinkWithin },
+    { rowCount: nodes, items: names, itemsFile: items },
+    log.warn,
+  );
+  const labels = cluster(scored, nodes, { ...options, constraints: decided && constraintsOf(decided).constraints });
   await writeLabelText(out, labels);
   const counts = countClusters(labels);
   const { partition, threshold } = options;

@@ -53,6 +53,7 @@ function describe({ summary, haloFactor }: LabelResult, out: string): string {
     ...(search ? [['neighbours found', `${search.k} by ${search.method}`]] : []),
     ...(search && search.method !== 'exact' ? [['  recall', `${search.recall.toFixed(4)} on a sample`]] : []),
     ['candidate edges', count(edges)],
+    ...(summary.decisions === undefined ? [] : [['decisions', count(summary.decisions)]]),
     ['clusters', count(clusters)],
     ['  of one node', count(singletons)],
     ['  largest', `${count(largest)} nodes`],

@@ -34,6 +34,8 @@ export interface PlanShape {
   /** Edges are written as well: sorted pairs and their scores. */
   readonly saveEdges?: boolean | undefined;
   readonly trust?: boolean | undefined;
+  /** What constraints on the nodes take. */
+  readonly constraintBytes?: number | undefined;
 }
 
 export interface PlanRequest {
@@ -117,7 +119,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     edges: edges * (4 + ofEdge.columns + reverseOfEdge + (inMemory ? ofEdge.rows : 0)),
     // What is written comes after the partition, whose memory is free by then.
     partition: Math.max(
-      methodOf(partition).bytes(nodes, edges, threads),
+      methodOf(partition).bytes(nodes, edges, threads) + (shape.constraintBytes ?? 0),
       (saveEdges ? 12 * edges + 4 * nodes : 0) + (trust ? trustBytes(nodes) : 0),
     ),
     threads: processBytes + threads * threadBytes + workers,

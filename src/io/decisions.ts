@@ -15,7 +15,7 @@ import { syncFolder } from './sync-folder.js';
 export type Item = string | number;
 
 /** What was decided. */
-export type Judgement =
+type Judgement =
   /** All items are one identity. */
   | { readonly kind: 'same'; readonly items: readonly Item[] }
   /** Each item is another identity than each other one; with `from`, than each of those, and nothing is said among the items. */
@@ -95,40 +95,33 @@ export async function readDecisions(
   return decisions;
 }
 
-/** The decisions that count. Throws BAD_INPUT for decisions that take each other back in a circle. */
-export function inForce(decisions: readonly DecisionAt[], path: string): readonly DecisionAt<Statement>[] {
-  type Undo = DecisionAt & { kind: 'undo' };
-  const undone = new Map<string, Undo[]>();
+/** The decisions that count. */
+export function inForce(decisions: readonly DecisionAt[]): readonly DecisionAt<Statement>[] {
+  const undoneBy = new Map<string, string[]>();
   for (const decision of decisions) {
     if (decision.kind !== 'undo') continue;
-    undone.set(decision.undoes, [...(undone.get(decision.undoes) ?? []), decision as Undo]);
+    const others = undoneBy.get(decision.undoes);
+    if (others) others.push(decision.id);
+    else undoneBy.set(decision.undoes, [decision.id]);
   }
-  const counts = new Map<string, boolean | 'open'>();
-  const isCounted = (id: string): boolean => {
-    // Undos of undos nest, so they are followed on a stack of this function's own.
-    const stack = [id];
+  // Undos of undos nest in a tree below each statement, as each takes back one; they are followed on a stack of this function's own.
+  const isCounted = (statement: string): boolean => {
+    const counts = new Map<string, boolean>();
+    const stack = [statement];
     while (stack.length > 0) {
       const top = stack[stack.length - 1];
-      const undos = undone.get(top) ?? [];
-      counts.set(top, 'open');
-      const unknown = undos.find((undo) => typeof counts.get(undo.id) !== 'boolean');
-      if (unknown === undefined) {
-        counts.set(top, !undos.some((undo) => counts.get(undo.id)));
-        stack.pop();
-      } else if (counts.get(unknown.id) === 'open') {
-        throw new NaanError(
-          'BAD_INPUT',
-          `${path}: line ${unknown.line}: takes back ${quoted(unknown.undoes)}, which takes it back in turn`,
-        );
-      } else stack.push(unknown.id);
+      const undos = undoneBy.get(top) ?? [];
+      const open = undos.filter((undo) => !counts.has(undo));
+      stack.push(...open);
+      if (open.length > 0) continue;
+      counts.set(top, !undos.some((undo) => counts.get(undo)));
+      stack.pop();
     }
-    return counts.get(id) === true;
+    return counts.get(statement)!;
   };
-  return decisions.filter((decision): decision is DecisionAt<Statement> => {
-    if (decision.kind === 'undo') return false;
-    const known = counts.get(decision.id);
-    return typeof known === 'boolean' ? known : isCounted(decision.id);
-  });
+  return decisions.filter(
+    (decision): decision is DecisionAt<Statement> => decision.kind !== 'undo' && isCounted(decision.id),
+  );
 }
 
 /**

@@ -16,6 +16,19 @@ export async function writeLabelTable(path: string, items: Items, labels: Int32A
   });
 }
 
+/** names.csv: the name of each label that people have named, as `label,name`. */
+export const nameTableName = 'names.csv';
+
+/** Writes a line for each name, by rising label; a name whose rows have no label is left out. Throws NOT_WRITABLE. */
+export async function writeNameTable(
+  path: string,
+  names: readonly { readonly label: number; readonly name: string }[],
+): Promise<void> {
+  const rising = names.filter(({ label }) => label >= 0).sort((a, b) => a.label - b.label);
+  const lines = rising.map(({ label, name }) => `${label},${csvField(name)}\n`);
+  await writeOutput(path, (file) => file.write(Buffer.from(`label,name\n${lines.join('')}`)));
+}
+
 /** A field of a CSV file, in quotes where it would be read as something else without. */
 export function csvField(text: string): string {
   return /[",;\t\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

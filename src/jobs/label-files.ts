@@ -6,7 +6,7 @@ import { clusterTableName, writeClusterTable } from '../io/cluster-table.js';
 import { digestFile, type FileDigest } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import type { Items } from '../io/item-list.js';
-import { labelTableName, writeLabelTable } from '../io/label-table.js';
+import { labelTableName, nameTableName, writeLabelTable, writeNameTable } from '../io/label-table.js';
 import { writeLabelText } from '../io/labels.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { writeJson, writeTogether } from '../io/output-file.js';
@@ -14,18 +14,21 @@ import { isRecorded, type OutputRecord, readRecord, recordName, recordOutputs } 
 import { checkOutputs, isOurGraph, isOurJson, type Output } from '../io/outputs.js';
 import type { ModelConfig } from '../model/model.js';
 import { version } from '../version.js';
+import { columnInput } from './decided-rows.js';
 import type { LabelResult, LabelSummary } from './label.js';
-import type { LabelOptions, LabelPlan } from './label-plan.js';
+import { itemsFileOf, type LabelOptions, type LabelPlan } from './label-plan.js';
 
 /** run.json: what was asked for, what was done, and what came of it. */
 export interface RunRecord extends OutputRecord, LabelSummary {
   readonly naan: string;
   readonly node: string;
-  readonly options: PartitionOptions & {
+  readonly options: Omit<PartitionOptions, 'constraints'> & {
     readonly features: string;
     readonly knn: string;
     readonly model: string;
     readonly items: string | undefined;
+    readonly constraints: string | undefined;
+    readonly cannotLinkWithin: string | undefined;
     readonly out: string | undefined;
     readonly backend: string;
     readonly provider: string | undefined;
@@ -76,7 +79,7 @@ export async function checkFiles(out: string, options: LabelOptions, items: Item
   if (options.saveKnn !== undefined) {
     files.push({ name: 'save-knn', path: options.saveKnn, isOurs: isOurGraph, otherwise: 'is no kNN graph' });
   }
-  await checkOutputs(files, { features, knn, model, items: options.items }, overwrite);
+  await checkOutputs(files, { features, knn, model, items: options.items, ...decisionInputs(options) }, overwrite);
 }
 
 /** Files of the result, run.json aside. */
@@ -84,7 +87,16 @@ function outputNames(options: LabelOptions, items?: Items): string[] {
   const suffixes = ['_labels.txt', '_labels.npy', ...(options.saveEdges ? edgeSuffixes : [])];
   const names = suffixes.map((suffix) => outputStem(options) + suffix);
   if (options.trust) names.push(outputStem(options) + marginSuffix, clusterTableName);
+  if (options.constraints !== undefined) names.push(nameTableName);
   return items ? [...names, labelTableName] : names;
+}
+
+function decisionInputs(options: LabelOptions) {
+  const { constraints, cannotLinkWithin: column } = options;
+  return {
+    constraints,
+    'cannot-link-within': column === undefined ? undefined : columnInput(column, itemsFileOf(options)),
+  };
 }
 
 /** What a run has found, to be written. */
@@ -119,6 +131,10 @@ export async function writeRun(
           await writeNpy(join(folder, outputStem(options) + marginSuffix), 'f4', [labels.length], trust.margins);
           await writeClusterTable(join(folder, clusterTableName), trust.sizes, trust);
         }
+        if (options.constraints !== undefined) {
+          const names = plan.decided!.nodes.names.map(({ row, name }) => ({ label: labels[row], name }));
+          await writeNameTable(join(folder, nameTableName), names);
+        }
         if (items) await writeLabelTable(join(folder, labelTableName), items, labels);
         return recordOutputs(folder, outputNames(options, items), before);
       });
@@ -130,6 +146,8 @@ export async function writeRun(
           knn: nameOf(knn),
           model: nameOf(model),
           items: items?.name,
+          constraints: options.constraints,
+          cannotLinkWithin: options.cannotLinkWithin,
           out,
           backend,
           provider,
@@ -157,11 +175,11 @@ export async function writeRun(
 }
 
 /** Digests of the inputs that are files. */
-export function describeInputs(
-  { features, model, items }: LabelOptions,
-  knn: LabelOptions['knn'],
-): Promise<FileDigest[]> {
-  const paths = [features, knn, model, items].filter((input) => typeof input === 'string');
+export function describeInputs(options: LabelOptions, knn: LabelOptions['knn']): Promise<FileDigest[]> {
+  const { features, model, items } = options;
+  const paths = [features, knn, model, items, ...Object.values(decisionInputs(options))].filter(
+    (input) => typeof input === 'string',
+  );
   return Promise.all(paths.map((path) => digestFile(path)));
 }
 

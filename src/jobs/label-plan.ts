@@ -1,5 +1,6 @@
 /** What a labelling run will do, settled once from options, model and inputs before anything is computed. */
 import { availableParallelism } from 'node:os';
+import { constraintBytes } from '../cluster/constraints.js';
 import { methodOf, type Partition, type PartitionOptions } from '../cluster/partition.js';
 import { labelDefaults, partitionDefaults } from '../defaults.js';
 import { expectedEdges } from '../engine/expected-edges.js';
@@ -18,9 +19,16 @@ import { type FeatureLocation, shapeOf } from '../io/matrix.js';
 import type { Precision } from '../memory/row-store.js';
 import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
+import {
+  type ConstraintOptions,
+  constraintsOf,
+  type DecidedNodes,
+  type DecidedRows,
+  readDecidedRows,
+} from './decided-rows.js';
 import { checkFiles } from './label-files.js';
 
-export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptions {
+export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptions, ConstraintOptions {
   readonly features: FeatureSource;
   /** Values a row of the features: needed for a raw file. */
   readonly dim?: number | undefined;
@@ -92,10 +100,12 @@ export interface LabelPlan {
   readonly nodes: number;
   /** Names of the rows. */
   readonly items: Items | undefined;
+  /** What was decided of the rows, and the same as constraints on nodes where all rows are nodes. */
+  readonly decided: { readonly rows: DecidedRows; readonly nodes: DecidedNodes } | undefined;
   readonly cluster: {
     readonly partition: Partition;
     readonly partitionFrom: Origin;
-    readonly options: PartitionOptions;
+    readonly options: Omit<PartitionOptions, 'constraints'>;
     readonly thresholdFrom: Origin;
     /** Edges of this score or more are united while they are scored. */
     readonly uniteFrom: number;
@@ -112,7 +122,8 @@ export interface LabelPlan {
  * what does not fit into memory.
  */
 export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
-  const items = options.out === undefined ? undefined : await findItems(options);
+  const needsItems = options.out !== undefined || options.constraints !== undefined;
+  const items = needsItems ? await findItems(options) : undefined;
   checkGraphOptions(options);
   if (options.out !== undefined) await checkFiles(options.out, options, items);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
@@ -128,6 +139,8 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
   const edges = search ? nodes * hops.sampleHops : await expectedEdges(knn, nodes, hops.sampleHops);
   const deflated = features.kind === 'deflated' ? features.name : undefined;
   const { partition } = cluster;
+  const named = items && (await fitsRows(items, nodes, features.name, options)) ? items : undefined;
+  const decided = await findDecided(options, nodes, named);
   const shape = {
     model,
     head,
@@ -142,6 +155,7 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
     saveEdges,
     trust,
     search,
+    constraintBytes: decided && constraintBytes(nodes, decided.nodes.constraints.sets.length),
   };
   return Object.freeze({
     options,
@@ -151,7 +165,8 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
     columns,
     features,
     nodes,
-    items: items && (await fitsRows(items, nodes, features.name, options)) ? items : undefined,
+    items: named,
+    decided,
     cluster,
     threads,
     batch,
@@ -180,11 +195,21 @@ function tellUnused(options: LabelOptions, head: Head, partition: Partition): vo
   }
 }
 
+async function findDecided(options: LabelOptions, rowCount: number, items: Items | undefined) {
+  const rows = await readDecidedRows(options, { rowCount, items, itemsFile: itemsFileOf(options) }, options.onNotice);
+  return rows && { rows, nodes: constraintsOf(rows) };
+}
+
+/** The file in which names of the rows are looked for. */
+export function itemsFileOf({ items, features }: LabelOptions): string | undefined {
+  return items ?? (typeof features === 'string' ? features : undefined);
+}
+
 /** Options as asked, else as calibrated with the model, else the defaults. */
 function planCluster(options: LabelOptions, { config }: NaanModel): LabelPlan['cluster'] {
   const partition = options.partition ?? config.partition ?? labelDefaults.partition;
   const calibrated = config.thresholds?.[partition] ?? config.threshold;
-  const settled: PartitionOptions = {
+  const settled: LabelPlan['cluster']['options'] = {
     threshold: options.threshold ?? calibrated ?? labelDefaults.threshold,
     absentPairs: config.absentPairs ?? 'room',
     step: options.step ?? partitionDefaults.step,

@@ -1,5 +1,6 @@
 /** The main job, from files to pseudo-labels. */
 
+import type { Constraints } from '../cluster/constraints.js';
 import type { Partition } from '../cluster/partition.js';
 import { countClusters, relabel } from '../cluster/relabel.js';
 import { type Trust, trustOf } from '../cluster/trust.js';
@@ -19,6 +20,7 @@ import { readKnn } from '../io/knn.js';
 import { inflate } from '../io/locate-matrix.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
+import { constraintsOf, labelGroups } from './decided-rows.js';
 import { describeInputs, type EngineRecord, writeRun } from './label-files.js';
 import { type LabelOptions, type LabelPlan, type Origin, planLabel } from './label-plan.js';
 
@@ -42,6 +44,8 @@ export interface LabelSummary {
   readonly largest: number;
   /** How the kNN graph was found, where none was given: neighbours of a row, method, and recall on sampled rows. */
   readonly search?: { readonly k: number; readonly method: string; readonly recall: number };
+  /** Decisions that count, where some were given. */
+  readonly decisions?: number;
   readonly partition: Partition;
   readonly partitionFrom: Origin;
   readonly threshold: number;
@@ -83,10 +87,10 @@ type Timed = <T>(stage: string, work: () => T | Promise<T>) => Promise<T>;
 /**
  * Labels every node of a kNN graph: embeds nodes and scores candidate edges with a trained model (NAAN 2020), then cuts
  * the scored graph into clusters. Writes `<features>_labels.txt`, `_labels.npy`, run.json, and with `saveEdges`
- * `_edges.npy` and `_scores.npy`, with `trust` `_margins.npy` and clusters.csv, to `out`.
+ * `_edges.npy` and `_scores.npy`, with `trust` `_margins.npy` and clusters.csv, with `constraints` names.csv, to `out`.
  *
- * Throws BAD_INPUT, BAD_SHAPE, BAD_MODEL or BAD_USAGE for what cannot be used or would be replaced, NOT_WRITABLE for
- * `out`, SHARD_FAILED when a shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
+ * Throws BAD_INPUT, BAD_SHAPE, BAD_MODEL or BAD_USAGE for what cannot be used or would be replaced, CONTRADICTION for
+ * decisions that cannot all hold, NOT_WRITABLE for `out`, SHARD_FAILED when a shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
  */
 export async function label(options: LabelOptions): Promise<LabelResult> {
   const began = performance.now();
@@ -108,6 +112,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
   const run = await startRun(plan, work);
   try {
     const { layout, map, inputs } = await prepare(run, plan, features, source.knn, work, timed);
+    const decided = plan.decided && (map ? constraintsOf(plan.decided.rows, map) : plan.decided.nodes);
     await run.score({ features: featuresOf(features, map), layout, uniteFrom: plan.cluster.uniteFrom });
     options.signal?.throwIfAborted();
     Object.assign(stages, run.seconds);
@@ -116,7 +121,10 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       options.onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
     }
     const { partition, options: settled } = plan.cluster;
-    const labels = await timed('partition', async () => ofRows(await run.cut(partition, settled), map));
+    const labels = await timed('partition', async () => {
+      const ofNodes = await run.cut(partition, { ...settled, constraints: decided?.constraints });
+      return ofRows(ofNodes, map, plan.decided?.nodes.constraints);
+    });
     const edges = options.saveEdges ? await timed('pairs', () => pairsOf(run, map)) : undefined;
 
     const counts = countClusters(labels);
@@ -130,6 +138,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       edges: run.edges.targets.length + (map?.copies ?? 0),
       ...counts,
       ...(source.search && { search: source.search }),
+      ...(plan.decided && { decisions: plan.decided.rows.placed.length }),
       partition,
       partitionFrom: plan.cluster.partitionFrom,
       threshold: settled.threshold,
@@ -265,9 +274,10 @@ async function openWork(path: string, plan: LabelPlan, knn: string | KnnGraph): 
 }
 
 /** Labels of rows from those of nodes. */
-function ofRows(labels: Int32Array, map: NodeMap | undefined): Int32Array {
+function ofRows(labels: Int32Array, map: NodeMap | undefined, constraints: Constraints | undefined): Int32Array {
   if (map === undefined) return labels;
   const all = labelsOfRows(labels, map);
+  if (constraints) labelGroups(all, constraints);
   relabel(all);
   return all;
 }

@@ -100,6 +100,20 @@ const threshold = decimal({
   help: 'edges of this score or more join their ends',
 });
 
+/** What people have decided. */
+const decisions = {
+  constraints: path({
+    unit: 'file',
+    otherwise: 'none',
+    help: 'decisions (decisions.jsonl, docs/workflow.md): rows that are one identity, rows that are not, and names; every partition honours all of them',
+  }),
+  cannotLinkWithin: path({
+    unit: 'file',
+    otherwise: 'none',
+    help: 'column of the items file, or FILE:COLUMN, such as photo_id: rows of one value are different identities; -1 is no value',
+  }),
+};
+
 /** What `label --save-edges` has kept. */
 const savedScores = {
   edges: path({
@@ -465,6 +479,7 @@ export const commands = {
       }),
       threshold,
       ...ladder,
+      ...decisions,
       saveEdges: flag({ help: 'also write the candidate edges and their scores (_edges.npy, _scores.npy)' }),
       trust: flag({
         help: 'also write how sure each cluster is (clusters.csv: cohesion, separation, weakest join) and each row (_margins.npy)',
@@ -676,7 +691,7 @@ export const commands = {
         unit: 'rows',
         min: 1,
         max: 2 ** 31 - 1,
-        otherwise: 'up to the last row that an edge names',
+        otherwise: 'as many as items, or up to the last row that an edge names',
         help: 'rows of the features; one that no edge names gets label -1',
       }),
       threshold: decimal({
@@ -691,6 +706,12 @@ export const commands = {
         help: 'how scores become clusters, as for naan label',
       }),
       ...ladder,
+      items: path({
+        unit: 'file',
+        otherwise: 'rows have no names',
+        help: 'names of the rows, as for naan label, by which decisions name them',
+      }),
+      ...decisions,
       out: path({ unit: 'file', required: true, help: 'labels to write, one integer a line' }),
       overwrite,
     },

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { appendDecisions, type Decision, inForce, readDecisions } from '../../src/io/decisions.js';
+import { temporaryFolder } from './python.js';
+
+const time = '2026-11-26T21:40:12.345Z';
+const decisions: Decision[] = [
+  { id: 'a', time, kind: 'same', items: ['x.jpg', 'ü.jpg', 3] },
+  { id: 'b', time, kind: 'different', items: ['x.jpg'], from: [4, 5] },
+  { id: 'c', time, kind: 'name', items: ['x.jpg'], name: 'Ada' },
+  { id: 'd', time, kind: 'undo', undoes: 'b' },
+];
+
+test('a file cut at any byte keeps the decisions before it, and goes on with whole lines', async (t) => {
+  const path = join(temporaryFolder(t), 'decisions.jsonl');
+  await appendDecisions(path, decisions.slice(0, 1));
+  await appendDecisions(path, decisions.slice(1));
+  const whole = readFileSync(path);
+  assert.deepEqual(
+    await readDecisions(path),
+    decisions.map((decision, i) => ({ ...decision, line: i + 1 })),
+  );
+  const more: Decision = { id: 'e', time, kind: 'undo', undoes: 'd' };
+  for (let length = 1; length < whole.length; length++) {
+    writeFileSync(path, whole.subarray(0, length));
+    const notices: string[] = [];
+    const kept = await readDecisions(path, (notice) => notices.push(notice));
+    const text = whole.subarray(0, length).toString('latin1');
+    const lines = text.split('\n').filter((line) => line !== '');
+    // A line that lacks nothing but its end counts.
+    const isTorn = lines.length > 0 && !lines[lines.length - 1].endsWith('}');
+    assert.equal(kept.length, lines.length - Number(isTorn));
+    assert.equal(notices.length, Number(isTorn));
+    await appendDecisions(path, [more]);
+    assert.deepEqual(
+      (await readDecisions(path)).map(({ id }) => id),
+      [...kept.map(({ id }) => id), 'e'],
+    );
+  }
+});
+
+test('what was taken back does not count, and an undo can be taken back; the order of lines means nothing', async (t) => {
+  const path = join(temporaryFolder(t), 'decisions.jsonl');
+  const undo = (id: string, undoes: string): Decision => ({ id, time, kind: 'undo', undoes });
+  const ids = async (lines: readonly Decision[]) => {
+    writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    return inForce(await readDecisions(path)).map(({ id }) => id);
+  };
+  assert.deepEqual(await ids(decisions), ['a', 'c']);
+  assert.deepEqual(await ids(decisions.toReversed()), ['c', 'a']);
+  assert.deepEqual(await ids([undo('e', 'd'), ...decisions]), ['a', 'b', 'c']);
+  assert.deepEqual(await ids([...decisions, undo('e', 'd'), undo('f', 'd'), undo('g', 'e')]), ['a', 'b', 'c']);
+  assert.deepEqual(await ids([...decisions, undo('e', 'nothing')]), ['a', 'c']);
+  assert.deepEqual(await ids([...decisions, decisions[0]]), ['a', 'c']);
+  // As many undos of undos as would exhaust the stack of a function that calls itself.
+  const deep = Array.from({ length: 50_000 }, (_, i) => undo(`u${i}`, i === 0 ? 'a' : `u${i - 1}`));
+  assert.deepEqual(await ids([decisions[0], ...deep.toReversed()]), ['a']);
+  // Two that take each other back say nothing of any other.
+  assert.deepEqual(await ids([decisions[0], undo('p', 'q'), undo('q', 'p')]), ['a']);
+});
+
+test('what is no decision is refused by its line', async (t) => {
+  const path = join(temporaryFolder(t), 'decisions.jsonl');
+  const refused = async (line: unknown, message: RegExp) => {
+    writeFileSync(path, `${JSON.stringify(decisions[0])}\n${typeof line === 'string' ? line : JSON.stringify(line)}\n`);
+    await assert.rejects(readDecisions(path), { code: 'BAD_INPUT', message });
+  };
+  await refused('{"id":', /decisions\.jsonl: line 2: is no JSON object/);
+  await refused(
+    { ...decisions[1], kind: 'maybe' },
+    /line 2: kind: got "maybe", expected same, different, name or undo/,
+  );
+  await refused({ ...decisions[1], id: '' }, /line 2: id: got "", expected text/);
+  await refused({ ...decisions[1], time: 'noon' }, /line 2: time: got "noon", expected a time of ISO 8601/);
+  await refused({ ...decisions[1], from: undefined }, /line 2: items: got \["x.jpg"\], expected a list of 2 or more/);
+  await refused({ ...decisions[1], from: [1.5] }, /line 2: from: got 1.5 in the list/);
+  await refused({ ...decisions[2], name: 7 }, /line 2: name: got 7/);
+  await refused({ ...decisions[3], undoes: undefined }, /line 2: undoes: got none/);
+  await refused({ ...decisions[1], id: 'a' }, /line 2: id 'a' is that of line 1/);
+  await assert.rejects(readDecisions(join(path, 'none')), { code: 'BAD_INPUT' });
+  writeFileSync(path, '');
+  assert.deepEqual(await readDecisions(path), []);
+  appendFileSync(path, '\n \n');
+  assert.deepEqual(await readDecisions(path), []);
+});
