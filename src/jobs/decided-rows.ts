@@ -74,6 +74,11 @@ export async function readDecidedRows(
   return { path, rowCount, placeCount: places.count, placed, nameOf: places.nameOf, within };
 }
 
+/** The file in which names of the rows are looked for. */
+export function itemsFileOf({ items, features }: { readonly items?: string | undefined; readonly features: unknown }) {
+  return items ?? (typeof features === 'string' ? features : undefined);
+}
+
 /** The file that `cannotLinkWithin` reads, for who checks inputs. */
 export function columnInput(column: string, itemsFile: string | undefined): string {
   const isFile = parseInput(column).member !== undefined || itemsFile === undefined;

@@ -14,9 +14,9 @@ import { isRecorded, type OutputRecord, readRecord, recordName, recordOutputs } 
 import { checkOutputs, isOurGraph, isOurJson, type Output } from '../io/outputs.js';
 import type { ModelConfig } from '../model/model.js';
 import { version } from '../version.js';
-import { columnInput } from './decided-rows.js';
+import { columnInput, itemsFileOf } from './decided-rows.js';
 import type { LabelResult, LabelSummary } from './label.js';
-import { itemsFileOf, type LabelOptions, type LabelPlan } from './label-plan.js';
+import type { LabelOptions, LabelPlan } from './label-plan.js';
 
 /** run.json: what was asked for, what was done, and what came of it. */
 export interface RunRecord extends OutputRecord, LabelSummary {

@@ -24,6 +24,7 @@ import {
   constraintsOf,
   type DecidedNodes,
   type DecidedRows,
+  itemsFileOf,
   readDecidedRows,
 } from './decided-rows.js';
 import { checkFiles } from './label-files.js';
@@ -198,11 +199,6 @@ function tellUnused(options: LabelOptions, head: Head, partition: Partition): vo
 async function findDecided(options: LabelOptions, rowCount: number, items: Items | undefined) {
   const rows = await readDecidedRows(options, { rowCount, items, itemsFile: itemsFileOf(options) }, options.onNotice);
   return rows && { rows, nodes: constraintsOf(rows) };
-}
-
-/** The file in which names of the rows are looked for. */
-export function itemsFileOf({ items, features }: LabelOptions): string | undefined {
-  return items ?? (typeof features === 'string' ? features : undefined);
 }
 
 /** Options as asked, else as calibrated with the model, else the defaults. */
