@@ -65,7 +65,7 @@ function describe({ summary, haloFactor }: LabelResult, out: string): string {
     ...stages,
     ['peak memory', bytes(peakRssBytes)],
   ]);
-  return `${facts}\n\nlabels are in ${out}\n${describeOrigins(summary)}`;
+  return `${facts}\n\nlabels are in ${out}\n${describeOrigins(summary)}${describeChanges(summary)}`;
 }
 
 function describeOrigins({ partitionFrom, thresholdFrom }: LabelSummary): string {
@@ -73,6 +73,13 @@ function describeOrigins({ partitionFrom, thresholdFrom }: LabelSummary): string
   return partition === threshold
     ? `partition and threshold are ${partition}`
     : `the partition is ${partition}, the threshold ${threshold}`;
+}
+
+function describeChanges({ changes }: LabelSummary): string {
+  if (!changes) return '';
+  return `\nidentities: ${Object.entries(changes)
+    .map(([kind, number]) => `${count(number)} ${kind}`)
+    .join(', ')}`;
 }
 
 const originWords: Readonly<Record<Origin, string>> = {

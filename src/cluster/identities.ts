@@ -135,7 +135,12 @@ class Heap {
   }
 }
 
-/** What became of an identity. */
+/** Most bytes that `identitiesOf` takes and gives for so many rows, each of a cluster of its own. */
+export function identityBytes(rows: number): number {
+  return 200 * rows;
+}
+
+/** What may become of an identity. */
 export type ChangeKind = 'kept' | 'split' | 'merged' | 'new' | 'gone';
 
 export interface Change {
@@ -221,6 +226,12 @@ export function identitiesOf(
   }
   changes.sort((a, b) => a.identity - b.identity);
   return { ids, highest, changes };
+}
+
+export function countChanges(changes: readonly Change[]): Record<ChangeKind, number> {
+  const counts = { kept: 0, split: 0, merged: 0, new: 0, gone: 0 };
+  for (const { kind } of changes) counts[kind]++;
+  return counts;
 }
 
 interface OverlapInput {

@@ -3,6 +3,7 @@
  * rows as float32 where they fit, else as bfloat16, else not at all.
  */
 
+import { identityBytes } from '../cluster/identities.js';
 import { methodOf, type Partition } from '../cluster/partition.js';
 import { trustBytes } from '../cluster/trust.js';
 import { NaanError } from '../errors.js';
@@ -34,6 +35,8 @@ export interface PlanShape {
   /** Edges are written as well: sorted pairs and their scores. */
   readonly saveEdges?: boolean | undefined;
   readonly trust?: boolean | undefined;
+  /** Clusters are matched with those of an earlier run. */
+  readonly previous?: boolean | undefined;
   /** What constraints on the nodes take. */
   readonly constraintBytes?: number | undefined;
 }
@@ -120,7 +123,9 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     // What is written comes after the partition, whose memory is free by then.
     partition: Math.max(
       methodOf(partition).bytes(nodes, edges, threads) + (shape.constraintBytes ?? 0),
-      (saveEdges ? 12 * edges + 4 * nodes : 0) + (trust ? trustBytes(nodes) : 0),
+      (saveEdges ? 12 * edges + 4 * nodes : 0) +
+        (trust ? trustBytes(nodes) : 0) +
+        (shape.previous ? identityBytes(nodes) : 0),
     ),
     threads: processBytes + threads * threadBytes + workers,
   };

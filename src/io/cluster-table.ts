@@ -6,8 +6,13 @@ export const clusterTableName = 'clusters.csv';
 
 const linesAtOnce = 4096;
 
-/** `sizes`: rows of each cluster. Throws NOT_WRITABLE. */
-export async function writeClusterTable(path: string, sizes: Int32Array, trust: Omit<Trust, 'margins'>): Promise<void> {
+/** `sizes`: rows of each cluster; `ids`: its label, by default its place. Throws NOT_WRITABLE. */
+export async function writeClusterTable(
+  path: string,
+  sizes: Int32Array,
+  trust: Omit<Trust, 'margins'>,
+  ids?: Int32Array,
+): Promise<void> {
   const { cohesion, separation, weakestJoin } = trust;
   const field = (value: number) => (Number.isNaN(value) ? '' : value.toFixed(6));
   await writeOutput(path, async (file) => {
@@ -15,7 +20,7 @@ export async function writeClusterTable(path: string, sizes: Int32Array, trust: 
     for (let first = 0; first < sizes.length; first += linesAtOnce) {
       let text = '';
       for (let c = first; c < Math.min(sizes.length, first + linesAtOnce); c++) {
-        text += `${c},${sizes[c]},${field(cohesion[c])},${field(separation[c])},${field(weakestJoin[c])}\n`;
+        text += `${ids ? ids[c] : c},${sizes[c]},${field(cohesion[c])},${field(separation[c])},${field(weakestJoin[c])}\n`;
       }
       await file.write(Buffer.from(text));
     }

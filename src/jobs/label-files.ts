@@ -17,6 +17,7 @@ import { version } from '../version.js';
 import { columnInput, itemsFileOf } from './decided-rows.js';
 import type { LabelResult, LabelSummary } from './label.js';
 import type { LabelOptions, LabelPlan } from './label-plan.js';
+import { changeTableName, filesOfRun, writeChanges } from './previous-run.js';
 
 /** run.json: what was asked for, what was done, and what came of it. */
 export interface RunRecord extends OutputRecord, LabelSummary {
@@ -29,6 +30,7 @@ export interface RunRecord extends OutputRecord, LabelSummary {
     readonly items: string | undefined;
     readonly constraints: string | undefined;
     readonly cannotLinkWithin: string | undefined;
+    readonly previous: string | undefined;
     readonly out: string | undefined;
     readonly backend: string;
     readonly provider: string | undefined;
@@ -46,6 +48,8 @@ export interface RunRecord extends OutputRecord, LabelSummary {
   readonly plan: MemoryPlan;
   readonly inputs: readonly FileDigest[];
   readonly model: ModelConfig;
+  /** The highest label that this run or one that it goes on from has given: none is given twice. */
+  readonly highestIdentity: number;
 }
 
 /** How the engine ran. */
@@ -79,7 +83,11 @@ export async function checkFiles(out: string, options: LabelOptions, items: Item
   if (options.saveKnn !== undefined) {
     files.push({ name: 'save-knn', path: options.saveKnn, isOurs: isOurGraph, otherwise: 'is no kNN graph' });
   }
-  await checkOutputs(files, { features, knn, model, items: options.items, ...decisionInputs(options) }, overwrite);
+  await checkOutputs(
+    files,
+    { features, knn, model, items: options.items, ...decisionInputs(options), ...previousInputs(options) },
+    overwrite,
+  );
 }
 
 /** Files of the result, run.json aside. */
@@ -88,6 +96,7 @@ function outputNames(options: LabelOptions, items?: Items): string[] {
   const names = suffixes.map((suffix) => outputStem(options) + suffix);
   if (options.trust) names.push(outputStem(options) + marginSuffix, clusterTableName);
   if (options.constraints !== undefined) names.push(nameTableName);
+  if (options.previous !== undefined) names.push(changeTableName);
   return items ? [...names, labelTableName] : names;
 }
 
@@ -107,6 +116,7 @@ export interface Finding {
   readonly labels: Int32Array;
   readonly edges: LabelResult['edges'];
   readonly trust: LabelResult['trust'];
+  readonly identities: LabelResult['identities'];
   readonly engine: EngineRecord;
   readonly inputs: readonly FileDigest[];
   /** Asked for at the end, when all times are known. */
@@ -116,7 +126,7 @@ export interface Finding {
 /** Writes the files of a result together, and then run.json. `timed` is told what takes time. Throws NOT_WRITABLE. */
 export async function writeRun(
   out: string,
-  { plan, knn, labels, edges, trust, engine, inputs, summary }: Finding,
+  { plan, knn, labels, edges, trust, identities, engine, inputs, summary }: Finding,
   timed: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<void> {
   const { options, items, cluster, hops } = plan;
@@ -129,12 +139,13 @@ export async function writeRun(
         await writeResults(folder, options, labels, edges);
         if (trust) {
           await writeNpy(join(folder, outputStem(options) + marginSuffix), 'f4', [labels.length], trust.margins);
-          await writeClusterTable(join(folder, clusterTableName), trust.sizes, trust);
+          await writeClusterTable(join(folder, clusterTableName), trust.sizes, trust, identities?.ids);
         }
         if (options.constraints !== undefined) {
           const names = plan.decided!.nodes.names.map(({ row, name }) => ({ label: labels[row], name }));
           await writeNameTable(join(folder, nameTableName), names);
         }
+        if (identities) await writeChanges(join(folder, changeTableName), identities.changes);
         if (items) await writeLabelTable(join(folder, labelTableName), items, labels);
         return recordOutputs(folder, outputNames(options, items), before);
       });
@@ -148,6 +159,7 @@ export async function writeRun(
           items: items?.name,
           constraints: options.constraints,
           cannotLinkWithin: options.cannotLinkWithin,
+          previous: options.previous,
           out,
           backend,
           provider,
@@ -167,6 +179,7 @@ export async function writeRun(
         ...written,
         model: plan.model.config,
         ...summary(),
+        highestIdentity: identities?.highest ?? summary().clusters - 1,
       };
       await writeJson(join(folder, recordName), record);
     },
@@ -174,12 +187,23 @@ export async function writeRun(
   );
 }
 
+/** A run that was replaced could not be kept to any more. */
+function previousInputs({ previous }: LabelOptions): Record<string, string | undefined> {
+  if (previous === undefined) return {};
+  const { labels, table } = filesOfRun(previous);
+  return { 'previous run': labels, 'previous names': table };
+}
+
 /** Digests of the inputs that are files. */
 export function describeInputs(options: LabelOptions, knn: LabelOptions['knn']): Promise<FileDigest[]> {
   const { features, model, items } = options;
-  const paths = [features, knn, model, items, ...Object.values(decisionInputs(options))].filter(
-    (input) => typeof input === 'string',
-  );
+  const paths = [
+    features,
+    knn,
+    model,
+    items,
+    ...Object.values({ ...decisionInputs(options), ...previousInputs(options) }),
+  ].filter((input) => typeof input === 'string');
   return Promise.all(paths.map((path) => digestFile(path)));
 }
 

@@ -28,6 +28,7 @@ import {
   readDecidedRows,
 } from './decided-rows.js';
 import { checkFiles } from './label-files.js';
+import { type EarlierRows, matchRows, readPreviousRun } from './previous-run.js';
 
 export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptions, ConstraintOptions {
   readonly features: FeatureSource;
@@ -41,6 +42,8 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly model: string | NaanModel;
   /** Names of the rows, as a file; default: those beside the features. With them `out` gets labels.csv. */
   readonly items?: string | undefined;
+  /** Folder of an earlier run whose identities are kept: clusters have the label of the earlier one that they share the most rows with. */
+  readonly previous?: string | undefined;
   /** Directory to write labels and run.json to; without it nothing is written. */
   readonly out?: string | undefined;
   /** Replace files in `out` that naan cannot tell it wrote, such as labels by hand. */
@@ -103,6 +106,8 @@ export interface LabelPlan {
   readonly items: Items | undefined;
   /** What was decided of the rows, and the same as constraints on nodes where all rows are nodes. */
   readonly decided: { readonly rows: DecidedRows; readonly nodes: DecidedNodes } | undefined;
+  /** The earlier run, and which rows were in it. */
+  readonly previous: EarlierRows | undefined;
   readonly cluster: {
     readonly partition: Partition;
     readonly partitionFrom: Origin;
@@ -123,7 +128,7 @@ export interface LabelPlan {
  * what does not fit into memory.
  */
 export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
-  const needsItems = options.out !== undefined || options.constraints !== undefined;
+  const needsItems = [options.out, options.constraints, options.previous].some((one) => one !== undefined);
   const items = needsItems ? await findItems(options) : undefined;
   checkGraphOptions(options);
   if (options.out !== undefined) await checkFiles(options.out, options, items);
@@ -142,6 +147,10 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
   const { partition } = cluster;
   const named = items && (await fitsRows(items, nodes, features.name, options)) ? items : undefined;
   const decided = await findDecided(options, nodes, named);
+  const previous =
+    options.previous === undefined
+      ? undefined
+      : await matchRows(await readPreviousRun(options.previous), nodes, named, options.onNotice);
   const shape = {
     model,
     head,
@@ -156,6 +165,7 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
     saveEdges,
     trust,
     search,
+    previous: previous !== undefined,
     constraintBytes: decided && constraintBytes(nodes, decided.nodes.constraints.sets.length),
   };
   return Object.freeze({
@@ -168,6 +178,7 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
     nodes,
     items: named,
     decided,
+    previous,
     cluster,
     threads,
     batch,

@@ -1,6 +1,7 @@
 /** The main job, from files to pseudo-labels. */
 
 import type { Constraints } from '../cluster/constraints.js';
+import { type ChangeKind, countChanges, type Identities, identitiesOf } from '../cluster/identities.js';
 import type { Partition } from '../cluster/partition.js';
 import { countClusters, relabel } from '../cluster/relabel.js';
 import { type Trust, trustOf } from '../cluster/trust.js';
@@ -46,6 +47,8 @@ export interface LabelSummary {
   readonly search?: { readonly k: number; readonly method: string; readonly recall: number };
   /** Decisions that count, where some were given. */
   readonly decisions?: number;
+  /** With `previous`: identities by what became of them. */
+  readonly changes?: Readonly<Record<ChangeKind, number>>;
   readonly partition: Partition;
   readonly partitionFrom: Origin;
   readonly threshold: number;
@@ -58,15 +61,17 @@ export interface LabelResult {
   readonly summary: LabelSummary;
   /** Rows gathered from around the tiles for each row owned, over the stages that gather. */
   readonly haloFactor: number;
-  /** Pseudo-label of each node, numbered by first appearance; −1 for none [n]. */
+  /** Pseudo-label of each node, numbered by first appearance, or with `previous` its identity; −1 for none [n]. */
   readonly labels: Int32Array;
   /** With `saveEdges`: pairs a < b, sorted [E × 2], and the probability that they are one identity [E]. */
   readonly edges?: { readonly pairs: Int32Array; readonly scores: Float32Array };
   /** With `trust`: how sure labels are. */
   readonly trust?: LabelTrust;
+  /** With `previous`: the identity of each cluster in the order of their first rows, and what became of the earlier ones. */
+  readonly identities?: Identities;
 }
 
-/** How sure clusters are, by label, and rows: NaN where a row is left out, and a copy is as sure as what it is a copy of [n]. */
+/** How sure clusters are, in the order of their first rows, and rows: NaN where a row is left out, and a copy is as sure as what it is a copy of [n]. */
 export interface LabelTrust extends Trust {
   /** Rows of each cluster. */
   readonly sizes: Int32Array;
@@ -87,7 +92,8 @@ type Timed = <T>(stage: string, work: () => T | Promise<T>) => Promise<T>;
 /**
  * Labels every node of a kNN graph: embeds nodes and scores candidate edges with a trained model (NAAN 2020), then cuts
  * the scored graph into clusters. Writes `<features>_labels.txt`, `_labels.npy`, run.json, and with `saveEdges`
- * `_edges.npy` and `_scores.npy`, with `trust` `_margins.npy` and clusters.csv, with `constraints` names.csv, to `out`.
+ * `_edges.npy` and `_scores.npy`, with `trust` `_margins.npy` and clusters.csv, with `constraints` names.csv, with
+ * `previous` changes.csv, to `out`.
  *
  * Throws BAD_INPUT, BAD_SHAPE, BAD_MODEL or BAD_USAGE for what cannot be used or would be replaced, CONTRADICTION for
  * decisions that cannot all hold, NOT_WRITABLE for `out`, SHARD_FAILED when a shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
@@ -139,6 +145,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       ...counts,
       ...(source.search && { search: source.search }),
       ...(plan.decided && { decisions: plan.decided.rows.placed.length }),
+      ...(identities && { changes: countChanges(identities.changes) }),
       partition,
       partitionFrom: plan.cluster.partitionFrom,
       threshold: settled.threshold,
@@ -146,10 +153,30 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       seconds: { total: (performance.now() - began) / 1000, stages },
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     });
+    const { previous } = plan;
+    const identities =
+      previous &&
+      (await timed('identities', () => {
+        const decidedRows = plan.decided?.nodes.constraints.decided;
+        return identitiesOf(labels, previous.before, previous.earlier, decidedRows);
+      }));
+    if (identities) {
+      for (let row = 0; row < labels.length; row++) if (labels[row] >= 0) labels[row] = identities.ids[labels[row]];
+    }
     await work?.checkOwned();
     if (options.out !== undefined) {
       const engine = engineRecord(run, layout);
-      const finding = { plan, knn: source.knn, labels, edges, trust, engine, inputs: await inputs, summary };
+      const finding = {
+        plan,
+        knn: source.knn,
+        labels,
+        edges,
+        trust,
+        identities,
+        engine,
+        inputs: await inputs,
+        summary,
+      };
       await writeRun(options.out, finding, (write) => timed('write', write));
     }
     await work?.finish();
@@ -159,6 +186,7 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
       labels,
       ...(edges ? { edges } : {}),
       ...(trust ? { trust } : {}),
+      ...(identities ? { identities } : {}),
     };
   } catch (error) {
     if (work?.lost) throw work.lost;

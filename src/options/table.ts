@@ -480,6 +480,11 @@ export const commands = {
       threshold,
       ...ladder,
       ...decisions,
+      previous: path({
+        unit: 'folder',
+        otherwise: 'labels are numbered anew',
+        help: 'an earlier run (--out) whose identities are kept: matched by the rows that they share, by name; changes.csv says what was kept, split, merged, new and gone',
+      }),
       saveEdges: flag({ help: 'also write the candidate edges and their scores (_edges.npy, _scores.npy)' }),
       trust: flag({
         help: 'also write how sure each cluster is (clusters.csv: cohesion, separation, weakest join) and each row (_margins.npy)',
