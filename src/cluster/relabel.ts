@@ -10,10 +10,10 @@ export function relabel(labels: Int32Array): number {
     if (labels[i] > highest) highest = labels[i];
     if (labels[i] < lowest) lowest = labels[i];
   }
-  // Labels are node ids or cluster numbers nearly always, so a table does; a map serves whatever else a file holds.
+  // Labels are node ids or cluster numbers nearly always, so a table does; sorting serves whatever else a file holds.
   return lowest >= -1 && highest <= 4 * labels.length + 1024
     ? relabelByTable(labels, highest + 1)
-    : relabelByMap(labels);
+    : relabelBySort(labels);
 }
 
 function relabelByTable(labels: Int32Array, size: number): number {
@@ -28,19 +28,25 @@ function relabelByTable(labels: Int32Array, size: number): number {
   return count;
 }
 
-function relabelByMap(labels: Int32Array): number {
-  const renamed = new Map<number, number>();
+/** Sorts pairs of label and place, as a Map holds no more than 2²⁴ labels. */
+function relabelBySort(labels: Int32Array): number {
+  const pairs = new BigUint64Array(labels.length);
+  const words = new Int32Array(pairs.buffer); // the place, then the label, which is compared first
   for (let i = 0; i < labels.length; i++) {
-    const label = labels[i];
-    if (label === -1) continue;
-    let name = renamed.get(label);
-    if (name === undefined) {
-      name = renamed.size;
-      renamed.set(label, name);
-    }
-    labels[i] = name;
+    words[2 * i] = i;
+    words[2 * i + 1] = labels[i];
   }
-  return renamed.size;
+  pairs.sort();
+  // Each label is replaced by the place where it appears first, then by its name.
+  for (let at = 0, first = 0; at < words.length; at += 2) {
+    if (at === 0 || words[at + 1] !== words[at - 1]) first = words[at];
+    if (words[at + 1] !== -1) labels[words[at]] = first;
+  }
+  let count = 0;
+  for (let i = 0; i < labels.length; i++) {
+    if (labels[i] !== -1) labels[i] = labels[i] === i ? count++ : labels[labels[i]];
+  }
+  return count;
 }
 
 /** Clusters of labels that are numbered from 0: how many, of how many nodes, and nodes without one. */

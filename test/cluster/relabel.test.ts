@@ -29,6 +29,16 @@ test('any integers may name clusters; equal labels stay equal and different ones
   );
 });
 
+test('more sparse labels than a Map holds', () => {
+  const distinct = 2 ** 24 + 1;
+  const labels = new Int32Array(distinct + 1000);
+  for (let i = 0; i < labels.length; i++) labels[i] = 127 * (i % distinct);
+  assert.equal(relabel(labels), distinct);
+  let wrong = 0;
+  for (let i = 0; i < labels.length; i++) if (labels[i] !== i % distinct) wrong++;
+  assert.equal(wrong, 0);
+});
+
 test('no labels', () => {
   assert.equal(relabel(new Int32Array(0)), 0);
 });
