@@ -17,7 +17,7 @@ import type { Items } from '../io/item-list.js';
 import { itemsBeside, openItems } from '../io/items.js';
 import { type FeatureLocation, shapeOf } from '../io/matrix.js';
 import type { Precision } from '../memory/row-store.js';
-import type { NaanModel } from '../model/model.js';
+import type { ModelConfig, NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import {
   type ConstraintOptions,
@@ -56,7 +56,7 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly graphCheck?: GraphCheck | undefined;
   /** Default: the one calibrated with the model, else `propagation`. */
   readonly partition?: Partition | undefined;
-  /** Default: the threshold calibrated with the model for this partition, else 0.8. */
+  /** Default: the threshold calibrated with the model for this partition; 0.8 with a model that is not calibrated. */
   readonly threshold?: number | undefined;
   readonly step?: number | undefined;
   readonly maxSize?: number | undefined;
@@ -212,10 +212,23 @@ async function findDecided(options: LabelOptions, rowCount: number, items: Items
   return rows && { rows, nodes: constraintsOf(rows) };
 }
 
-/** Options as asked, else as calibrated with the model, else the defaults. */
+/**
+ * Options as asked, else as calibrated with the model, else the defaults. Throws BAD_USAGE where the model is calibrated, but
+ * not for the partition that is asked for: a threshold of another partition, or the default, would be a guess.
+ */
 function planCluster(options: LabelOptions, { config }: NaanModel): LabelPlan['cluster'] {
   const partition = options.partition ?? config.partition ?? labelDefaults.partition;
-  const calibrated = config.thresholds?.[partition] ?? config.threshold;
+  const known = calibratedThresholds(config);
+  const calibrated = known[partition];
+  if (options.threshold === undefined && calibrated === undefined && Object.keys(known).length > 0) {
+    const name = typeof options.model === 'string' ? options.model : 'the model';
+    const others = Object.entries(known).map(([other, threshold]) => `${other} (${threshold})`);
+    const advice = `give --threshold, or --partition ${Object.keys(known).join(' or ')}`;
+    throw new NaanError(
+      'BAD_USAGE',
+      `${name}: has no threshold for the partition ${partition}, only for ${others.join(', ')}: ${advice}`,
+    );
+  }
   const settled: LabelPlan['cluster']['options'] = {
     threshold: options.threshold ?? calibrated ?? labelDefaults.threshold,
     absentPairs: config.absentPairs ?? 'room',
@@ -232,6 +245,12 @@ function planCluster(options: LabelOptions, { config }: NaanModel): LabelPlan['c
     thresholdFrom: originOf(options.threshold, calibrated),
     uniteFrom: methodOf(partition).uniteFrom(settled),
   };
+}
+
+/** The calibrated threshold of each partition; a file from before there was one for each has that of its own partition. */
+function calibratedThresholds({ partition, threshold, thresholds }: ModelConfig): Partial<Record<Partition, number>> {
+  const own = threshold === undefined ? {} : { [partition ?? labelDefaults.partition]: threshold };
+  return { ...own, ...thresholds };
 }
 
 function originOf(given: unknown, calibrated: unknown): Origin {

@@ -96,7 +96,7 @@ const threshold = decimal({
   unit: 'score',
   min: 0,
   max: 1,
-  otherwise: 'the one calibrated with the model for the partition, or 0.8',
+  otherwise: 'the one calibrated with the model for the partition; 0.8 with a model that is not calibrated',
   help: 'edges of this score or more join their ends',
 });
 

@@ -120,6 +120,21 @@ test('what was calibrated with the model holds unless told otherwise, and label 
   assert.match(told.stdout, /^the partition is calibrated with the model, the threshold as given$/m);
 });
 
+test('a threshold of another partition is not taken: label refuses and says what to give', async () => {
+  const { tensors, config } = await readModel(inputs.model);
+  const model = join(folder, 'linkage-only.safetensors');
+  await writeModel(model, { tensors, config: { ...config, partition: 'linkage', threshold: 0.45 } });
+  const flags = (out: string) => [...labelFlags({ ...inputs, model }, join(folder, out)), ...hops];
+  const refused = await naan([...flags('refused'), '--partition', 'threshold']);
+  assert.equal(refused.code, 2);
+  assert.equal(
+    refused.stderr,
+    `naan label: ${model}: has no threshold for the partition threshold, only for linkage (0.45): give --threshold, or --partition linkage\n`,
+  );
+  const given = await naan([...flags('given'), '--partition', 'threshold', '--threshold', '0.5']);
+  assert.equal(given.code, 0, given.stderr);
+});
+
 test('--quiet keeps stderr empty, and progress goes to stderr otherwise', async () => {
   const quiet = await naan([...labelFlags(inputs, join(folder, 'quiet')), ...hops, '--quiet']);
   assert.equal(quiet.stderr, '');
