@@ -25,7 +25,7 @@ export async function createReference(
           const x = tile.s[i * M + m] + tile.rowT[row * M + m] + head.attentionBias;
           return x > 0 ? x : alpha * x;
         });
-        const largest = Math.max(...e);
+        const largest = e.reduce((most, x) => Math.max(most, x), Number.NEGATIVE_INFINITY);
         const sum = e.reduce((total, x) => total + Math.exp(x - largest), 0);
         for (let c = 0; c < p; c++) {
           let value = head.outputBias[c];

@@ -112,7 +112,7 @@ export function inForce(decisions: readonly DecisionAt[]): readonly DecisionAt<S
       const top = stack[stack.length - 1];
       const undos = undoneBy.get(top) ?? [];
       const open = undos.filter((undo) => !counts.has(undo));
-      stack.push(...open);
+      for (const undo of open) stack.push(undo);
       if (open.length > 0) continue;
       counts.set(top, !undos.some((undo) => counts.get(undo)));
       stack.pop();

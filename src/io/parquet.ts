@@ -54,7 +54,7 @@ async function open(path: string): Promise<OpenParquet> {
     path,
     rowCount: Number(metadata.num_rows),
     columns,
-    largestGroup: Math.max(0, ...groups),
+    largestGroup: groups.reduce((largest, rows) => Math.max(largest, rows), 0),
     rows,
     async each(columns, visit) {
       let first = 0;

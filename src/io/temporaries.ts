@@ -68,6 +68,5 @@ function isAbandoned(path: string, maker: ProcessIdentity): boolean {
 function lastChange(path: string): number {
   const stats = statSync(path);
   if (!stats.isDirectory()) return stats.mtimeMs;
-  const within = readdirSync(path).map((name) => lastChange(join(path, name)));
-  return Math.max(stats.mtimeMs, ...within);
+  return readdirSync(path).reduce((latest, name) => Math.max(latest, lastChange(join(path, name))), stats.mtimeMs);
 }

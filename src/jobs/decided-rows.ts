@@ -373,7 +373,7 @@ function chain({ placed, nameOf: name }: DecidedRows, from: number, to: number, 
     if (decision.kind === 'same') links.push({ places: [...items], why: `line ${decision.line}` });
     if (decision.kind !== 'name') continue;
     const known = named.get(decision.name) ?? { places: [], lines: [] };
-    known.places.push(...items);
+    for (const item of items) known.places.push(item);
     known.lines.push(decision.line);
     named.set(decision.name, known);
   }
@@ -386,13 +386,20 @@ function chain({ placed, nameOf: name }: DecidedRows, from: number, to: number, 
   if (map) {
     const copies = new Map<number, number[]>();
     map.nodeOf.forEach((node, row) => {
-      if (node >= 0 && map.rows[node] !== row) copies.set(node, [...(copies.get(node) ?? [map.rows[node]]), row]);
+      if (node < 0 || map.rows[node] === row) return;
+      const known = copies.get(node);
+      if (known) known.push(row);
+      else copies.set(node, [map.rows[node], row]);
     });
     for (const places of copies.values()) links.push({ places, why: 'equal to the bit' });
   }
   const linksOf = new Map<number, number[]>();
   links.forEach(({ places }, link) => {
-    for (const place of places) linksOf.set(place, [...(linksOf.get(place) ?? []), link]);
+    for (const place of places) {
+      const known = linksOf.get(place);
+      if (known) known.push(link);
+      else linksOf.set(place, [link]);
+    }
   });
   const before = new Map<number, { place: number; why: string }>([[from, { place: from, why: '' }]]);
   const used = new Set<number>();
@@ -411,8 +418,8 @@ function chain({ placed, nameOf: name }: DecidedRows, from: number, to: number, 
   const steps: string[] = [];
   for (let place = to; place !== from; ) {
     const { place: earlier, why } = before.get(place)!;
-    steps.unshift(`${name(earlier)} = ${name(place)} (${why})`);
+    steps.push(`${name(earlier)} = ${name(place)} (${why})`);
     place = earlier;
   }
-  return steps;
+  return steps.reverse();
 }

@@ -300,7 +300,7 @@ async function fitThreshold(
       const [own, other] = [cells[ids[pair]], cells[query]];
       scores[pair] = own === other ? Infinity : Math.max(scores[pair], scoreOf(line, own, other));
     });
-    pairScores.push(...scores);
+    for (const score of scores) pairScores.push(score);
   }
   await finder.release();
   const sorted = Float64Array.from(pairScores).sort();

@@ -59,7 +59,11 @@ export function plotCourse({ unit, until, trainingLoss, heldOut }: Course, title
 function panel(title: string, series: readonly Series[], top: number, until: number): string {
   const drawn = series.filter(({ points }) => points.length > 0);
   const values = drawn.flatMap(({ points }) => points.map(([, y]) => y)).filter(Number.isFinite);
-  const ticks = values.length > 0 ? niceTicks(Math.min(...values), Math.max(...values)) : [0, 1];
+  const [least, greatest] = values.reduce(
+    ([least, greatest], y) => [Math.min(least, y), Math.max(greatest, y)],
+    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+  );
+  const ticks = values.length > 0 ? niceTicks(least, greatest) : [0, 1];
   const [low, high] = [ticks[0], ticks[ticks.length - 1]];
   const right = width - margin.right;
   const x = (at: number) => margin.left + (at / until) * (right - margin.left);

@@ -57,6 +57,9 @@ test('what was taken back does not count, and an undo can be taken back; the ord
   // As many undos of undos as would exhaust the stack of a function that calls itself.
   const deep = Array.from({ length: 50_000 }, (_, i) => undo(`u${i}`, i === 0 ? 'a' : `u${i - 1}`));
   assert.deepEqual(await ids([decisions[0], ...deep.toReversed()]), ['a']);
+  // As many undos of one decision as are too many arguments for a call.
+  const wide = Array.from({ length: 150_000 }, (_, i) => undo(`u${i}`, 'a'));
+  assert.deepEqual(await ids([...decisions, ...wide]), ['c']);
   // Two that take each other back say nothing of any other.
   assert.deepEqual(await ids([decisions[0], undo('p', 'q'), undo('q', 'p')]), ['a']);
 });

@@ -73,6 +73,15 @@ test('contradictions are told with the chain that makes them', async (t) => {
   await refused([{ kind: 'different', items: ['a', 'a'] }], /line 1: says that 'a' is not the identity of itself/);
   const names = ['Ada', 'Bob'].map((name) => ({ kind: 'name', items: ['a'], name }));
   await refused(names, /: 'a' is named 'Ada' and 'Bob', expected one name/);
+  // A decision of more items than a call takes arguments.
+  const many = ['a', ...Array.from({ length: 150_000 }, (_, i) => `gone ${i}`), 'b'];
+  await refused(
+    [
+      { kind: 'different', items: ['a', 'b'] },
+      { kind: 'name', items: many, name: 'Ada' },
+    ],
+    /'a' = 'b' \(both 'Ada', line 2\)/,
+  );
   const { decided } = await decidedOf(t, [{ kind: 'different', items: ['a', 'b'] }]);
   const copies = mapNodes(6, new Int32Array(0), Int32Array.of(0, 0, 2, 3, 4, 5));
   assert.throws(() => constraintsOf(decided, copies), {

@@ -84,6 +84,9 @@ test('training goes on from any state to the same model, and names of identities
     const resumed = await trainPairwise(set, { settings, state: states[at] });
     assert.deepEqual(resumed, whole, `from state ${at}`);
   }
+  // A record of more epochs than a call takes arguments.
+  const many = { ...states[last], epochs: Array.from({ length: 150_000 }, () => states[last].epochs[0]) };
+  assert.equal((await trainPairwise(set, { settings, state: many })).epochs.length, 150_000);
   const renamed = set.labels.map((label) => (label < 0 ? -1 : 1000 - 7 * label));
   const { model } = await trainPairwise({ ...set, labels: renamed }, { settings });
   assert.deepEqual(model, whole.model);

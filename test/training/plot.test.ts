@@ -37,3 +37,8 @@ test('nothing held out: the losses alone', () => {
   assert.match(svg, /^<svg [\s\S]*<\/svg>\n$/);
   assert.doesNotMatch(svg, /held-out loss|AUC|NaN/);
 });
+
+test('a course of more points than a call takes arguments', () => {
+  const trainingLoss = Array.from({ length: 200_000 }, (_, i) => [i / 1000, 1 / (1 + i)] as const);
+  assert.equal(line(plotCourse({ ...course, until: 200, trainingLoss }, 'long'), '#4269d0').length, 200_000);
+});

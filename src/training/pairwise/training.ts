@@ -233,8 +233,8 @@ class Progress {
   epoch = 0;
   /** Of the round before; of the last one in the end [E]. */
   previous: Float32Array;
-  readonly epochs: PairwiseEpoch[] = [];
-  readonly rounds: PairwiseRound[] = [];
+  epochs: PairwiseEpoch[] = [];
+  rounds: PairwiseRound[] = [];
   /** Of this round, the current one last. */
   networks: Network[] = [];
   moments = { first: new Float32Array(0), second: new Float32Array(0) };
@@ -246,8 +246,8 @@ class Progress {
     const { tensors } = state;
     const copy = (name: string) => tensors.get(name)!.slice();
     Object.assign(this, { round: state.round, network: state.network, epoch: state.epoch, previous: copy('previous') });
-    this.epochs.push(...state.epochs);
-    this.rounds.push(...state.rounds);
+    this.epochs = [...state.epochs];
+    this.rounds = [...state.rounds];
     for (let n = 0; tensors.has(`networks.${n}.parameters`); n++) {
       const [mean, scale, parameters] = ['mean', 'scale', 'parameters'].map((part) => copy(`networks.${n}.${part}`));
       this.networks.push({ mean, scale, parameters });
