@@ -85,7 +85,7 @@ export function naanWords(args: readonly string[]): string[] {
 export function run(words: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const { strike, within = [], stdout = 'pipe' } = options;
   const [program, ...args] = [...within, ...words];
-  const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('NAAN_'));
+  const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('NAAN_') && name !== '_');
   const began = performance.now();
   const child = spawn(program, args, {
     stdio: ['ignore', stdout, 'pipe'],

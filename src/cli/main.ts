@@ -51,7 +51,7 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
   const interrupt = new Interrupt(() => {
     progress.clear();
     removeUnfinished();
-  });
+  }, process.env);
   let showStack = false;
   const fail = (error: unknown): number => {
     progress.clear();

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { swiftShader, withoutSwiftShader } from '../backends/setups.js';
 import { fixtureInputs, type Inputs, labelFlags, randomInputs } from './inputs.js';
-import { start, temporaryFolder } from './naan.js';
+import { main, start, temporaryFolder } from './naan.js';
 
 const folder = temporaryFolder(after);
 let inputs: Inputs;
@@ -59,6 +61,46 @@ test('Ctrl-C ends a run while a device computes', { skip: withoutSwiftShader }, 
   const { code, stderr } = await ended;
   assert.equal(code, 130, stderr);
   assert.deepEqual(filesIn(out), []);
+});
+
+/** Why a test is skipped where programs are missing. */
+function missing(...programs: string[]): string | false {
+  const absent = programs.filter((program) => spawnSync(program, ['--version']).error !== undefined);
+  return absent.length > 0 && `${absent.join(', ')}: not here`;
+}
+
+const generate = (out: string) => ['generate', '--out', out, '--ids', '2000', '--dim', '64'];
+
+for (const [what, within] of [
+  ['a command', ['bash', '-c', 'nohup "$0" "$@"']],
+  ['a script', ['nohup', 'bash', '-c', '"$0" "$@"; exit $?']],
+] as const) {
+  test(`nohup with ${what}: SIGHUP does not end a run`, { skip: missing('bash', 'nohup') }, async () => {
+    const out = join(folder, what);
+    const { child, said, ended } = start(generate(out), { within, detached: true });
+    await said(firstProgress);
+    process.kill(-child.pid!, 'SIGHUP');
+    const { code, stderr } = await ended;
+    assert.equal(code, 0, stderr);
+    assert.ok(existsSync(join(out, 'unlabeled', 'split1_feats.npz')));
+  });
+}
+
+test('under nohup a run outlives its terminal', { skip: missing('script', 'nohup') }, async () => {
+  const out = join(folder, 'terminal');
+  // Only standard input is the terminal; what is printed comes through a descriptor that outlives it.
+  const words = [process.execPath, main, ...generate(out)].map((word) => `'${word}'`).join(' ');
+  const terminal = spawn('script', ['-qec', `env -u _ nohup ${words} >&3 2>&3`, '/dev/null'], {
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+  });
+  let text = '';
+  let closed = false;
+  for await (const piece of terminal.stdio[3] as Readable) {
+    text += piece;
+    if (!closed && firstProgress.test(text)) closed = terminal.kill('SIGKILL');
+  }
+  assert.ok(closed, text);
+  assert.ok(existsSync(join(out, 'unlabeled', 'split1_feats.npz')), text);
 });
 
 test('a second Ctrl-C ends the run at once', async () => {

@@ -23,20 +23,28 @@ export interface Running {
 export interface Surroundings {
   readonly environment?: Record<string, string>;
   readonly cwd?: string;
+  /** A command that the command is given to, such as nohup. */
+  readonly within?: readonly string[];
+  /** Whether it leads a process group of its own. */
+  readonly detached?: boolean;
   /** Another copy of the program. */
   readonly main?: string;
 }
 
 /** The environment of the tests themselves must not reach the command. */
-const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NAAN_')));
+const inherited = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('NAAN_') && name !== '_'),
+);
 
 export function start(
   args: readonly string[],
-  { environment = {}, cwd, main: program = main }: Surroundings = {},
+  { environment = {}, cwd, within = [], detached = false, main: program = main }: Surroundings = {},
 ): Running {
-  const child = spawn(process.execPath, [program, ...args], {
+  const [first, ...words] = [...within, process.execPath, program, ...args];
+  const child = spawn(first, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...inherited, ...environment },
+    detached,
     ...(cwd ? { cwd } : {}),
   });
   let stdout = '';
