@@ -1,6 +1,6 @@
 /** How a long job tells its caller where it stands. Called at most a few times a second, on the main thread. */
 export interface ProgressEvent {
-  /** What is being done, such as `read`, `knn`, `edges`, a part of the head (`project` … `score`), `train` or `tune`. */
+  /** What is being done, such as `read`, `knn`, `edges`, a part of the head (`project` … `score`), `train`, `tune` or `assign`. */
   readonly stage: string;
   /** Done and total in `unit`s. */
   readonly done: number;

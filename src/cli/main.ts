@@ -13,6 +13,7 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   knn: () => import('./knn.js'),
   train: () => import('./train.js'),
   label: () => import('./label.js'),
+  assign: () => import('./assign.js'),
   tune: () => import('./tune.js'),
   status: () => import('./status.js'),
   export: () => import('./export.js'),

@@ -15,6 +15,8 @@ const tolerance = 2e-6;
 export interface SampleJob {
   readonly rows: SharedRowsHandle;
   readonly k: number;
+  /** The first so many rows are searched among; default: all. */
+  readonly among?: number;
 }
 
 /** Exact neighbours of some rows. */
@@ -28,7 +30,8 @@ export interface Neighbours {
 export async function createSampleSearch(job: SampleJob): Promise<(queries: Int32Array) => Promise<Neighbours>> {
   const rows = SharedRows.from(job.rows);
   const { k } = job;
-  const { rowCount, dim } = rows;
+  const { dim } = rows;
+  const rowCount = job.among ?? rows.rowCount;
   const tile = Math.min(rowsAtOnce, rowCount);
   const arena = new Arena(4 * (tile * dim + queriesAtOnce * (dim + 2 * k + tile) + tile + 30));
   const kernels: Kernels = loadKernels(arena);

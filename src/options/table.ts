@@ -522,6 +522,42 @@ export const commands = {
       metricsPort,
     },
   },
+  assign: {
+    summary: 'name new rows by the identities of a run',
+    description:
+      'Gives each new row the nearest identity of a labelled run, by the model, or none where none is near enough, and changes ' +
+      'nothing of the run. Each row is looked at by itself, so a stream may come in any portions. Writes a table ' +
+      'item,label,nearness,margin: -1 is a new identity, nearness is compared with the threshold, and the margin is how much ' +
+      'nearer the identity is than the next one. The run needs its features, model and kNN graph (naan label --knn or --save-knn).',
+    examples: [['naan assign --run labels --features new.npy --out assigned.csv', '']],
+    options: {
+      run: path({ unit: 'folder', required: true, help: 'what naan label wrote (--out)' }),
+      features,
+      dim,
+      items: path({
+        unit: 'file',
+        otherwise: 'the items, paths or ids beside the features, or numbers of rows',
+        help: 'names of the new rows, as for naan label',
+      }),
+      known: path({
+        unit: 'file',
+        otherwise: 'as run.json says',
+        help: 'features of the run, where they lie elsewhere now',
+      }),
+      knn: path({ unit: 'file', otherwise: 'as run.json says', help: 'kNN graph of the run' }),
+      model: path({ unit: 'file', otherwise: 'as run.json says', help: 'model of the run' }),
+      threshold: decimal({
+        unit: 'score',
+        min: 0,
+        max: 1,
+        otherwise: 'that of the run',
+        help: 'a row less near than this to every identity is new',
+      }),
+      out: path({ unit: 'file', required: true, help: 'table to write (.csv)' }),
+      overwrite,
+      threads,
+    },
+  },
   tune: {
     summary: 'find the settings of label that suit this machine and a set',
     description:

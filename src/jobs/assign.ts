@@ -1,0 +1,472 @@
+/**
+ * Names new rows by the identities of a labelled set, and changes nothing of it: what is asked of a stream.
+ *
+ * Each new row is looked at by itself, so that its name does not depend on what comes with it. Around it lies a small graph:
+ * its nearest rows of the set, and theirs; lists in which it would stand hold it where it would. The model scores the edges of this graph
+ * as it scores those of any, and an identity is as near to the new row as `linkage` finds two clusters: by the edges
+ * between them, and the room in the lists of both. Of identities of which few rows are near, the room of these stands for that of all.
+ */
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { labelDefaults } from '../defaults.js';
+import { columnsOf, hopsFor } from '../engine/head.js';
+import { ScoringRun } from '../engine/scoring-run.js';
+import { NaanError } from '../errors.js';
+import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
+import { headOf } from '../heads/heads.js';
+import { type FeatureSource, locateSource } from '../io/feature-source.js';
+import type { Items } from '../io/item-list.js';
+import { itemsBeside, openItems } from '../io/items.js';
+import { isObject } from '../io/json.js';
+import { readKnn } from '../io/knn.js';
+import { csvField } from '../io/label-table.js';
+import { readLabels } from '../io/labels.js';
+import { type MatrixLocation, openRows } from '../io/matrix.js';
+import { normaliseRows } from '../io/normalise.js';
+import { writeOutput } from '../io/output-file.js';
+import { readRun, recordName } from '../io/output-record.js';
+import { checkOutputs, startsAs } from '../io/outputs.js';
+import { createSampleSearch, dot, queriesAtOnce } from '../knn/sample.js';
+import { requireMemory } from '../memory/available.js';
+import { SharedRows } from '../memory/shared-rows.js';
+import { readModel } from '../model/model-file.js';
+import type { ProgressListener } from '../progress.js';
+import { filesOfRun } from './previous-run.js';
+
+export interface AssignOptions {
+  /** Folder of the run whose identities are given. */
+  readonly run: string;
+  /** The new rows. */
+  readonly features: FeatureSource;
+  /** Values a row of the features: needed for a raw file. */
+  readonly dim?: number | undefined;
+  /** Names of the new rows; default: those beside the features. */
+  readonly items?: string | undefined;
+  /** Features, kNN graph and model of the run; default: where run.json says they are. */
+  readonly known?: string | undefined;
+  readonly knn?: string | undefined;
+  readonly model?: string | undefined;
+  /** A row less near than this to every identity is new; default: the threshold of the run. */
+  readonly threshold?: number | undefined;
+  /** Table to write; without it nothing is written. */
+  readonly out?: string | undefined;
+  readonly overwrite?: boolean | undefined;
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ProgressListener | undefined;
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+export interface AssignSummary {
+  readonly rows: number;
+  /** Rows that got an identity of the run. */
+  readonly assigned: number;
+  /** Identities that they got. */
+  readonly identities: number;
+  readonly threshold: number;
+  readonly seconds: { readonly total: number; readonly read: number; readonly search: number; readonly score: number };
+  /** Once what is known has been read. */
+  readonly rowsPerSecond: number;
+}
+
+export interface AssignResult {
+  readonly summary: AssignSummary;
+  /** Identity of each new row, −1 for none [n]. */
+  readonly labels: Int32Array;
+  /** How near the nearest identity is, the one that was given or would have been, and how much nearer than the next one [n]. */
+  readonly nearness: Float32Array;
+  readonly margins: Float32Array;
+}
+
+/** New rows whose graphs are scored at once. */
+const rowsAtOnce = 4 * queriesAtOnce;
+
+const isOurTable = startsAs(/^item,label,nearness,margin\n/);
+
+/**
+ * Throws BAD_INPUT or BAD_SHAPE for a run that lacks what is needed or does not fit the new rows, BAD_USAGE and NOT_WRITABLE for `out`,
+ * OUT_OF_MEMORY, CANCELLED.
+ */
+export async function assign(options: AssignOptions): Promise<AssignResult> {
+  const began = performance.now();
+  const { signal, out, onProgress } = options;
+  const record = recordOf(options.run);
+  const files = {
+    known: options.known ?? record.features,
+    knn: options.knn ?? record.knn,
+    model: options.model ?? record.model,
+  };
+  const known = fileOf(files.known, 'known', 'features', options.run);
+  const lists = fileOf(files.knn, 'knn', 'kNN graph', options.run, ': naan label --save-knn keeps one');
+  const modelFile = fileOf(files.model, 'model', 'model', options.run);
+  if (out !== undefined) {
+    const table = { name: 'out', path: out, isOurs: isOurTable, otherwise: 'naan did not write it' };
+    await checkOutputs(
+      [table],
+      { features: options.features, items: options.items, known, knn: lists, model: modelFile },
+      options.overwrite,
+    );
+  }
+  const items = await itemsOf(options);
+  const model = await readModel(modelFile);
+  const head = headOf(model);
+  const hops = hopsFor(head, model, { kHops: record.hops, sampleHops: record.sampleHops });
+  const fresh = await locateSource(options.features, options.dim);
+  const { codes: labels } = await readLabels(filesOfRun(options.run).labels);
+  const columns = columnsOf(hops);
+  const graph = await readKnn(lists, { nodeCount: labels.length, columns, onProgress });
+  const rows = await loadKnown(known, labels.length, fresh, options.dim);
+  const threshold = options.threshold ?? record.threshold;
+  const threads = options.threads ?? availableParallelism();
+
+  const reader = openRows(fresh);
+  const k = Math.min(columns - 1, labels.length);
+  const search = await createSampleSearch({ rows: rows.handle(), k, among: labels.length });
+  const run = new ScoringRun({ model, head, hops, threads, signal, onNotice: options.onNotice });
+  const result = {
+    labels: new Int32Array(reader.rowCount).fill(-1),
+    nearness: new Float32Array(reader.rowCount),
+    margins: new Float32Array(reader.rowCount),
+  };
+  const neighbourhoods = new Neighbourhoods(rows, graph, columns);
+  const judge = new Judge(labels, model.config.absentPairs !== 'all', record.partition === 'linkage');
+  const seconds = { total: 0, read: (performance.now() - began) / 1000, search: 0, score: 0 };
+  const since = (start: number) => (performance.now() - start) / 1000;
+  try {
+    for (let first = 0; first < reader.rowCount; first += rowsAtOnce) {
+      const count = Math.min(rowsAtOnce, reader.rowCount - first);
+      let start = performance.now();
+      loadFresh(rows, labels.length, reader, first, count, fresh.name);
+      const nearest = new Int32Array(count * k);
+      for (let at = 0; at < count; at += queriesAtOnce) {
+        const queries = Int32Array.from(
+          { length: Math.min(queriesAtOnce, count - at) },
+          (_, i) => labels.length + at + i,
+        );
+        nearest.set((await search(queries)).ids, at * k);
+      }
+      seconds.search += since(start);
+      start = performance.now();
+      const local = neighbourhoods.around(nearest, count, labels.length);
+      const layout = await run.layOut(local.graph);
+      await run.score({ features: local.features, layout, uniteFrom: Number.POSITIVE_INFINITY });
+      judge.judge(local, run, (i, label, nearness, margin) => {
+        if (nearness >= threshold) result.labels[first + i] = label;
+        result.nearness[first + i] = nearness;
+        result.margins[first + i] = margin;
+      });
+      seconds.score += since(start);
+      if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
+      onProgress?.({ stage: 'assign', done: first + count, total: reader.rowCount, unit: 'rows' });
+    }
+  } finally {
+    reader.close();
+    await run.close();
+  }
+  if (out !== undefined) await writeTable(out, items, result);
+  seconds.total = since(began);
+  const given = result.labels.filter((label) => label >= 0);
+  return {
+    ...result,
+    summary: {
+      rows: reader.rowCount,
+      assigned: given.length,
+      identities: new Set(given).size,
+      threshold,
+      seconds,
+      rowsPerSecond: reader.rowCount / (seconds.search + seconds.score),
+    },
+  };
+}
+
+interface RunFacts {
+  readonly features: unknown;
+  readonly knn: unknown;
+  readonly model: unknown;
+  readonly partition: unknown;
+  readonly threshold: number;
+  readonly hops: readonly [number, number] | undefined;
+  readonly sampleHops: number | undefined;
+}
+
+/** What run.json says of a run. */
+function recordOf(folder: string): RunFacts {
+  const options = readRun(folder)?.options;
+  if (!isObject(options)) {
+    throw new NaanError('BAD_INPUT', `${folder}: has no ${recordName} of naan label, expected the --out of a run`);
+  }
+  const { features, knn, model, partition, threshold, k1, k2, sampleHops } = options;
+  const isHop = (hop: unknown): hop is number => Number.isSafeInteger(hop) && (hop as number) > 0;
+  return {
+    features,
+    knn,
+    model,
+    partition,
+    threshold: typeof threshold === 'number' ? threshold : labelDefaults.threshold,
+    hops: isHop(k1) && isHop(k2) ? [k1, k2] : undefined,
+    sampleHops: isHop(sampleHops) ? sampleHops : undefined,
+  };
+}
+
+function fileOf(path: unknown, option: string, noun: string, run: string, advice = ''): string {
+  if (typeof path === 'string' && path !== 'in memory') return path;
+  throw new NaanError(
+    'BAD_INPUT',
+    `${join(run, recordName)}: says no file of the ${noun}: give it with --${option}${advice}`,
+  );
+}
+
+async function itemsOf({ items, features }: AssignOptions): Promise<Items | undefined> {
+  if (items !== undefined) return openItems(items);
+  return typeof features === 'string' ? itemsBeside(features, 'features') : undefined;
+}
+
+/** The rows of the set as unit vectors, with room behind them for new ones; a row that cannot be used is all zeros. */
+async function loadKnown(
+  path: string,
+  rowCount: number,
+  fresh: MatrixLocation,
+  dim: number | undefined,
+): Promise<SharedRows> {
+  const location = await locateSource(path, dim);
+  const [reader, other] = [openRows(location), openRows(fresh)];
+  try {
+    if (reader.rowCount !== rowCount) {
+      throw new NaanError(
+        'BAD_SHAPE',
+        `${location.name}: ${reader.rowCount} rows, expected ${rowCount} as the run has labels`,
+      );
+    }
+    if (reader.dim !== other.dim) {
+      const expected = `expected ${reader.dim} as ${location.name}`;
+      throw new NaanError('BAD_SHAPE', `${fresh.name}: features have dimension ${other.dim}, ${expected}`);
+    }
+    requireMemory(4 * rowCount * reader.dim, `${location.name}: ${rowCount} rows × ${reader.dim} as unit vectors`);
+    const rows = SharedRows.allocate(rowCount + rowsAtOnce, reader.dim);
+    const step = Math.max(1, Math.floor(2 ** 22 / reader.dim));
+    for (let start = 0; start < rowCount; start += step) {
+      rows.eachRun(start, Math.min(step, rowCount - start), (view, first) => {
+        reader.read(first, view.length / reader.dim, view);
+        for (let at = 0; at < view.length; at += reader.dim) {
+          const row = view.subarray(at, at + reader.dim);
+          try {
+            normaliseRows(row, first + at / reader.dim, 1, reader.dim, location.name);
+          } catch {
+            row.fill(0); // it was left out of the run
+          }
+        }
+      });
+    }
+    return rows;
+  } finally {
+    reader.close();
+    other.close();
+  }
+}
+
+function loadFresh(
+  rows: SharedRows,
+  at: number,
+  reader: ReturnType<typeof openRows>,
+  first: number,
+  count: number,
+  name: string,
+): void {
+  rows.eachRun(at, count, (view, start) => {
+    const from = first + start - at;
+    reader.read(from, view.length / reader.dim, view);
+    normaliseRows(view, from, view.length / reader.dim, reader.dim, name);
+  });
+}
+
+/** Small graphs side by side: those of new rows, each with a node for the new row first. */
+interface Local {
+  readonly graph: KnnGraph;
+  readonly features: MatrixLocation;
+  /** Row of each node: of the set, or behind it a new one. */
+  readonly rows: Int32Array;
+  /** Where the graph of each new row begins, and where they end [count + 1]. */
+  readonly starts: Int32Array;
+}
+
+class Neighbourhoods {
+  /** The node of each row of the set in the graph that is being made, and which graph that is. */
+  private readonly nodeOf: Int32Array;
+  private readonly madeFor: Int32Array;
+  private made = 0;
+
+  constructor(
+    private readonly rows: SharedRows,
+    private readonly known: KnnGraph,
+    private readonly width: number,
+  ) {
+    this.nodeOf = new Int32Array(known.nodeCount);
+    this.madeFor = new Int32Array(known.nodeCount);
+  }
+
+  /** `nearest` [count × k]: rows of the set nearest to each new row, which are rows `first` and on. */
+  around(nearest: Int32Array, count: number, first: number): Local {
+    const { width, rows } = this;
+    const k = nearest.length / count;
+    const members: number[] = [];
+    const starts = new Int32Array(count + 1);
+    const lists: number[][] = [];
+    for (let i = 0; i < count; i++) {
+      const own = nearest.subarray(i * k, (i + 1) * k).filter((row) => row >= 0);
+      this.made++;
+      starts[i] = members.length;
+      members.push(first + i);
+      for (const row of own) this.add(row, members);
+      for (const row of own) for (const next of this.listOf(row)) this.add(next, members);
+      lists.push([starts[i], ...Array.from(own, (row) => this.nodeOf[row])]);
+      for (let node = starts[i] + 1; node < members.length; node++) {
+        lists.push(this.withNew(members[node], node, rows.row(first + i), starts[i]));
+      }
+    }
+    starts[count] = members.length;
+    const graph = allocateKnnGraph(members.length, width);
+    lists.forEach((list, node) => {
+      graph.ids.set(list.slice(0, width), node * width);
+    });
+    const ids = Int32Array.from(members);
+    const x = SharedRows.allocate(ids.length, rows.dim);
+    let at = 0;
+    x.eachRun(0, ids.length, (view) => {
+      const here = view.length / rows.dim;
+      rows.gather(ids.subarray(at, at + here), here, view);
+      at += here;
+    });
+    return { graph, features: { kind: 'memory', name: 'new rows', rows: x.handle() }, rows: ids, starts };
+  }
+
+  private add(row: number, members: number[]): void {
+    if (this.madeFor[row] === this.made) return;
+    this.madeFor[row] = this.made;
+    this.nodeOf[row] = members.length;
+    members.push(row);
+  }
+
+  /** Neighbours of a row of the set, itself left out. */
+  private listOf(row: number): Int32Array {
+    const { ids, width } = this.known;
+    let end = 1;
+    while (end < width && ids[row * width + end] >= 0) end++;
+    return ids.subarray(row * width + 1, row * width + end);
+  }
+
+  /** The list of a row as far as it lies in the graph, with the new row where it would stand. */
+  private withNew(row: number, node: number, fresh: Float32Array, freshNode: number): number[] {
+    const { rows, width } = this;
+    const list = this.listOf(row);
+    const own = rows.row(row);
+    const cosine = dot(own, fresh);
+    let place = 0;
+    for (let end = list.length; place < end; ) {
+      const middle = (place + end) >>> 1;
+      if (dot(own, rows.row(list[middle])) >= cosine) place = middle + 1;
+      else end = middle;
+    }
+    const kept = [node];
+    for (let c = 0; c < list.length || c <= place; c++) {
+      if (c === place && place < width - 1) kept.push(freshNode);
+      if (c < list.length && c + Number(c >= place) < width - 1 && this.madeFor[list[c]] === this.made) {
+        kept.push(this.nodeOf[list[c]]);
+      }
+    }
+    return kept;
+  }
+}
+
+/** Finds the identity that a new row is nearest to. */
+class Judge {
+  /** Rows of each identity. */
+  private readonly sizes = new Map<number, number>();
+
+  constructor(
+    private readonly labels: Int32Array,
+    private readonly byRoom: boolean,
+    private readonly byMean: boolean,
+  ) {
+    for (const label of labels) if (label >= 0) this.sizes.set(label, (this.sizes.get(label) ?? 0) + 1);
+  }
+
+  judge(
+    { rows, starts }: Local,
+    run: ScoringRun,
+    give: (index: number, label: number, nearness: number, margin: number) => void,
+  ): void {
+    const { labels, sizes, byRoom, byMean } = this;
+    const { order, edges } = run;
+    const nodeAt = (position: number) => (order ? order[position] : position);
+    const others = new Float64Array(rows.length);
+    const counts = new Int32Array(rows.length);
+    const ofNew = new Map<number, { readonly node: number; readonly score: number }[]>();
+    const isNew = new Uint8Array(rows.length);
+    for (let i = 0; i + 1 < starts.length; i++) isNew[starts[i]] = 1;
+    for (let p = 0; p < edges.nodeCount; p++) {
+      for (let e = edges.offsets[p]; e < edges.offsets[p + 1]; e++) {
+        const score = edges.scores[e];
+        const ends = [nodeAt(p), nodeAt(edges.targets[e])];
+        for (const [node, other] of [ends, [ends[1], ends[0]]]) {
+          others[node] += 1 - score;
+          counts[node]++;
+          if (isNew[node] === 0) continue;
+          const found = ofNew.get(node);
+          if (found) found.push({ node: other, score });
+          else ofNew.set(node, [{ node: other, score }]);
+        }
+      }
+    }
+    const roomOf = (node: number) => (byRoom ? (others[node] + 1) / (counts[node] + 2) : 1);
+    for (let i = 0; i + 1 < starts.length; i++) {
+      const found = new Map<number, { weight: number; count: number; rooms: number; best: number }>();
+      for (const { node, score } of ofNew.get(starts[i]) ?? []) {
+        const label = labels[rows[node]];
+        if (label < 0) continue;
+        const sums = found.get(label) ?? { weight: 0, count: 0, rooms: 0, best: 0 };
+        sums.weight += score;
+        sums.count++;
+        sums.rooms += roomOf(node);
+        sums.best = Math.max(sums.best, score);
+        found.set(label, sums);
+      }
+      let [label, nearest, next] = [-1, 0, 0];
+      for (const [one, { weight, count, rooms: sum, best }] of found) {
+        const room = roomOf(starts[i]) * (sum / count) * sizes.get(one)!;
+        const nearness = byMean ? Math.fround(weight / Math.sqrt(count * ((byRoom ? count : 0) + room))) : best;
+        if (nearness > nearest || (nearness === nearest && one < label)) {
+          next = nearest;
+          nearest = nearness;
+          label = one;
+        } else next = Math.max(next, nearness);
+      }
+      give(i, label, nearest, nearest - next);
+    }
+  }
+}
+
+async function writeTable(
+  path: string,
+  items: Items | undefined,
+  result: Pick<AssignResult, 'labels' | 'nearness' | 'margins'>,
+) {
+  const { labels, nearness, margins } = result;
+  const line = (name: string, row: number) =>
+    `${name},${labels[row]},${nearness[row].toFixed(6)},${margins[row].toFixed(6)}\n`;
+  await writeOutput(path, async (file) => {
+    await file.write(Buffer.from('item,label,nearness,margin\n'));
+    let done = 0;
+    await items?.each(async (names, first) => {
+      const own = names.slice(0, labels.length - first);
+      await file.write(Buffer.from(own.map((name, i) => line(csvField(name), first + i)).join('')));
+      done = first + names.length;
+    });
+    if (items && done !== labels.length) {
+      throw new NaanError('BAD_SHAPE', `${items.name}: ${done} items, expected one for each of ${labels.length} rows`);
+    }
+    for (let row = done; row < labels.length; row += 4096) {
+      const end = Math.min(labels.length, row + 4096);
+      await file.write(Buffer.from(Array.from({ length: end - row }, (_, i) => line(`${row + i}`, row + i)).join('')));
+    }
+  });
+}
