@@ -14,6 +14,7 @@ export { type Labels, nameOf } from './io/label-codes.js';
 export { readLabels } from './io/labels.js';
 export { type ClusterOptions, cluster, type ScoredPairs } from './jobs/cluster.js';
 export { type Diagnosis, type DoctorOptions, diagnose } from './jobs/doctor.js';
+export { type ExtractOptions, type ExtractSummary, extract } from './jobs/extract.js';
 export { type ExportOptions, type ExportSummary, exportSet } from './jobs/export.js';
 export { type GenerateOptions, type GenerateSummary, generate } from './jobs/generate.js';
 export { type LabelOptions, type LabelResult, type LabelSummary, type LabelTrust, label } from './jobs/label.js';

@@ -10,6 +10,7 @@ import { parse, type Usage } from './program.js';
 /** Loaded when asked for, so that help is quick. */
 const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number }> } = {
   generate: () => import('./generate.js'),
+  extract: () => import('./extract.js'),
   knn: () => import('./knn.js'),
   train: () => import('./train.js'),
   label: () => import('./label.js'),

@@ -14,19 +14,29 @@ export interface SessionOptions {
 
 export interface Tensor {
   readonly data: ArrayBufferView;
+  readonly dims: readonly number[];
+}
+
+/** An input or output of a model. A size that is a name is known only when the model runs; what is no tensor has no shape. */
+export interface ValueMetadata {
+  readonly name: string;
+  readonly type?: string;
+  readonly shape?: readonly (number | string)[];
 }
 
 export interface InferenceSession {
+  readonly inputMetadata: readonly ValueMetadata[];
+  readonly outputMetadata: readonly ValueMetadata[];
   /** Results go to the tensors given for them. */
   run(
     inputs: Readonly<Record<string, Tensor>>,
-    outputs: Readonly<Record<string, Tensor>>,
+    outputs?: Readonly<Record<string, Tensor>>,
   ): Promise<Readonly<Record<string, Tensor>>>;
   release(): Promise<void>;
 }
 
 interface OnnxRuntime {
-  readonly InferenceSession: { create(model: Uint8Array, options: SessionOptions): Promise<InferenceSession> };
+  readonly InferenceSession: { create(model: Uint8Array | string, options: SessionOptions): Promise<InferenceSession> };
   readonly Tensor: new (type: string, data: ArrayBufferView, shape: readonly number[]) => Tensor;
   /** `bundled`: no library besides is loaded for it, as far as the build knows. */
   readonly listSupportedBackends: () => readonly { readonly name: string; readonly bundled: boolean }[];

@@ -128,6 +128,12 @@ export function path<const D extends Description<string> & { unit: 'file' | 'fol
   return { ...described, expected: `the path of a ${described.unit}`, placeholder: `<${described.unit}>`, schema };
 }
 
+/** A name of something within a file. */
+export function name<const D extends Description<string> & { unit: string }>(described: D): Option<string> & D {
+  const schema = (zod: Zod) => zod.string().min(1);
+  return { ...described, expected: 'a name', placeholder: '<name>', schema };
+}
+
 /** A time: 90, `90s` or `2min`. */
 export function seconds<const D extends Description<number> & Omit<Range, 'unit'>>(
   described: D,

@@ -14,6 +14,7 @@ import {
   trainingDefaults,
 } from '../defaults.js';
 import { mostThreads } from '../execution/threads.js';
+import { channelOrders, defaultBatch, presetNames, presets } from '../extraction/presets.js';
 import {
   byteCount,
   choice,
@@ -23,6 +24,7 @@ import {
   integerList,
   integerOrAuto,
   integerPair,
+  name,
   type Option,
   type Options,
   path,
@@ -267,6 +269,75 @@ export const commands = {
         help: 'derive the kNN graph from how the set is made, in time linear in its rows, not by exact search',
       }),
       threads,
+    },
+  },
+  extract: {
+    summary: 'make embeddings of images with an ONNX recogniser',
+    description:
+      'Runs images through a recogniser that you bring and writes --out: features.npy, a row for each image that could be ' +
+      'read, items.csv, their names in the same order, failed.csv, what could not be read and why, and run.json. Faces are ' +
+      'expected to be aligned to the input of the model. Input and layout are read from the model, pixels are scaled by ' +
+      '--preset. A run that is cut off goes on by the same command. Images are decoded by the package sharp.',
+    examples: [
+      ['naan extract --images faces --model w600k_r50.onnx --out embeddings', 'a folder tree; ArcFace of insightface'],
+      ['naan label --features embeddings/features.npy --items embeddings/items.csv ...', 'what it is for'],
+      ['naan extract --images train.rec --model M --flip --out DIR', 'records of MXNet; image and mirror image'],
+    ],
+    options: {
+      images: path({
+        unit: 'file',
+        required: true,
+        help: 'a folder with images anywhere below it; a list of image files, in the forms of --items of naan label; or train.rec of insightface, with train.idx beside it',
+      }),
+      model: path({
+        unit: 'file',
+        required: true,
+        help: 'recogniser (.onnx): one float32 input [n, 3, height, width] or [n, height, width, 3], an embedding an image',
+      }),
+      out: path({ unit: 'folder', required: true, help: 'folder to make, which must not be there yet, or be empty' }),
+      root: path({
+        unit: 'folder',
+        otherwise: 'the working directory',
+        help: 'folder that relative names of a list lie in',
+      }),
+      preset: choice(presetNames, {
+        default: 'arcface',
+        help: 'how the model wants pixels: arcface, of insightface (RGB, (v - 127.5) / 127.5), adaface (the same in BGR), facenet (RGB, (v - 127.5) / 128), raw (RGB, 0 to 255)',
+      }),
+      channels: choice(channelOrders, { otherwise: 'as --preset says', help: 'order of the channels' }),
+      mean: decimal({ unit: 'of 255', otherwise: 'as --preset says', help: 'is taken from each value of a pixel' }),
+      std: decimal({
+        unit: 'of 255',
+        min: 1e-6,
+        otherwise: 'as --preset says',
+        help: 'divides what is left then',
+      }),
+      size: integerPair({
+        unit: 'pixels, height and width',
+        min: 1,
+        max: 4096,
+        otherwise: `read from the model, or ${presets.arcface.size.join(' ')} (facenet: ${presets.facenet.size.join(' ')})`,
+        help: 'size of the input, for a model that takes any',
+      }),
+      flip: flag({ help: 'take the mean of the embeddings of each image and its mirror image' }),
+      output: name({
+        unit: 'name',
+        otherwise: 'the only one, or the only one with two axes',
+        help: 'name of the output of the model that is the embedding',
+      }),
+      batch: integer({
+        unit: 'images',
+        min: 1,
+        max: 4096,
+        default: defaultBatch,
+        help: 'images that go through the model at once, where it leaves that open',
+      }),
+      threads,
+      provider: choice(onnxProviders, {
+        default: 'cpu',
+        help: 'where ONNX Runtime runs the model; naan doctor says what a machine has',
+      }),
+      restart: flag({ help: 'give up what a run that was cut off has left, and start anew' }),
     },
   },
   knn: {

@@ -8,6 +8,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { writeRecogniser } from '../extraction/recogniser-model.js';
 import { main, temporaryFolder } from './naan.js';
 
 const folder = temporaryFolder(after);
@@ -15,6 +16,11 @@ const at = (...names: string[]) => join(folder, ...names);
 const set = at('set');
 const labeled = ['--features', join(set, 'labeled/split0_feats.npz'), '--knn', join(set, 'labeled/split0_knn.npy')];
 const unlabeled = join(set, 'unlabeled/split1_feats.npz');
+/** A PNG of one red pixel. */
+const onePixel = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC',
+  'base64',
+);
 const concatHops = ['--k-hops', '6', '4', '--sample-hops', '8'];
 
 const withoutStrace =
@@ -59,6 +65,7 @@ const commands: Record<string, readonly string[]> = {
   'label, pairwise': ['label', ...labelFiles('train, pairwise'), '--out', 'labels'],
   'label, ONNX': ['label', ...labelFiles('train, concat'), '--backend', 'onnx', '--provider', 'cpu', '--out', 'labels'],
   tune: ['tune', ...labelFiles('train, concat'), '--budget', '1s'],
+  extract: ['extract', '--images', at('faces'), '--model', at('recogniser.onnx'), '--out', 'embeddings'],
   doctor: ['doctor', '--threads', '1'],
 };
 
@@ -68,6 +75,9 @@ function labelFiles(trained: string): string[] {
 }
 
 mkdirSync(set, { recursive: true }); // or generate would try the folder above it
+mkdirSync(at('faces'));
+writeFileSync(at('faces/one.png'), onePixel);
+writeRecogniser(at('recogniser.onnx'));
 
 for (const [what, command] of Object.entries(commands)) {
   const flags = what.startsWith('train') ? ['--out', 'model.safetensors'] : [];

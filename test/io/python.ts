@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 const interpreter = '/usr/bin/python3';
 
 /** `false` where the module can be imported, else the reason to skip. */
-export function without(module: 'numpy' | 'torch'): string | false {
+export function without(module: 'numpy' | 'torch' | 'PIL'): string | false {
   const { status } = spawnSync(interpreter, ['-c', `import ${module}`]);
   return status === 0 ? false : `${interpreter} cannot import ${module}`;
 }

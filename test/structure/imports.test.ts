@@ -22,6 +22,7 @@ const rooms = [
   'machine',
   'training',
   'datasets',
+  'extraction',
   'jobs',
   'metrics',
   'tuning',

@@ -1,0 +1,76 @@
+/** A part: some images that lie side by side in the order of the set. What a thread is given, and what is kept of it. */
+import { statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { parseJsonObject } from '../io/json.js';
+import { writeOutput } from '../io/output-file.js';
+import { type ImagePlaces, pathOf } from './images.js';
+
+export const imagesOfPart = 256;
+
+/** What became of the images of a part. */
+export interface Part {
+  /** Embeddings [rows × dim] of the images that could be read, in order. */
+  readonly rows: Float32Array;
+  /** Of each image of the set that could not be: its number and why. */
+  readonly failed: readonly (readonly [image: number, reason: string])[];
+  /** Labels of the rows, where images have some. */
+  readonly labels: readonly number[] | undefined;
+  /** Images that are not of the size that the model takes. */
+  readonly resized: number;
+  /** Of sizes and times of the files, so that a file that is another one by now is read again. */
+  readonly stamp: number;
+}
+
+const magic = 'naan part 1\n';
+/** Magic, bytes of the text behind it, bytes of the rows, CRC-32 of all but these. */
+const headBytes = magic.length + 12;
+
+/** Writes a part whole or not at all. Throws NOT_WRITABLE. */
+export async function writePart(path: string, { rows, ...rest }: Part): Promise<void> {
+  const text = Buffer.from(JSON.stringify(rest));
+  const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
+  const head = Buffer.alloc(headBytes);
+  head.write(magic, 'latin1');
+  head.writeUInt32LE(text.length, magic.length);
+  head.writeUInt32LE(bytes.length, magic.length + 4);
+  head.writeUInt32LE(bytes.length > 0 ? crc32(bytes, crc32(text)) : crc32(text), magic.length + 8); // of no bytes Node may give 0
+  await writeOutput(path, async (file) => {
+    for (const piece of [head, text, bytes]) await file.write(piece);
+  });
+}
+
+/** A part as it was written; undefined where there is none, or it is damaged. */
+export async function readPart(path: string, dim: number): Promise<Part | undefined> {
+  let content: Buffer;
+  try {
+    const file = await open(path, 'r');
+    try {
+      content = await file.readFile();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  if (content.length < headBytes || content.toString('latin1', 0, magic.length) !== magic) return undefined;
+  const [textLength, rowLength, checksum] = [0, 4, 8].map((at) => content.readUInt32LE(magic.length + at));
+  if (content.length !== headBytes + textLength + rowLength || rowLength % (4 * dim) !== 0) return undefined;
+  if (crc32(content.subarray(headBytes)) !== checksum) return undefined;
+  const part = parseJsonObject(content.toString('utf8', headBytes, headBytes + textLength)) as Omit<Part, 'rows'>;
+  const rows = new Float32Array(rowLength / 4);
+  new Uint8Array(rows.buffer).set(content.subarray(headBytes + textLength));
+  return { ...part, rows };
+}
+
+/** Of the files as they are now. Those of a record file are known by that one. */
+export function stampOf(places: ImagePlaces, start: number, end: number): number {
+  let stamp = 0;
+  if (places.kind === 'records') return stamp;
+  for (let i = start; i < end; i++) {
+    const stats = statSync(pathOf(places, i), { throwIfNoEntry: false });
+    stamp = crc32(stats ? `${stats.size} ${stats.mtimeMs}\n` : '-\n', stamp);
+  }
+  return stamp;
+}
