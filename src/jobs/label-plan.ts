@@ -17,6 +17,7 @@ import type { Items } from '../io/item-list.js';
 import { itemsBeside, openItems } from '../io/items.js';
 import { type FeatureLocation, shapeOf } from '../io/matrix.js';
 import type { Precision } from '../memory/row-store.js';
+import { generalModel } from '../model/general.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import {
@@ -38,8 +39,8 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly knn?: string | KnnGraph | undefined;
   /** File (.npy) to keep a graph in that was found. */
   readonly saveKnn?: string | undefined;
-  /** Model file, or a model. */
-  readonly model: string | NaanModel;
+  /** Model file, or a model; default: the general model that comes with naan. */
+  readonly model?: string | NaanModel | undefined;
   /** Names of the rows, as a file; default: those beside the features. With them `out` gets labels.csv. */
   readonly items?: string | undefined;
   /** Folder of an earlier run whose identities are kept: clusters have the label of the earlier one that they share the most rows with. */
@@ -88,12 +89,15 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly onNotice?: ((message: string) => void) | undefined;
 }
 
+/** With the model that is taken. */
+type SettledOptions = LabelOptions & { readonly model: string | NaanModel };
+
 /** By whom a setting was chosen: the caller, the calibration that is stored with the model, or neither. */
 export type Origin = 'given' | 'calibrated' | 'default';
 
 /** Everything that a run depends on, with no option left open. */
 export interface LabelPlan {
-  readonly options: LabelOptions;
+  readonly options: SettledOptions;
   readonly model: NaanModel;
   readonly head: Head;
   readonly hops: Hops;
@@ -127,12 +131,14 @@ export interface LabelPlan {
  * Throws what `label` throws for inputs and options that cannot be used, for outputs that would replace what is not ours, and for
  * what does not fit into memory.
  */
-export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
+export async function planLabel(given: LabelOptions): Promise<LabelPlan> {
+  const options = { ...given, model: given.model ?? generalModel };
   const needsItems = [options.out, options.constraints, options.previous].some((one) => one !== undefined);
   const items = needsItems ? await findItems(options) : undefined;
   checkGraphOptions(options);
   if (options.out !== undefined) await checkFiles(options.out, options, items);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
+  if (given.model === undefined) given.onNotice?.(generalNotice);
   const head = headOf(model);
   const features = await findFeatures(options, model, head);
   const { rowCount: nodes, dim } = shapeOf(features);
@@ -185,6 +191,9 @@ export async function planLabel(options: LabelOptions): Promise<LabelPlan> {
     memory: planMemory(shape, options),
   });
 }
+
+const generalNotice =
+  'no model given: the general model of naan is taken; one trained on labelled identities of these embeddings does better';
 
 const ladderOptions = {
   step: 'step',

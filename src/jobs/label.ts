@@ -15,6 +15,7 @@ import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/node-map.js';
+import { settleModel } from '../heads/pairwise/chance.js';
 import { digestFile, fileState } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
@@ -109,9 +110,10 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     return result;
   };
 
-  const plan = await planLabel(options);
-  options.onPlan?.(plan.memory);
-  const features = await timed('read', () => inflate(plan.features, plan.memory.parts.features));
+  const planned = await planLabel(options);
+  options.onPlan?.(planned.memory);
+  const features = await timed('read', () => inflate(planned.features, planned.memory.parts.features));
+  const plan = { ...planned, model: settleModel(planned.model, features) };
   const source: GraphSource =
     options.knn === undefined ? await timed('knn', () => searchGraph(plan, features)) : { knn: options.knn };
   const work = options.workDir === undefined ? undefined : await openWork(options.workDir, plan, source.knn);

@@ -12,6 +12,10 @@ export interface PairwiseConfig extends CommonConfig {
   readonly hidden: readonly number[];
   /** Bounds scores by the cosine; in files from before there was one, none. */
   readonly guard?: CosineGuard | undefined;
+  /** Cosines are read beside the median of random pairs of the set, for sets of other embeddings than it was trained on. */
+  readonly centred?: boolean | undefined;
+  /** That median, once a set is at hand; not in files. */
+  readonly middle?: number | undefined;
 }
 
 /**
@@ -61,9 +65,15 @@ export const pairwiseModels: ModelKind<PairwiseConfig> = {
   tensors: pairwiseTensors,
   size: ({ rounds, hidden }) => ({ repeats: rounds, of: 'rounds', tensors: rounds * (2 * hidden.length + 4) }),
 
-  metadata({ k, rounds, hidden, guard }) {
-    const own = { features: featureDefinition, k: String(k), rounds: String(rounds), hidden: hidden.join(' ') };
-    return guard === undefined ? own : { ...own, guard: `${guard.from} ${guard.to}` };
+  metadata({ k, rounds, hidden, guard, centred }) {
+    return {
+      features: featureDefinition,
+      k: String(k),
+      rounds: String(rounds),
+      hidden: hidden.join(' '),
+      ...(guard && { guard: `${guard.from} ${guard.to}` }),
+      ...(centred && { cosines: 'centred' }),
+    };
   },
 
   parse(metadata) {
@@ -77,7 +87,11 @@ export const pairwiseModels: ModelKind<PairwiseConfig> = {
       rounds: metadata.count('rounds'),
       hidden: parseHidden(metadata),
     };
-    return metadata.has('guard') ? { ...own, guard: parseGuard(metadata) } : own;
+    return {
+      ...own,
+      ...(metadata.has('guard') && { guard: parseGuard(metadata) }),
+      ...(metadata.has('cosines') && { centred: parseCentred(metadata) }),
+    };
   },
 };
 
@@ -85,6 +99,10 @@ function parseHidden(metadata: Metadata): number[] {
   const units = metadata.text('hidden').split(' ').map(Number);
   if (units.every((count) => Number.isInteger(count) && count > 0 && count < 2 ** 16)) return units;
   return metadata.refuse('hidden', 'expected units of each layer');
+}
+
+function parseCentred(metadata: Metadata): true {
+  return metadata.text('cosines') === 'centred' || metadata.refuse('cosines', "expected 'centred'");
 }
 
 function parseGuard(metadata: Metadata): CosineGuard {

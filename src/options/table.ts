@@ -161,7 +161,7 @@ const ladder = {
 
 const model = path({
   unit: 'file',
-  required: true,
+  otherwise: 'the general model that comes with naan',
   help: 'model, as written by naan train or naan import-model (.safetensors)',
 });
 

@@ -13,6 +13,7 @@ import { shapeOf } from '../io/matrix.js';
 import { type LabelOptions, label } from '../jobs/label.js';
 import { type Limits, measureLimits } from '../machine/limits.js';
 import { paddedDim } from '../memory/shared-arrays.js';
+import { generalModel } from '../model/general.js';
 import { readModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
 import { type Causes, causesOf, explainStages, type StageWork, scaledCauses } from './bottleneck.js';
@@ -25,7 +26,8 @@ export interface TuneOptions
   extends Pick<LabelOptions, 'dim' | 'kHops' | 'sampleHops' | 'backend' | 'provider' | 'onNotice'> {
   readonly features: string;
   readonly knn: string;
-  readonly model: string;
+  /** Default: the general model that comes with naan. */
+  readonly model?: string | undefined;
   /** Seconds that the search may take, reading the graph included; the run that is under way then is finished. Default 60. */
   readonly budget?: number | undefined;
   /** Label the whole set with the best setting afterwards, to check the prediction. */
@@ -87,7 +89,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1000;
   const { budget = defaultBudget, signal, onProgress, onNotice, kHops, backend, provider } = options;
-  const model = await readModel(options.model);
+  const model = await readModel(options.model ?? generalModel);
   const found = await findSource(options.features, options.dim);
   const { rowCount: nodes, dim } = shapeOf(found);
   const head = headOf(model);

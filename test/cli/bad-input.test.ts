@@ -186,7 +186,7 @@ test('a bad option is refused before any file is looked at', async () => {
     naan([...labelFlags(nowhere, at('early')), ...args], { environment });
   assertRefused(await refused(['--threads', '12abc']), /^naan label: --threads: got '12abc', expected an integer/);
   assertRefused(await refused([], { NAAN_BATCH: 'x' }), /^naan label: NAAN_BATCH: got 'x'/);
-  assertRefused(await naan(['label', '--features', 'F']), /--model \(or NAAN_MODEL\) is missing/);
+  assertRefused(await naan(['label', '--features', 'F']), /--out \(or NAAN_OUT\) is missing/);
   assert.ok(!existsSync(at('early')));
 });
 

@@ -134,7 +134,7 @@ test('numbers are read exactly or not at all', async () => {
 
 test('a missing required option says how to give it', async () => {
   const without = resolve('label', { flags: { features: 'F' }, environment: {} });
-  await assert.rejects(without, refused(/^--model \(or NAAN_MODEL\) is missing: model, as written/));
+  await assert.rejects(without, refused(/^--out \(or NAAN_OUT\) is missing: folder to write to/));
 });
 
 test('a config file that is no list of options is refused in one line', async () => {

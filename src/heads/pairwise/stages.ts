@@ -6,6 +6,7 @@ import { normaliseRows } from '../../io/normalise.js';
 import { Arena } from '../../kernels/arena.js';
 import { type Kernels, loadKernels, type SimdLevel } from '../../kernels/kernels.js';
 import type { PairwiseModel } from '../../model/model.js';
+import { besideMiddle } from './chance.js';
 import { type PairwiseJob, scoresOf } from './job.js';
 import type { NeighbourLists } from './neighbour-lists.js';
 import { summariseScores } from './score-features.js';
@@ -93,6 +94,8 @@ export class PairwiseStages implements HeadWorker {
     rows.gather(halo.ids, halo.count, local);
     open.counters.add(this.worker, 'rowsGathered', halo.count);
     kernels.listDots({ count, width, dim: rows.dim, lists, rows: local, out });
+    const { middle } = this.model.config;
+    if (middle !== undefined) besideMiddle(out, middle, 0, count * width);
     const similarities = open.output('similarities');
     for (let i = 0; i < count; i++) similarities.set(out.subarray(i * width, (i + 1) * width), (start + i) * job.width);
     summariseLists(listsOf(open), this.model.config.k, start, end, open.output('listSummaries'));

@@ -19,7 +19,7 @@ import { SharedRows } from '../../memory/shared-rows.js';
 import { shuffled } from './pairs.js';
 
 /** Graphs side by side. */
-interface LabelledLists {
+export interface LabelledLists {
   readonly lists: NeighbourLists;
   /** Identity of each node, −1 where not known; an identity is of one graph alone [n]. */
   readonly labels: Int32Array;
@@ -81,7 +81,7 @@ function rowsByIdentity(labels: Int32Array): number[][] {
 }
 
 /** Graphs side by side as one, of lists of the same width; identities of a later one are other identities. */
-function sideBySide(parts: readonly LabelledLists[]): LabelledLists {
+export function sideBySide(parts: readonly LabelledLists[]): LabelledLists {
   const [{ lists: first }] = parts;
   const nodeCount = parts.reduce((sum, { lists }) => sum + lists.nodeCount, 0);
   const { width } = first;

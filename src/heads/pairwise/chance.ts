@@ -1,0 +1,87 @@
+/**
+ * What a cosine says differs between embeddings. Where all rows share a direction, rows that have nothing to do with each
+ * other are alike: models for any embeddings read cosines beside the middle, the median of random pairs, which is 0 then; 1
+ * stays 1. And with the dimension, the spectrum and the number of rows it differs how near the nearest of these rows is:
+ * scores of cosines that are not higher are bounded. Both are measured on the set at hand, without labels: few random
+ * pairs are of one identity, and those lie above the rest.
+ */
+import { type MatrixLocation, openRows } from '../../io/matrix.js';
+import type { NaanModel } from '../../model/model.js';
+
+/** Rows that say enough: each is compared with all others. */
+const mostRows = 512;
+/** A set whose rows are all but equal has nothing to read. */
+const highestMiddle = 0.99;
+
+/** Cosines of rows that have nothing to do with each other. */
+interface Chance {
+  readonly middle: number;
+  /** Beside the middle, of the nearest of all rows: that of a normal distribution which agrees with the cosines below the middle. */
+  readonly nearest: number;
+}
+
+/** A model that knows what chance gives in the set that it is about to score, where it asks for it. */
+export function settleModel(model: NaanModel, features: MatrixLocation): NaanModel {
+  const { config } = model;
+  if (config.head !== 'pairwise' || !config.centred) return model;
+  const { middle, nearest } = chanceOf(features);
+  const [from, to] = guardShares.map((share) => share * Math.max(nearest, leastNearest));
+  return { ...model, config: { ...config, middle, guard: { from, to } } };
+}
+
+/** The guard's ends as shares of the cosine of the nearest by chance: nearer than it by so much, few strangers are. */
+const guardShares = [0.8, 1.15] as const;
+/** Where chance gives nothing, as among rows at right angles. */
+const leastNearest = 0.05;
+
+/** By some of the rows, evenly spaced; those that are no vectors are left out. */
+export function chanceOf(features: MatrixLocation): Chance {
+  const reader = openRows(features);
+  try {
+    const { rowCount, dim } = reader;
+    const rows: Float32Array[] = [];
+    const count = Math.min(mostRows, rowCount);
+    for (let i = 0; i < count; i++) {
+      const row = new Float32Array(dim);
+      reader.read(Math.floor((i * rowCount) / count), 1, row);
+      const norm = Math.sqrt(dot(row, row));
+      if (norm > 0 && norm < Infinity) rows.push(row.map((value) => value / norm));
+    }
+    const cosines = cosinesOf(rows);
+    const middle = Math.min(Math.max(0, cosines[cosines.length >> 1] ?? 0), highestMiddle);
+    const deviation = middle - (cosines[Math.floor(shareBelow * cosines.length)] ?? middle);
+    return { middle, nearest: (deviation * highestOf(rowCount)) / (1 - middle) };
+  } finally {
+    reader.close();
+  }
+}
+
+/** Of a normal distribution, what lies more than one deviation below the middle. */
+const shareBelow = 0.15866;
+
+/** What one of n standard normal numbers exceeds, by the leading term of the tail, exp(−z²/2) / (z √2π) = 1/n. */
+function highestOf(n: number): number {
+  const many = Math.max(n, 16);
+  let z = Math.sqrt(2 * Math.log(many));
+  for (let step = 0; step < 4; step++) z = Math.sqrt(2 * Math.log(many / (z * Math.sqrt(2 * Math.PI))));
+  return z;
+}
+
+/** Of all pairs, rising. */
+function cosinesOf(rows: readonly Float32Array[]): Float32Array {
+  const cosines = new Float32Array((rows.length * (rows.length - 1)) / 2);
+  let next = 0;
+  for (let a = 0; a < rows.length; a++) for (let b = 0; b < a; b++) cosines[next++] = dot(rows[a], rows[b]);
+  return cosines.sort();
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
+  return sum;
+}
+
+/** Cosines from `start` to `end` beside the middle, in place. */
+export function besideMiddle(cosines: Float32Array, middle: number, start = 0, end = cosines.length): void {
+  for (let i = start; i < end; i++) cosines[i] = (cosines[i] - middle) / (1 - middle);
+}
