@@ -9,7 +9,7 @@ import { gatherStrided } from './strided.js';
 
 export interface NumberArray<T extends Int32Array | Float32Array | Float64Array> {
   readonly shape: readonly number[];
-  /** In C order. */
+  /** The elements in C order. */
   readonly data: T;
 }
 

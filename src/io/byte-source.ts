@@ -11,7 +11,7 @@ import { inputSize, unreadable } from './input-file.js';
 
 export interface ByteSource {
   readonly path: string;
-  /** For messages: the path, and the member of an archive. */
+  /** The name in messages: the path, and the member of an archive. */
   readonly name: string;
   /** Where the bytes start in the file. */
   readonly offset: number;

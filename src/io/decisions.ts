@@ -45,7 +45,7 @@ const newline = 10;
 
 /**
  * All decisions of a file, those that were taken back among them. Throws BAD_INPUT, naming the line, for what is no decision, and for
- * an id that two of them have. A torn last line is left out, and told.
+ * an id that two of them have. A torn last line is left out with a notice.
  */
 export async function readDecisions(
   path: string,
@@ -104,7 +104,7 @@ export function inForce(decisions: readonly DecisionAt[]): readonly DecisionAt<S
     if (others) others.push(decision.id);
     else undoneBy.set(decision.undoes, [decision.id]);
   }
-  // Undos of undos nest in a tree below each statement, as each takes back one; they are followed on a stack of this function's own.
+  // Undos of undos form a tree below each statement, which is walked with an explicit stack.
   const isCounted = (statement: string): boolean => {
     const counts = new Map<string, boolean>();
     const stack = [statement];

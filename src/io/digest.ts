@@ -7,7 +7,7 @@ const blockBytes = 2 ** 16;
 const blocks = 256;
 
 export interface FileDigest {
-  /** As it was given, with the member of an archive. */
+  /** The path as it was given, with the member of an archive. */
   readonly path: string;
   readonly bytes: number;
   /** SHA-256 of the size and of 256 blocks of 64 KiB spread evenly; of the whole file when it is no longer than that. */

@@ -27,7 +27,7 @@ export async function findSource(source: FeatureSource, fileDim?: number): Promi
   return { kind: 'memory', name: 'features in memory', rows: shared.handle() };
 }
 
-/** The same to be read by rows: deflated features go into memory. Throws OUT_OF_MEMORY when that has no room for them. */
+/** Finds features to be read by rows: deflated ones go into memory. Throws OUT_OF_MEMORY when it has no room for them. */
 export async function locateSource(source: FeatureSource, fileDim?: number): Promise<MatrixLocation> {
   return inflate(await findSource(source, fileDim));
 }

@@ -24,7 +24,7 @@ export async function findFeatures(file: string, options: FeatureOptions = {}): 
   return location;
 }
 
-/** The same to be read by rows: deflated features go into shared memory, OUT_OF_MEMORY when that has no room for them. */
+/** Finds features to be read by rows: deflated ones go into shared memory. Throws OUT_OF_MEMORY when it has no room for them. */
 export async function locateFeatures(file: string, options: FeatureOptions = {}): Promise<MatrixLocation> {
   return inflate(await findFeatures(file, options));
 }

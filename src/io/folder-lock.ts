@@ -120,7 +120,7 @@ export class FolderLock {
     await this.beating;
     try {
       const chain = await chainOf(this.folder);
-      // From its beginning on: without `lock` the others lead to nobody.
+      // Files are removed from the beginning of the chain on: without `lock` the others lead to nobody.
       if (chain.at(-1)?.owner.token === this.token) for (const { path } of chain) await rm(path, { force: true });
     } finally {
       taken.delete(this.real);
@@ -181,7 +181,7 @@ function isLockFile(name: string): boolean {
 interface Link {
   readonly path: string;
   readonly owner: LockOwner;
-  /** Its file is not the one that the owner made, as far as the file system tells. */
+  /** Its file is not the one that the owner made, according to the file system. */
   readonly copied: boolean;
 }
 

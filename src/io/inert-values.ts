@@ -1,7 +1,7 @@
 /**
  * What checkpoints hold beside tensors: values of Python, NumPy and PyTorch that a training script keeps among its options
  * and its history. Numbers and containers become numbers and containers, all else an `Inert` value, which is only named.
- * Nothing is run: each name stands for a function of this file.
+ * Nothing is run: each name refers to a function of this file.
  */
 import { elementText, float32Decoder, itemBytes, type NumberType, swapBytes } from './numbers.js';
 import type { PickleGlobal } from './unpickle.js';

@@ -8,7 +8,7 @@ export interface Input {
   readonly member?: string;
 }
 
-/** A file may have colons in its own name: what stands behind the last one is a member where only the rest is a file. */
+/** A file may have colons in its own name: the text behind the last one is a member where only the rest is a file. */
 export function parseInput(text: string): Input {
   const colon = text.lastIndexOf(':');
   if (colon <= 0 || existsSync(text) || !existsSync(text.slice(0, colon))) return { path: text };

@@ -1,5 +1,5 @@
 /**
- * Names of rows in text: a list, one a line as it stands; a column of a table; or JSON Lines, a string each or a field of
+ * Names of rows in text: a list, one a line; a column of a table; or JSON Lines, a string each or a field of
  * an object each.
  */
 import { NaanError } from '../errors.js';
@@ -91,7 +91,7 @@ async function layoutOf({ path, member }: Input): Promise<Layout> {
   const tables = delimiters.map((delimiter) => ({ delimiter, titles: titlesOf(lines, delimiter) }));
   const named = tables.find(({ titles }) => titles.includes(member));
   if (named) return columnLayout(named.delimiter, named.titles.indexOf(member), named.titles.length, true);
-  // By its number: a table has as many fields in each line.
+  // A column by its number: every line of a table has the same number of fields.
   const number = /^\d+$/.test(member) ? Number(member) : 0;
   const even = tables.find(({ delimiter, titles }) => {
     const records = sampleRecords(lines, delimiter);
@@ -106,7 +106,7 @@ async function layoutOf({ path, member }: Input): Promise<Layout> {
 
 /** A table of which one title is known. */
 function titledLayout(lines: readonly string[]): Layout | undefined {
-  // A title alone stands above a CSV file of one column.
+  // A CSV file of one column begins with its title alone.
   const delimiter = delimiters.find((one) => titlesOf(lines, one).length > 1) ?? ',';
   const titles = titlesOf(lines, delimiter);
   const column = itemColumn(titles);

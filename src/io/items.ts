@@ -10,7 +10,7 @@ export async function openItems(file: string): Promise<Items> {
   return formatOf(input.path, 'items').items(input);
 }
 
-/** The names that stand beside features or labels in one file; undefined where there are none. */
+/** The names of rows in a file of features or labels; undefined where it has none. */
 export async function itemsBeside(file: string, role: 'features' | 'labels'): Promise<Items | undefined> {
   const { path } = parseInput(file);
   const items = await formatOf(path, role).itemsBeside?.(path);

@@ -77,7 +77,7 @@ export class Journal<Entry> {
   }
 }
 
-/** What stands in the journal at `path`: entries are any JSON, for the caller to look at. */
+/** The entries of the journal at `path`: any JSON, for the caller to check. */
 export function readJournal<Entry>(path: string): JournalContent<Entry> {
   const bytes = readBytes(path);
   if (bytes === undefined) return { state: 'none', entries: [], end: 0 };
@@ -126,7 +126,7 @@ function recordOf(entries: readonly unknown[]): Buffer {
   return Buffer.concat([head, body]);
 }
 
-/** The body of the record at a byte; undefined where none stands whole. */
+/** The body of the record at a byte; undefined where there is no whole one. */
 function recordAt(bytes: Buffer, at: number): Buffer | undefined {
   const start = at + headBytes;
   if (start > bytes.length || !bytes.subarray(at, at + 4).equals(marker)) return undefined;

@@ -13,7 +13,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** The same where the text has to be an object. */
+/** Parses a JSON object; undefined for any other text. */
 export function parseJsonObject(text: string): Record<string, unknown> | undefined {
   const value = parseJson(text);
   return isObject(value) ? value : undefined;

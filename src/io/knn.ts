@@ -18,7 +18,7 @@ export interface KnnOptions {
   readonly nodeCount?: number | undefined;
   /** Columns to keep: the node itself and columns − 1 neighbours. Default: all. */
   readonly columns?: number | undefined;
-  /** Told about rows read, stage `read`. */
+  /** Hears of the rows read, as stage `read`. */
   readonly onProgress?: ProgressListener | undefined;
 }
 
@@ -56,7 +56,7 @@ export async function readKnn(path: string, options: KnnOptions = {}): Promise<K
 
 /** Single rows of a kNN file. */
 export interface KnnRows {
-  /** The ids of a row as they stand; undefined where one is no int32. Valid until the next call. */
+  /** The ids of a row, unchecked; undefined where one is no int32. Valid until the next call. */
   row(node: number): Int32Array | undefined;
   close(): void;
 }

@@ -49,7 +49,7 @@ async function int32Labels(array: StoredNumbers): Promise<Labels | undefined> {
   return complete ? { codes } : undefined;
 }
 
-/** Whole numbers up to here are told apart by a float; larger ones may be two labels made one. */
+/** Up to this number a float distinguishes whole numbers; above it two labels may become one. */
 const largestExact: Readonly<Record<string, number>> = { f2: 2 ** 11, bf16: 2 ** 8, f4: 2 ** 24, f8: 2 ** 53 };
 
 async function anyNumberLabels(array: StoredNumbers): Promise<Labels> {

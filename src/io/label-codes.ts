@@ -14,7 +14,7 @@ export function nameOf({ names }: Labels, code: number): string {
   return code === -1 || names === undefined ? String(code) : names[code];
 }
 
-/** As many as a Map of V8 holds; labels that are 32-bit integers are not kept by name. */
+/** The capacity of a Map of V8; labels that are 32-bit integers are not kept by name. */
 const mostNames = 2 ** 24 - 1;
 
 const integer = /^[+-]?\d+$/;

@@ -1,5 +1,5 @@
 /**
- * Labels in text, one a line, or a column of a table whose fields stand between commas, semicolons or tabs. A file of
+ * Labels in text, one a line, or a column of a table whose fields are separated by commas, semicolons or tabs. A file of
  * 32-bit integers, which is what naan writes, is read byte by byte; any other is read again, line by line.
  */
 import { NaanError } from '../errors.js';
@@ -156,7 +156,7 @@ function tableOf(path: string, sample: readonly string[], member: string | undef
   const rows = sampleRecords(sample, delimiter).map((fields) => fields.map((field) => field.trim()));
   const [titles = []] = rows;
   const columns = titles.length;
-  // Titles that are known: they name the column, or stand above numbers, or one of them stands above nothing.
+  // Known titles: they name the column, or the lines below hold numbers, or there is no line below.
   const aboveNumbers = titles.some(
     (title, c) => !isNumeric(title) && rows.length > 1 && rows.slice(1).every((row) => isNumeric(row[c] ?? '')),
   );

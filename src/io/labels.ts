@@ -19,7 +19,7 @@ export async function readLabels(file: string): Promise<Labels> {
   return formatOf(input.path, 'labels').labels(input);
 }
 
-/** Reads the labels that stand beside features in one file; undefined when there are none. Throws as `readLabels`. */
+/** Reads the labels in a file of features; undefined when it has none. Throws as `readLabels`. */
 export async function readLabelsBeside(features: string): Promise<Labels | undefined> {
   const { path } = parseInput(features);
   return formatOf(path, 'features').labelsBeside?.(path);

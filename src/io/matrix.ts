@@ -24,7 +24,7 @@ export type MatrixLocation =
       readonly littleEndian: boolean;
       /** Column-major. */
       readonly fortran: boolean;
-      /** Each row stands behind an int32 that repeats d, as in `.fvecs`. */
+      /** Each row follows an int32 that repeats d, as in `.fvecs`. */
       readonly dimBeforeRow?: boolean;
       /** The member of an archive that the matrix lies in. */
       readonly member?: StoredMember;
@@ -142,7 +142,7 @@ function elementReader({ offset, type, littleEndian, dim }: FileLocation, fill: 
   };
 }
 
-/** Rows of float32 that each stand behind their dimension. Whole ones go through a scratch, as many as fit. */
+/** Reads rows of float32 that each follow their dimension. Whole rows go through a scratch buffer, as many as fit. */
 function vectorReader({ path, offset, dim }: FileLocation, fill: BytesAt): RowReader['read'] {
   const rowElements = dim + 1;
   const rowsAtOnce = Math.max(1, Math.floor(scratchBytes / (4 * rowElements)));

@@ -68,7 +68,7 @@ function partOf(checksum: number, following: number): number {
   return part >>> 0;
 }
 
-/** The least powers stand in the most significant bits, as in the checksum. */
+/** The lowest powers are in the most significant bits, as in the checksum. */
 const x8 = 2 ** 23;
 const polynomial = 0xedb88320;
 

@@ -37,7 +37,7 @@ export async function readHeader(source: ByteSource): Promise<StoredArray> {
   const dtype = descr === '[' ? 'records' : descr.slice(1, -1);
   const shape = sizes.match(/\d+/g)?.map(Number) ?? [];
   if (shape.length > mostAxes) throw bad(`shape of ${shape.length} axes, expected at most ${mostAxes}`);
-  // Without its zeros, as a shape of none may be larger than any memory all the same.
+  // Zeros are left out of the product: a shape without elements may still be larger than any memory.
   const extent = shape.reduce((product, size) => product * (size || 1), 1);
   if (!Number.isSafeInteger(extent * 8)) throw bad(`shape (${shape}) is too large`);
   const length = shape.includes(0) ? 0 : extent;

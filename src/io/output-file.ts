@@ -139,7 +139,7 @@ function nameFinally(error: unknown, staging: string, directory: string): unknow
   return new NaanError(known.code, known.message.replaceAll(staging, directory), { cause: error });
 }
 
-/** In one go, so that no signal is handled between two of them. */
+/** Renames all files without a pause, so that no signal is handled between two of them. */
 async function moveAll(moves: readonly { from: string; to: string }[]): Promise<void> {
   for (const { from, to } of moves) renameSync(from, to);
   for (const folder of new Set(moves.map(({ to }) => dirname(to)))) syncFolder(folder);
@@ -183,7 +183,7 @@ export async function checkWritable(path: string): Promise<void> {
   await checkReplaceable(path);
 }
 
-/** In a folder such as /tmp only the owner of a file may replace it. */
+/** Throws NOT_WRITABLE for a file of another user in a folder such as /tmp, where only the owner may replace it. */
 async function checkReplaceable(path: string): Promise<void> {
   const user = process.geteuid?.();
   const file = await stat(path).catch(unlessMissing);

@@ -1,7 +1,7 @@
 /**
  * What a command is about to write, checked in one place before anything is computed: no output may be one of the inputs
  * or another output, each must be possible to write, and a file that is there already is replaced only where naan can
- * tell that it wrote it, or where the user says so.
+ * recognise it as its own, or where the user says so.
  */
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
@@ -103,7 +103,7 @@ function readable(path: string): string | undefined {
 }
 
 /**
- * The same for all names of one file: links lead to one device and inode. A file that is not there yet is named by the
+ * An identity that all names of one file share: links lead to one device and inode. A file that is not there yet is named by the
  * folder that it will be in and, as some file systems do not tell capitals from small letters, its name in small ones.
  */
 function identityOf(path: string): string {

@@ -42,7 +42,7 @@ async function open(path: string): Promise<OpenParquet> {
       throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: ${reason}`, { cause: error });
     }
   };
-  // What a damaged file lacks is missed here, and so told as damage.
+  // What a damaged file lacks is missed here, and so reported as damage.
   const { metadata, groups, columns } = await read(async (file) => {
     const metadata = await parquetMetadataAsync(file);
     const groups = metadata.row_groups.map((group) => Number(group.num_rows));

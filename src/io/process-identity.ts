@@ -1,5 +1,5 @@
 /**
- * Which process made something, so that another one can tell later whether it is still at work. A number alone does not
+ * Which process made something, so that another one can find out later whether it still runs. A number alone does not
  * say: it is given again after an end, and means another process in another container or on another machine.
  */
 import { readFileSync, readlinkSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 /** The process of this number, started then, of this boot of a kernel, in this PID namespace. */
 export interface ProcessIdentity {
   readonly process: number;
-  /** These three where the system tells them, which is on Linux. */
+  /** The next three are known on Linux only. */
   readonly boot?: string | undefined;
   readonly pidNamespace?: string | undefined;
   readonly processStart?: string | undefined;
@@ -63,7 +63,7 @@ function exists(pid: number): boolean {
   }
 }
 
-/** From /proc: number, state, and ticks from boot to start. The name, in brackets, may hold anything. */
+/** Number, state, and ticks from boot to start of a process, from /proc. The name, in brackets, may hold anything. */
 function processFacts(pid: number | 'self'): { pid: number; state: string; start: string } | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');

@@ -11,7 +11,7 @@ import { isZip } from './zip.js';
 
 export interface TensorFile {
   readonly metadata: ReadonlyMap<string, string>;
-  /** By name, in the order of their bytes. */
+  /** Tensors by name, in the order of their bytes. */
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
 }
 
@@ -19,7 +19,7 @@ export interface TensorFile {
 export interface TensorHeader {
   /** What is no text in the file is text here, as JSON writes it. */
   readonly metadata: ReadonlyMap<string, string>;
-  /** By name, in the order of their bytes. */
+  /** Tensors by name, in the order of their bytes. */
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
   /** Reads tensors by name; F16, BF16 and F64 become float32. Throws BAD_INPUT, also for a tensor of other elements. */
   read(names: Iterable<string>): TensorFile['tensors'];

@@ -18,7 +18,7 @@ export interface StoredArray {
   readonly shape: readonly number[];
   /** Elements from `dataStart` on: the product of the shape, and with `dimBeforeRow` one more for each row. */
   readonly length: number;
-  /** The elements of each row [n × d] stand behind an int32 that repeats d, as in `.fvecs`. Little-endian, not fortran. */
+  /** The elements of each row [n × d] follow an int32 that repeats d, as in `.fvecs`. Little-endian, not fortran. */
   readonly dimBeforeRow?: boolean;
 }
 

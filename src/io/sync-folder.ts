@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 
-/** Makes names in a folder survive a power cut: those of files that were made, renamed or removed there. */
+/** Makes the names in a folder survive a power cut, after files were made, renamed or removed there. */
 export function syncFolder(path: string): void {
   if (process.platform === 'win32') return; // it cannot open folders, and keeps names itself
   const fd = openSync(path, 'r');

@@ -81,7 +81,7 @@ export class TextIndex {
     return this.slots[this.slotOf(name)];
   }
 
-  /** For a message: the first name that occurs again. */
+  /** The first name that occurs again, quoted for a message. */
   firstRepeated(): string {
     return quoted(this.list.at(this.repeated[0]));
   }

@@ -12,7 +12,7 @@ const longestRecord = 2 ** 16;
 export interface TextRecord {
   /** Its first line in the file, from 1. */
   readonly line: number;
-  /** As it stands in the file, without the line break behind it. */
+  /** The text in the file, without the line break. */
   readonly text: string;
   /** Its fields, quotes around them taken off; of a file without a delimiter the text alone. */
   readonly fields: readonly string[];
@@ -21,7 +21,7 @@ export interface TextRecord {
 export interface RecordOptions {
   /** What parts the fields of a table; undefined for one field a line. */
   readonly delimiter: string | undefined;
-  /** Most characters of a record; default 65536. */
+  /** The maximum of characters in a record; default 65536. */
   readonly longest?: number;
   /** Whether blanks around a line are taken off before it is parted. */
   readonly trim?: boolean;
@@ -44,7 +44,7 @@ function encodingOf([first, second]: Uint8Array): 'utf-8' | 'utf-16le' | 'utf-16
   return first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8';
 }
 
-/** The first lines of a file that are not blank, as they stand there. */
+/** The first lines of a file that are not blank, unchanged. */
 export async function sampleLines(path: string, bytes = sampleBytes): Promise<string[]> {
   const source = wholeFile(path);
   const head = await readHead(source, bytes);
@@ -68,7 +68,7 @@ export function sampleRecords(lines: readonly string[], delimiter: string | unde
 /** Parts records line by line, each character of them once. */
 class FieldReader {
   private fields: string[] = [];
-  /** Of a field that begins with a quote: its parts so far, and the quotes in them. It goes on until they are even. */
+  /** The parts of a field that begins with a quote, and their quotes: the field ends when their number is even. */
   private parts: string[] = [];
   private quotes = 0;
 

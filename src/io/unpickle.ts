@@ -18,9 +18,9 @@ export interface PickleGlobal {
 }
 
 export interface PickleRules {
-  /** By `module.name`. */
+  /** What a pickle may name, by `module.name`. */
   readonly globals: ReadonlyMap<string, PickleGlobal>;
-  /** Turns a persistent id, which stands for data outside the pickle, into a value. */
+  /** Turns a persistent id, which refers to data outside the pickle, into a value. */
   readonly load: (id: unknown) => unknown;
 }
 

@@ -22,7 +22,7 @@ declare module 'yauzl' {
 
 /** Archives of arrays have a few members, checkpoints some thousand. */
 const mostMembers = 2 ** 16;
-/** The most bytes of the directory over all members: names, with the extra fields and comments that stand beside them. */
+/** The maximum of bytes of the directory over all members: names, extra fields and comments. */
 const mostNameBytes = 2 ** 24;
 
 /**

@@ -18,11 +18,11 @@ export interface Format {
   graph?(input: Input): Promise<StoredNumbers>;
   /** Reads one label a row. */
   labels?(input: Input): Promise<Labels>;
-  /** Reads the labels that stand beside features in one file, when there are any. */
+  /** Reads the labels in a file of features, when it has any. */
   labelsBeside?(path: string): Promise<Labels | undefined>;
   /** Finds one name a row. */
   items?(input: Input): Promise<Items>;
-  /** Finds the names that stand beside features or labels in one file, when it says that there are any. */
+  /** Finds the names of rows in a file of features or labels, when it declares any. */
   itemsBeside?(path: string): Promise<Items | undefined>;
   /** Finds an array of any other meaning, which goes by `name` unless the input says another. */
   array?(input: Input, name: string): Promise<StoredNumbers>;

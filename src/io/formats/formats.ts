@@ -1,5 +1,5 @@
 /**
- * Kinds of input files, told apart by their bytes and never by their names. To add one, write a file beside this one that
+ * Kinds of input files, recognised by their bytes and never by their names. To add one, write a file beside this one that
  * exports a `Format`, and put it in the list.
  */
 import { closeSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * faiss's and TEXMEX's `.fvecs` and `.ivecs`: each row is its length d (int32) and d values, float32 or int32, all
- * little-endian. Values alone do not tell the two apart: features are read from the one, a graph from the other.
+ * little-endian. Values alone do not distinguish the two: features are read from the one, a graph from the other.
  * Format: http://corpus-texmex.irisa.fr/, "Vector File Formats".
  */
 import { extname } from 'node:path';
@@ -21,7 +21,7 @@ export const vecs: Format = {
   graph: async ({ path }) => rowsOf(path, 'i4'),
 };
 
-/** Whether the file is whole rows and rows all over it start with the same length; or it has the name, to be told why not. */
+/** Whether rows all over the file start with the same length, or its name claims so: then reading it says what is wrong. */
 function claims({ path, size, start, read }: Sniffed): boolean {
   if (isNamed(path)) return true;
   const dim = dimAt(start);
