@@ -17,6 +17,7 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   assign: () => import('./assign.js'),
   tune: () => import('./tune.js'),
   status: () => import('./status.js'),
+  report: () => import('./report.js'),
   export: () => import('./export.js'),
   evaluate: () => import('./evaluate.js'),
   cut: () => import('./cut.js'),

@@ -7,6 +7,7 @@ import { identityBytes } from '../cluster/identities.js';
 import { methodOf, type Partition } from '../cluster/partition.js';
 import { trustBytes } from '../cluster/trust.js';
 import { NaanError } from '../errors.js';
+import { sweepBytes } from '../evaluation/sweep.js';
 import { storeUncompressed } from '../io/locate-matrix.js';
 import { gib, usableBytes } from '../memory/available.js';
 import type { Precision } from '../memory/row-store.js';
@@ -35,6 +36,8 @@ export interface PlanShape {
   /** Edges are written as well: sorted pairs and their scores. */
   readonly saveEdges?: boolean | undefined;
   readonly trust?: boolean | undefined;
+  /** Components at every threshold. */
+  readonly report?: boolean | undefined;
   /** Clusters are matched with those of an earlier run. */
   readonly previous?: boolean | undefined;
   /** What constraints on the nodes take. */
@@ -125,6 +128,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
       methodOf(partition).bytes(nodes, edges, threads) + (shape.constraintBytes ?? 0),
       (saveEdges ? 12 * edges + 4 * nodes : 0) +
         (trust ? trustBytes(nodes) : 0) +
+        (shape.report ? sweepBytes(nodes) : 0) +
         (shape.previous ? identityBytes(nodes) : 0),
     ),
     threads: processBytes + threads * threadBytes + workers,

@@ -31,6 +31,11 @@ export interface SweepPoint {
 
 const hundredths: readonly number[] = Array.from({ length: 101 }, (_, i) => i / 100);
 
+/** Most bytes that a sweep takes beside edges and scores, without a truth: a forest three times, sets, merges and marks. */
+export function sweepBytes(nodes: number): number {
+  return 100 * nodes + 2 ** 23;
+}
+
 /**
  * Points by rising threshold, of `edges` scored by `scores` [edgeCount].
  * Throws BAD_SHAPE when arrays do not fit, BAD_INPUT for a score that is NaN or a truth that knows no node, BAD_USAGE

@@ -94,6 +94,9 @@ export const isOurGraph = startsAs(/^.NUMPY[^{]*\{'descr': '<i4', 'fortran_order
 /** A drawing that naan made. */
 export const isOurDrawing = startsAs(/<!-- drawn by naan -->/);
 
+/** A page that naan made. */
+export const isOurPage = startsAs(/<!-- made by naan -->/);
+
 function readable(path: string): string | undefined {
   try {
     return identityOf(path);

@@ -11,8 +11,9 @@ import { writeLabelText } from '../io/labels.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { writeJson, writeTogether } from '../io/output-file.js';
 import { isRecorded, type OutputRecord, readRecord, recordName, recordOutputs } from '../io/output-record.js';
-import { checkOutputs, isOurGraph, isOurJson, type Output } from '../io/outputs.js';
+import { checkOutputs, isOurGraph, isOurJson, isOurPage, type Output } from '../io/outputs.js';
 import type { ModelConfig } from '../model/model.js';
+import type { ScoreCurves } from '../report/curves.js';
 import { version } from '../version.js';
 import { columnInput, itemsFileOf } from './decided-rows.js';
 import type { LabelResult, LabelSummary } from './label.js';
@@ -48,6 +49,10 @@ export interface RunRecord extends OutputRecord, LabelSummary {
   readonly plan: MemoryPlan;
   readonly inputs: readonly FileDigest[];
   readonly model: ModelConfig;
+  /** What the run said to the user while it ran. */
+  readonly notices: readonly string[];
+  /** With `report`: what the scores look like. */
+  readonly curves?: ScoreCurves;
   /** The highest label that this run or one that it goes on from has given: none is given twice. */
   readonly highestIdentity: number;
 }
@@ -80,6 +85,7 @@ export async function checkFiles(out: string, options: LabelOptions, items: Item
     otherwise: 'naan did not write it, or it was changed since',
   }));
   files.push({ name: 'out', path: join(out, recordName), isOurs: isOurJson, otherwise: 'naan did not write it' });
+  if (options.report) files.push(reportOutput(join(out, reportName)));
   if (options.saveKnn !== undefined) {
     files.push({ name: 'save-knn', path: options.saveKnn, isOurs: isOurGraph, otherwise: 'is no kNN graph' });
   }
@@ -88,6 +94,13 @@ export async function checkFiles(out: string, options: LabelOptions, items: Item
     { features, knn, model, items: options.items, ...decisionInputs(options), ...previousInputs(options) },
     overwrite,
   );
+}
+
+export const reportName = 'report.html';
+
+/** A page of ours may be replaced. */
+export function reportOutput(path: string): Output {
+  return { name: 'out', path, isOurs: isOurPage, otherwise: 'naan did not make it' };
 }
 
 /** Files of the result, run.json aside. */
@@ -119,6 +132,8 @@ export interface Finding {
   readonly identities: LabelResult['identities'];
   readonly engine: EngineRecord;
   readonly inputs: readonly FileDigest[];
+  readonly notices: readonly string[];
+  readonly curves: ScoreCurves | undefined;
   /** Asked for at the end, when all times are known. */
   readonly summary: () => LabelSummary;
 }
@@ -126,7 +141,7 @@ export interface Finding {
 /** Writes the files of a result together, and then run.json. `timed` is told what takes time. Throws NOT_WRITABLE. */
 export async function writeRun(
   out: string,
-  { plan, knn, labels, edges, trust, identities, engine, inputs, summary }: Finding,
+  { plan, knn, labels, edges, trust, identities, engine, inputs, notices, curves, summary }: Finding,
   timed: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<void> {
   const { options, items, cluster, hops } = plan;
@@ -176,6 +191,8 @@ export async function writeRun(
         engine,
         plan: plan.memory,
         inputs,
+        notices,
+        ...(curves && { curves }),
         ...written,
         model: plan.model.config,
         ...summary(),

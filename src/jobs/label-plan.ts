@@ -81,6 +81,10 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly saveEdges?: boolean | undefined;
   /** Say how sure each cluster and each row is: in the result, and as files. */
   readonly trust?: boolean | undefined;
+  /** Write report.html to `out` as well, and the trust that it shows. */
+  readonly report?: boolean | undefined;
+  /** Folder that items lie in, where they are paths of images: the report gets contact sheets. */
+  readonly images?: string | undefined;
   /** Options as a config file has them, for run.json: `--config run.json` runs it again. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
   /** Where each option came from, for run.json. */
@@ -136,6 +140,7 @@ export async function planLabel(given: LabelOptions): Promise<LabelPlan> {
   const needsItems = [options.out, options.constraints, options.previous].some((one) => one !== undefined);
   const items = needsItems ? await findItems(options) : undefined;
   checkGraphOptions(options);
+  if (options.images !== undefined) await checkImages(options);
   if (options.out !== undefined) await checkFiles(options.out, options, items);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
   if (given.model === undefined) given.onNotice?.(generalNotice);
@@ -146,7 +151,7 @@ export async function planLabel(given: LabelOptions): Promise<LabelPlan> {
   const columns = columnsOf(hops);
   const cluster = planCluster(options, model);
   tellUnused(options, head, cluster.partition);
-  const { threads = availableParallelism(), batch = labelDefaults.batch, saveEdges, trust, knn } = options;
+  const { threads = availableParallelism(), batch = labelDefaults.batch, saveEdges, trust, report, knn } = options;
   const search = knn === undefined;
   const edges = search ? nodes * hops.sampleHops : await expectedEdges(knn, nodes, hops.sampleHops);
   const deflated = features.kind === 'deflated' ? features.name : undefined;
@@ -170,6 +175,7 @@ export async function planLabel(given: LabelOptions): Promise<LabelPlan> {
     batch,
     saveEdges,
     trust,
+    report,
     search,
     previous: previous !== undefined,
     constraintBytes: decided && constraintBytes(nodes, decided.nodes.constraints.sets.length),
@@ -219,6 +225,13 @@ function tellUnused(options: LabelOptions, head: Head, partition: Partition): vo
 async function findDecided(options: LabelOptions, rowCount: number, items: Items | undefined) {
   const rows = await readDecidedRows(options, { rowCount, items, itemsFile: itemsFileOf(options) }, options.onNotice);
   return rows && { rows, nodes: constraintsOf(rows) };
+}
+
+/** Before hours of work. */
+async function checkImages({ images, report }: LabelOptions): Promise<void> {
+  if (!report) throw new NaanError('BAD_USAGE', 'images: are for the report, expected --report as well');
+  const { imageRoot } = await import('../report/images.js');
+  await imageRoot(images!);
 }
 
 /**

@@ -99,8 +99,14 @@ type Timed = <T>(stage: string, work: () => T | Promise<T>) => Promise<T>;
  * Throws BAD_INPUT, BAD_SHAPE, BAD_MODEL or BAD_USAGE for what cannot be used or would be replaced, CONTRADICTION for
  * decisions that cannot all hold, NOT_WRITABLE for `out`, SHARD_FAILED when a shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
  */
-export async function label(options: LabelOptions): Promise<LabelResult> {
+export async function label(given: LabelOptions): Promise<LabelResult> {
   const began = performance.now();
+  const notices: string[] = [];
+  const onNotice = (notice: string) => {
+    notices.push(notice);
+    given.onNotice?.(notice);
+  };
+  const options = { ...given, onNotice, trust: given.trust || given.report };
   const stages: Record<string, number> = {};
   const timed: Timed = async (stage, work) => {
     const start = performance.now();
@@ -138,6 +144,9 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
     const counts = countClusters(labels);
     const trust = options.trust
       ? await timed('trust', () => trustOfRows(run, labels, counts.clusters, map))
+      : undefined;
+    const curves = options.report
+      ? await timed('curves', async () => (await import('../report/curves.js')).curvesOf(run.edges))
       : undefined;
     const summary = (): LabelSummary => ({
       nodes: plan.nodes,
@@ -177,9 +186,15 @@ export async function label(options: LabelOptions): Promise<LabelResult> {
         identities,
         engine,
         inputs: await inputs,
+        notices,
+        curves,
         summary,
       };
       await writeRun(options.out, finding, (write) => timed('write', write));
+      if (options.report) {
+        const { report } = await import('./report.js');
+        await report({ run: options.out, images: options.images, overwrite: options.overwrite });
+      }
     }
     await work?.finish();
     return {

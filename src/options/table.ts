@@ -102,6 +102,12 @@ const threshold = decimal({
   help: 'edges of this score or more join their ends',
 });
 
+const images = path({
+  unit: 'folder',
+  otherwise: 'names alone',
+  help: 'folder that items lie in, where they are paths of images: contact sheets, with thumbnails where the package sharp is installed, else links',
+});
+
 /** What people have decided. */
 const decisions = {
   constraints: path({
@@ -560,6 +566,10 @@ export const commands = {
       trust: flag({
         help: 'also write how sure each cluster is (clusters.csv: cohesion, separation, weakest join) and each row (_margins.npy)',
       }),
+      report: flag({
+        help: 'also write report.html, one page about the run that needs nothing else, and what --trust writes',
+      }),
+      images,
       threads,
       shards: integerOrAuto({
         unit: 'shards',
@@ -670,6 +680,28 @@ export const commands = {
     examples: [['naan status work', '']],
     options: {
       workDir: path({ unit: 'folder', required: true, positional: true, help: 'the --work-dir of the run' }),
+    },
+  },
+  report: {
+    summary: 'show a labelled run on one page',
+    description:
+      'Writes report.html to the folder of a run: sizes of clusters, the curve over thresholds, trust, scores, stages, notices, ' +
+      'inputs and options, and contact sheets of the largest, the least trusted and random clusters. The page is one file that ' +
+      'loads nothing. Of a run without --report, --trust or --save-edges it shows what there is.',
+    examples: [
+      ['naan report labels', 'labels is the --out of naan label'],
+      ['naan report labels --truth truth.csv --images faces', 'against the truth, with images'],
+    ],
+    options: {
+      run: path({ unit: 'folder', required: true, positional: true, help: 'what naan label wrote (--out)' }),
+      truth: path({
+        unit: 'file',
+        otherwise: 'sizes only',
+        help: 'true identities, as for naan evaluate, matched by the names of the rows where both have them',
+      }),
+      images,
+      out: path({ unit: 'file', otherwise: 'report.html in the folder of the run', help: 'page to write (.html)' }),
+      overwrite,
     },
   },
   export: {

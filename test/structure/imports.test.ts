@@ -23,6 +23,7 @@ const rooms = [
   'training',
   'datasets',
   'extraction',
+  'report',
   'jobs',
   'metrics',
   'tuning',

@@ -1,0 +1,94 @@
+/** What naan label wrote to a folder, as reports and reviews read it. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { relabel } from '../cluster/relabel.js';
+import { NaanError } from '../errors.js';
+import { type ClusterTable, clusterTableName, readClusterTable } from '../io/cluster-table.js';
+import type { Items } from '../io/item-list.js';
+import { openItems } from '../io/items.js';
+import { readLabels } from '../io/labels.js';
+import { readRecord, readRun } from '../io/output-record.js';
+import { readScoredPairs, type ScoredPairs } from '../io/scored-pairs.js';
+import type { RunRecord } from './label-files.js';
+import { filesOfRun } from './previous-run.js';
+
+export interface LabelledRun {
+  readonly folder: string;
+  /** run.json. Runs of earlier versions lack some of it. */
+  readonly record: Partial<RunRecord>;
+  /** Cluster of each row by the order of first rows, −1 for none [n]. */
+  readonly clusterOf: Int32Array;
+  /** Label of each cluster. */
+  readonly ids: Int32Array;
+  readonly sizes: Int32Array;
+  /** How sure each cluster is: the weakest join within less the best score to outside; NaN where it is not known [clusters]. */
+  readonly trust: Float32Array;
+  /** clusters.csv, where the run has it. */
+  readonly table: ClusterTable | undefined;
+  /** Names of the rows, where the run has them. */
+  readonly items: Items | undefined;
+}
+
+/** Throws BAD_INPUT for a folder that holds no run, or files that do not fit together. */
+export async function readLabelledRun(folder: string): Promise<LabelledRun> {
+  const files = filesOfRun(folder);
+  const { codes } = await readLabels(files.labels);
+  const clusterOf = codes.slice();
+  const count = relabel(clusterOf);
+  const ids = new Int32Array(count);
+  const sizes = new Int32Array(count);
+  for (let row = 0; row < codes.length; row++) {
+    const cluster = clusterOf[row];
+    if (cluster >= 0 && sizes[cluster]++ === 0) ids[cluster] = codes[row];
+  }
+  const isWritten = readRecord(folder).outputs.some(({ name }) => name === clusterTableName);
+  const path = join(folder, clusterTableName);
+  const table = isWritten && existsSync(path) ? await readClusterTable(path) : undefined;
+  if (
+    table &&
+    (table.ids.length !== count || ids.some((id, c) => table.ids[c] !== id || table.sizes[c] !== sizes[c]))
+  ) {
+    throw new NaanError('BAD_INPUT', `${path}: is of other labels than ${files.labels}: run naan label --trust again`);
+  }
+  const trust = table
+    ? table.weakestJoin.map((weakest, c) => weakest - table.separation[c])
+    : new Float32Array(count).fill(Number.NaN);
+  return {
+    folder,
+    record: (readRun(folder) ?? {}) as Partial<RunRecord>,
+    clusterOf,
+    ids,
+    sizes,
+    trust,
+    table,
+    items: files.table === undefined ? undefined : await openItems(files.table),
+  };
+}
+
+/** Edges and scores, where the run kept them. */
+export async function scoresOfRun({ folder, clusterOf }: LabelledRun): Promise<ScoredPairs | undefined> {
+  const names = readRecord(folder).outputs.map(({ name }) => name);
+  const [edges, scores] = ['_edges.npy', '_scores.npy'].map((suffix) => names.find((name) => name.endsWith(suffix)));
+  if (edges === undefined || scores === undefined) return undefined;
+  const paths = [join(folder, edges), join(folder, scores)] as const;
+  return paths.every((path) => existsSync(path)) ? readScoredPairs(...paths, clusterOf.length) : undefined;
+}
+
+/** Up to `most` places of the highest keys, the highest first and of equals the first; NaN is left out. */
+export function highest(count: number, most: number, keyOf: (place: number) => number): number[] {
+  const places: number[] = [];
+  const keys: number[] = [];
+  for (let place = 0; place < count; place++) {
+    const key = keyOf(place);
+    if (Number.isNaN(key) || (keys.length === most && !(key > keys[most - 1]))) continue;
+    let at = keys.length;
+    while (at > 0 && keys[at - 1] < key) at--;
+    keys.splice(at, 0, key);
+    places.splice(at, 0, place);
+    if (keys.length > most) {
+      keys.pop();
+      places.pop();
+    }
+  }
+  return places;
+}
