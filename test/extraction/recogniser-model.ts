@@ -10,14 +10,17 @@ export interface ModelForm {
   readonly batch?: number | string;
   readonly size?: number | string;
   readonly channelsLast?: boolean;
+  /** Without ReLU, whose values all point one way, embeddings of different images are apart. */
+  readonly linear?: boolean;
+  readonly values?: number;
 }
 
 /** Weights are a fixed wave, so that the twin in Python needs no file of them. */
 function wave(count: number, scale: number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i * 0.7 + 1) * scale));
+  return Float32Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i * i * 0.37 + 1) * scale));
 }
 
-export function writeRecogniser(path: string, { batch = 'n', size = 112, channelsLast = false }: ModelForm = {}): void {
+export function writeRecogniser(path: string, { batch = 'n', size = 112, channelsLast = false, linear = false, values = dim }: ModelForm = {}): void {
   const features = maps * (112 / block) ** 2;
   const image = channelsLast ? [batch, size, size, 3] : [batch, 3, size, size];
   const nodes = [
@@ -26,19 +29,19 @@ export function writeRecogniser(path: string, { batch = 'n', size = 112, channel
       kernel_shape: [block, block],
       strides: [block, block],
     }),
-    node('Relu', ['maps'], ['positive']),
-    node('Flatten', ['positive'], ['flat'], { axis: 1 }),
+    ...(linear ? [] : [node('Relu', ['maps'], ['positive'])]),
+    node('Flatten', [linear ? 'maps' : 'positive'], ['flat'], { axis: 1 }),
     node('MatMul', ['flat', 'weights'], ['embedding']),
   ];
   const constants = [
     constant('kernel', [maps, 3, block, block], wave(maps * 3 * block * block, 0.05)),
-    constant('weights', [features, dim], wave(features * dim, 0.1)),
+    constant('weights', [features, values], wave(features * values, 0.1)),
   ];
   const model = onnxModel({
     nodes,
     constants,
     inputs: [['image', image]],
-    outputs: [['embedding', [batch, dim]]],
+    outputs: [['embedding', [batch, values]]],
   });
   writeFileSync(path, model);
 }
@@ -46,7 +49,7 @@ export function writeRecogniser(path: string, { batch = 'n', size = 112, channel
 /** `embed(images [n, 112, 112, 3] of float32)`: rows [n, 16]. */
 export const twin = `
 import numpy as np
-def wave(count, scale): return (np.sin(np.arange(count) * 0.7 + 1) * scale).astype('f4')
+def wave(count, scale): return (np.sin(np.arange(count) ** 2 * 0.37 + 1) * scale).astype('f4')
 kernel = wave(${maps * 3 * block * block}, 0.05).reshape(${maps}, -1)
 weights = wave(${maps * (112 / block) ** 2 * dim}, 0.1).reshape(-1, ${dim})
 def embed(x):
