@@ -31,7 +31,8 @@ const randomOf = (seed: number) => {
     return state / 2 ** 32;
   };
 };
-const nameOf = (person: number, i: number) => `day${(person + i) % 7}/${String((person * 37 + i * 51) % 500).padStart(3, '0')}-${i}.jpg`;
+const nameOf = (person: number, i: number) =>
+  `day${(person + i) % 7}/${String((person * 37 + i * 51) % 500).padStart(3, '0')}-${i}.jpg`;
 for (let person = 0; person < people; person++) {
   const face = Array.from({ length: 7 * 7 * 3 }, randomOf(person * 7919 + 1));
   for (let i = 0; i < imagesEach; i++) {
@@ -55,7 +56,10 @@ naan(`label --features embeddings/features.npy --items embeddings/items.csv --mo
 naan('export --run labels --root faces --to imagefolder --out set');
 
 const truth = new Map(
-  Array.from({ length: people * imagesEach }, (_, k) => [nameOf(Math.floor(k / imagesEach), k % imagesEach), Math.floor(k / imagesEach)]),
+  Array.from({ length: people * imagesEach }, (_, k) => [
+    nameOf(Math.floor(k / imagesEach), k % imagesEach),
+    Math.floor(k / imagesEach),
+  ]),
 );
 const classes = readdirSync('set/train');
 const listed = readFileSync('set/train.csv', 'utf8').trim().split('\n').slice(1);

@@ -1,7 +1,7 @@
 /** What identifies an input file in run.json. */
 import { createHash } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
-import { parseInput } from './input-file.js';
+import { expandInput, parseInput } from './input-file.js';
 
 const blockBytes = 2 ** 16;
 const blocks = 256;
@@ -10,7 +10,7 @@ export interface FileDigest {
   /** The path as it was given, with the member of an archive. */
   readonly path: string;
   readonly bytes: number;
-  /** SHA-256 of the size and of 256 blocks of 64 KiB spread evenly; of the whole file when it is no longer than that. */
+  /** SHA-256 of the size and of 256 blocks of 64 KiB spread evenly; of the whole file when it is no longer than that; of several files, of theirs. */
   readonly sampledSha256: string;
 }
 
@@ -19,6 +19,13 @@ export interface FileDigest {
  * Other work goes on between blocks.
  */
 export async function digestFile(path: string, { whole = false } = {}): Promise<FileDigest> {
+  const files = expandInput(path);
+  if (files.length > 1) {
+    const parts: FileDigest[] = [];
+    for (const file of files) parts.push(await digestFile(file, { whole }));
+    const hash = createHash('sha256').update(parts.map(({ sampledSha256 }) => `${sampledSha256}\n`).join(''));
+    return { path, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0), sampledSha256: hash.digest('hex') };
+  }
   const file = await open(parseInput(path).path, 'r');
   try {
     const bytes = (await file.stat()).size;
@@ -43,6 +50,8 @@ export async function digestFile(path: string, { whole = false } = {}): Promise<
  * its bytes. A copy, or a file that was touched, is another state of the same bytes.
  */
 export async function fileState(path: string): Promise<string> {
+  const files = expandInput(path);
+  if (files.length > 1) return (await Promise.all(files.map(fileState))).join(', ');
   const { size, mtimeNs, ctimeNs, ino } = await stat(parseInput(path).path, { bigint: true });
   return [size, mtimeNs, ctimeNs, ino].join(' ');
 }

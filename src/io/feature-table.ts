@@ -1,7 +1,6 @@
 /** Features in a table, whose rows are read from front to back: how their values get to where rows lie in memory. */
 import { NaanError } from '../errors.js';
-import type { SharedRows } from '../memory/shared-rows.js';
-import type { DeflatedMatrix } from './matrix.js';
+import type { DeflatedMatrix, RowTarget } from './matrix.js';
 import { quoted } from './messages.js';
 
 /** Titles that people give to a column of embeddings. */
@@ -24,7 +23,7 @@ export interface FeatureTable {
 export function featuresOfTable({ name, rowCount, dim, each, where }: FeatureTable): DeflatedMatrix {
   if (rowCount === 0 || dim === 0)
     throw new NaanError('BAD_SHAPE', `${name}: shape (${rowCount},${dim}), expected features [n × d]`);
-  const fill = async (rows: SharedRows) => {
+  const fill = async (rows: RowTarget) => {
     let row = 0;
     await each((values) => {
       if (row === rowCount)

@@ -1,4 +1,5 @@
-import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { NaanError } from '../errors.js';
 import { systemReason } from '../system-error.js';
 
@@ -13,6 +14,35 @@ export function parseInput(text: string): Input {
   const colon = text.lastIndexOf(':');
   if (colon <= 0 || existsSync(text) || !existsSync(text.slice(0, colon))) return { path: text };
   return { path: text.slice(0, colon), member: text.slice(colon + 1) };
+}
+
+/**
+ * The inputs that a pattern names, such as `part-*.npy` or `part-*.npz:embs`: files of one folder, of which * and ? in the last
+ * name stand for any letters, part-2 before part-10. What is no pattern, or the name of a file itself, is the one input.
+ */
+export function expandInput(text: string): string[] {
+  if (!/[*?]/.test(text) || existsSync(parseInput(text).path)) return [text];
+  const whole = matches(text);
+  if (whole.length > 0) return whole;
+  const colon = text.lastIndexOf(':');
+  return colon > 0 ? matches(text.slice(0, colon)).map((path) => `${path}${text.slice(colon)}`) : [];
+}
+
+function matches(pattern: string): string[] {
+  const folder = dirname(pattern);
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return [];
+  const letters = [...basename(pattern)].map((letter) =>
+    letter === '*' ? '.*' : letter === '?' ? '.' : letter.replace(/[\\^$.|+()[\]{}]/, '\\$&'),
+  );
+  const named = new RegExp(`^${letters.join('')}$`, 'su');
+  const order = new Intl.Collator('en', { numeric: true });
+  // As in a shell, hidden files are named by their dot.
+  const names = readdirSync(folder).filter(
+    (name) =>
+      named.test(name) && (pattern.startsWith('.', pattern.length - basename(pattern).length) || !name.startsWith('.')),
+  );
+  names.sort((a, b) => order.compare(a, b) || (a < b ? -1 : 1));
+  return names.map((name) => (pattern.includes('/') ? join(folder, name) : name));
 }
 
 /** Whether two names lead to the same bytes: one file, by whatever path or link, and of it the same member. */

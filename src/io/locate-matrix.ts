@@ -2,7 +2,7 @@
 import { NaanError } from '../errors.js';
 import { gib, usableBytes } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
-import type { FeatureLocation, MatrixLocation } from './matrix.js';
+import type { FeatureLocation, MatrixLocation, RowTarget } from './matrix.js';
 import { type FloatType, float32Decoder, isFloat } from './numbers.js';
 import { readElements, type StoredNumbers } from './stored-array.js';
 
@@ -68,7 +68,7 @@ export async function inflate(location: FeatureLocation, room = usableBytes()): 
 }
 
 /** Deflated elements go window by window to where they belong: nothing but the matrix itself is ever in memory whole. */
-async function inflateRows(array: StoredNumbers & { readonly type: FloatType }, rows: SharedRows): Promise<void> {
+async function inflateRows(array: StoredNumbers & { readonly type: FloatType }, rows: RowTarget): Promise<void> {
   const { fortran, type } = array;
   const { rowCount, dim } = rows;
   // In C order a line is a row; in Fortran order it is a column, whose elements go d places apart.

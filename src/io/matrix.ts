@@ -48,8 +48,11 @@ export interface DeflatedMatrix {
   readonly rowCount: number;
   readonly dim: number;
   /** Puts all rows where they belong; they are zeros before. */
-  fill(rows: SharedRows): Promise<void>;
+  fill(rows: RowTarget): Promise<void>;
 }
+
+/** Rows in memory that are to be filled: all of a matrix, or some that lie side by side. */
+export type RowTarget = Pick<SharedRows, 'rowCount' | 'dim' | 'row' | 'eachRun'>;
 
 export type FeatureLocation = MatrixLocation | DeflatedMatrix;
 

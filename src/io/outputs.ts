@@ -6,7 +6,7 @@
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { NaanError } from '../errors.js';
-import { parseInput, readStart } from './input-file.js';
+import { expandInput, parseInput, readStart } from './input-file.js';
 import { checkWritable, writing } from './output-file.js';
 
 export interface Output {
@@ -30,7 +30,9 @@ export async function checkOutputs(
   overwrite: boolean | undefined,
 ): Promise<void> {
   const read = Object.entries(inputs).flatMap(([name, path]) =>
-    typeof path === 'string' ? [{ name, path, identity: readable(parseInput(path).path) }] : [],
+    typeof path === 'string'
+      ? expandInput(path).map((one) => ({ name, path: one, identity: readable(parseInput(one).path) }))
+      : [],
   );
   const written: { readonly name: string; readonly path: string; readonly identity: string }[] = [];
   for (const { name, path } of outputs) {

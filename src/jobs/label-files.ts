@@ -247,5 +247,6 @@ function outputStem({ features }: LabelOptions): string {
   if (typeof features !== 'string') return 'features';
   return basename(parseInput(features).path)
     .replace(/\.[^.]+$/, '')
+    .replace(/[_.-]*[*?]+[_.-]*/g, '') // of a pattern
     .replace(/[_-]feat(ure)?s$/, '');
 }

@@ -20,7 +20,10 @@ function wave(count: number, scale: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i * i * 0.37 + 1) * scale));
 }
 
-export function writeRecogniser(path: string, { batch = 'n', size = 112, channelsLast = false, linear = false, values = dim }: ModelForm = {}): void {
+export function writeRecogniser(
+  path: string,
+  { batch = 'n', size = 112, channelsLast = false, linear = false, values = dim }: ModelForm = {},
+): void {
   const features = maps * (112 / block) ** 2;
   const image = channelsLast ? [batch, size, size, 3] : [batch, 3, size, size];
   const nodes = [

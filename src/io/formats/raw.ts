@@ -1,12 +1,29 @@
-/** Raw little-endian float32, row after row, as learn-to-cluster keeps features. No bytes say so: the user does, by --dim. */
+/**
+ * Raw little-endian float32, row after row, as learn-to-cluster keeps features: in features/NAME.bin, with identities in
+ * labels/NAME.meta. No bytes say so: the user does, by --dim.
+ */
+import { existsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { NaanError } from '../../errors.js';
 import { inputSize } from '../input-file.js';
+import { readLabelText } from '../label-text.js';
 import { checkDim } from '../locate-matrix.js';
 import type { Format } from './format.js';
+
+/** The text of identities that belongs to a file of features: beside it, or in `labels` beside its folder. */
+function metaOf(path: string): string | undefined {
+  const name = `${basename(path, '.bin')}.meta`;
+  const places = [join(dirname(path), name), join(dirname(path), '..', 'labels', name)];
+  return path.endsWith('.bin') ? places.find((place) => existsSync(place)) : undefined;
+}
 
 export const raw: Format = {
   name: 'no known kind of file, nor UTF-8 text',
   claims: () => true,
+  labelsBeside: async (path) => {
+    const meta = metaOf(path);
+    return meta === undefined ? undefined : readLabelText({ path: meta });
+  },
   features: async ({ path }, dim) => {
     if (dim === undefined) {
       throw new NaanError(
