@@ -1,6 +1,6 @@
 /** Names of what computes, apart from what starts it: help is printed sooner without that. */
 
-/** In the order in which `doctor` tells of them. */
+/** Back-ends in the order in which `doctor` reports them. */
 export const backendNames = ['native', 'onnx', 'tfjs', 'reference'] as const;
 export type BackendName = (typeof backendNames)[number];
 

@@ -6,7 +6,7 @@
  *
  * A head is a batch entry of its own: rows [R × M·p] are read as [R·M × p] and a list entry j of head m as row j·M + m, so
  * one gather serves all heads. Products with one row or column are a Mul and a ReduceSum: the tiles of a GPU's MatMul would
- * stand empty but for that one. Where a list ends, `mask` is a large negative number (0 elsewhere) and the entry any row.
+ * are empty but for that one. Where a list ends, `mask` is a large negative number (0 elsewhere) and the entry any row.
  */
 import { constant, node, onnxModel, type Port } from '../kernels/onnx-graph.js';
 import type { FactoredModel } from '../model/factored.js';
@@ -177,7 +177,7 @@ function attend(model: FactoredModel, sizes: GraphSizes, out: string) {
   return { nodes: parts, constants, inputs };
 }
 
-/** For each output [B × M] its vector's dot product with each head's part of h [B × M·p]. */
+/** Nodes that compute each output [B × M]: the dot products of its vector with each head's part of h [B × M·p]. */
 function headDots({ paddedDim: p, heads }: FactoredModel, outputs: Readonly<Record<string, 'centre' | 'neighbour'>>) {
   const M = heads.length;
   const nodes = [node('Reshape', ['h', 'headShape'], ['headRows'])];

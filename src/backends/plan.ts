@@ -11,7 +11,7 @@ export interface BackendChoice {
 }
 
 export interface BackendPlan {
-  /** For a thread that owns a device: the first that starts. Empty where no device is wanted or can be here. */
+  /** Choices for a thread that owns a device, which takes the first that starts. Empty where no device is wanted or possible. */
   readonly devices: readonly BackendChoice[];
   /** What each worker starts where no device did; without it that is an error. */
   readonly otherwise?: BackendChoice;

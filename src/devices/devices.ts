@@ -11,7 +11,7 @@ import { paddedDim } from '../memory/shared-arrays.js';
 import type { ConcatModel } from '../model/model.js';
 import { type DeviceCounter, DeviceLink, type DeviceLinkHandle } from './link.js';
 
-/** Given to the thread that owns a device. */
+/** Data of the thread that owns a device. */
 export interface DeviceWorkerData {
   /** Exports `startDevice`. */
   readonly module: string;
@@ -28,7 +28,7 @@ export interface DeviceEnd {
   readonly started: boolean;
 }
 
-/** Given to the workers that feed devices. */
+/** What workers need to feed devices. */
 export interface DevicesHandle {
   readonly choices: readonly BackendChoice[];
   readonly links: readonly DeviceLinkHandle[];
@@ -43,7 +43,7 @@ export interface DevicesOptions {
   /** Numbers of the devices; workers are spread over them. */
   readonly devices: readonly number[];
   readonly onNotice?: ((message: string) => void) | undefined;
-  /** In place of `backends/start-device.js`. */
+  /** The module that starts a device; default `backends/start-device.js`. */
   readonly module?: URL | undefined;
 }
 
@@ -112,7 +112,7 @@ export class Devices {
     }));
   }
 
-  /** Ends the threads once they have computed what they have in hand. Native code must never be cut off in its midst. */
+  /** Ends the threads once they have computed what they have in hand. Native code must never be interrupted. */
   async close(): Promise<void> {
     const exits = this.workers.map((worker) => worker.threadId < 0 || once(worker, 'exit'));
     for (const link of this.links) link.close();

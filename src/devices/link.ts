@@ -41,7 +41,7 @@ export interface DeviceLinkHandle {
   readonly control: Int32Array;
   readonly counters: Float64Array;
   readonly reason: Uint8Array;
-  /** By slot: stage and count, and the tile. */
+  /** Stage and count of the request in each slot, and its tile. */
   readonly requests: Int32Array;
   readonly tiles: readonly TileMemory[];
 }

@@ -8,7 +8,7 @@ import { NaanError } from '../errors.js';
 import { type PrecisionRecall, precisionRecall, ratio } from './precision-recall.js';
 
 /**
- * Of identity y, from 4y on: BCubed precision and recall summed over its rows; pairs of its rows in one cluster; and pairs of
+ * Sums of identity y, from 4y on: BCubed precision and recall over its rows; pairs of its rows in one cluster; and pairs of
  * a row of it and any row in one cluster, halved, so that all identities together count each pair once.
  */
 export type IdentitySums = Float64Array;

@@ -3,7 +3,7 @@
  * counting the overlaps afresh would cost O(n) at each step.
  *
  * The sums behind both measures change at a merge only by the identities that its two clusters share. To find those,
- * put the nodes in an order in which every cluster there ever is stands together: join the lists of members at each
+ * put the nodes in an order in which every cluster there ever is occupies one range: join the lists of members at each
  * merge and note at the seam which merge it was. Two nodes come into one cluster at the latest merge between them. So
  * each node and the next one of its identity in that order make a link with the merge that puts them together, and the
  * links of a merge are exactly the identities shared, each once.
@@ -140,7 +140,7 @@ function linkIdentities(nodeCount: number, merges: Merges, identityOf: Int32Arra
   return { starts, firsts, seconds };
 }
 
-/** Nodes so that the members of a cluster stand together, at any time; seams[p]: the merge that joined places p, p + 1. */
+/** Nodes in an order that keeps each cluster in one range at any time; seams[p]: the merge that joined places p, p + 1. */
 function memberOrder(nodeCount: number, { firsts, seconds, count }: Merges): { order: Int32Array; seams: Int32Array } {
   const clusters = new DisjointSet(nodeCount);
   const next = new Int32Array(nodeCount).fill(-1);

@@ -24,7 +24,7 @@ export interface SweepPoint {
   readonly singletons: number;
   /** Nodes of the largest cluster. */
   readonly largest: number;
-  /** With `truth`: as `evaluate` finds them for the labels at this threshold. */
+  /** Present with `truth`: the measures of `evaluate` for the labels at this threshold. */
   readonly bcubed?: PrecisionRecall;
   readonly pairwise?: PrecisionRecall;
 }

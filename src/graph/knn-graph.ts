@@ -42,7 +42,7 @@ export function setNeighbours(graph: KnnGraph, node: number, list: ArrayLike<num
   while (filled < width) ids[start + filled++] = -1;
 }
 
-/** The same lists with `width` columns: cut, or with −1 behind. */
+/** A graph of these lists with `width` columns: shortened, or padded with −1. */
 export function withWidth(graph: KnnGraph, width: number): KnnGraph {
   if (graph.width === width) return graph;
   const out = allocateKnnGraph(graph.nodeCount, width);

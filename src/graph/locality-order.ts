@@ -1,5 +1,5 @@
 /**
- * An order of the nodes in which neighbours stand near each other, so that a tile's halo is small and mostly in cache.
+ * An order of the nodes in which neighbours are near each other, so that a tile's halo is small and mostly in cache.
  *
  * Single linkage with a cap, in levels: edges are taken by rank (every node's nearest neighbour first), and two groups
  * are joined, one list after the other, when together they do not exceed the level's cap. Small tight groups form

@@ -32,7 +32,7 @@ export interface SetOptions {
   readonly seed: number;
   readonly split: 0 | 1;
   readonly dim: number;
-  /** How much: so many identities of random sizes, or as many as fill so many nodes exactly (the last is cut short). */
+  /** How much: so many identities of random sizes, or as many as fill so many nodes exactly (the last is shortened). */
   readonly extent: { readonly ids: number } | { readonly nodes: number };
   /** Nodes in random order rather than by identity. */
   readonly shuffle: boolean;

@@ -1,6 +1,6 @@
 /**
- * Working memory of one thread: views cut from one WebAssembly memory, so that SIMD kernels, ONNX Runtime and file reads
- * share it without copies. Views are cut once, at start; growing the memory would detach them, so the arena is told
+ * Working memory of one thread: views of one WebAssembly memory, so that SIMD kernels, ONNX Runtime and file reads
+ * share it without copies. Views are made once, at start; growing the memory would detach them, so the arena is told
  * its size first.
  */
 import { NaanError } from '../errors.js';

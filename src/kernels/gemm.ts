@@ -6,7 +6,7 @@ import { constant, elementTypes, node, onnxModel } from './onnx-graph.js';
 import { InferenceSession, Tensor } from './onnx-runtime.js';
 import { oneThread, runInto } from './onnx-session.js';
 
-/** What stands for zero in the left operand of `WholeProducts`, and the largest magnitude in either. */
+/** The number that represents zero in the left operand of `WholeProducts`, and the largest magnitude in either. */
 export const wholeZero = 64;
 export const wholeLimit = 63;
 

@@ -1,6 +1,6 @@
 /**
  * Writes ONNX models: the few protobuf messages that a graph of named tensors needs (onnx.proto, IR version 8, opset 17).
- * Field numbers stand beside each message.
+ * Each message is written with its field numbers.
  */
 const text = new TextEncoder();
 

@@ -33,9 +33,9 @@ export interface Probe {
   readonly software: boolean;
   readonly threads: number;
   readonly batch: number;
-  /** For 1,000 nodes on one of the threads. */
+  /** Seconds of each stage for 1,000 nodes on one of the threads. */
   readonly stageSeconds: StageSeconds;
-  /** All threads together, through all stages. */
+  /** The rate of all threads together, through all stages. */
   readonly nodesPerSecond: number;
   readonly gflops: number;
   /** Scores of the tile's edges, the same tile for every back-end of one `batch`. */

@@ -1,4 +1,4 @@
-/** What this machine has that naan can use, as far as the system tells; nothing is measured. */
+/** What this machine has that naan can use, as the system reports it; nothing is measured. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,7 +12,7 @@ import { version } from '../version.js';
 export interface Machine {
   readonly naan: string;
   readonly node: string;
-  /** Such as `linux x64`. */
+  /** System and architecture, such as `linux x64`. */
   readonly platform: string;
   readonly cpu: string;
   /** Cores of the machine, and threads that this process may run at once. */
@@ -113,7 +113,7 @@ function nvidiaGpus(): string[] {
   return status === 0 ? stdout.trim().split('\n') : [];
 }
 
-/** The Vulkan loader's folders, and the variables by which it is told others. */
+/** The folders of the Vulkan loader, and the variables that name others. */
 function vulkanDrivers(): string[] {
   const told = process.env.VK_DRIVER_FILES ?? process.env.VK_ICD_FILENAMES;
   if (told) return told.split(':').filter((path) => existsSync(path));

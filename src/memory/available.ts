@@ -18,7 +18,7 @@ export function usableBytes(): number {
 const small = 2 ** 26;
 
 /**
- * To be asked before memory is allocated whose size a file says. `what` names the file and what is to be in memory.
+ * Checks memory before an allocation whose size comes from a file. `what` names the file and what is to be in memory.
  * Throws OUT_OF_MEMORY when the machine has not so much free.
  */
 export function requireMemory(bytes: number, what: string): void {

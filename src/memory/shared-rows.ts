@@ -52,7 +52,7 @@ export class SharedRows implements SharedRowsHandle, RowStore {
     return new SharedRows({ rowCount, dim, windows });
   }
 
-  /** The same rows, seen from another thread. */
+  /** The store behind a handle, on another thread. */
   static from(handle: SharedRowsHandle): SharedRows {
     return new SharedRows(handle);
   }

@@ -1,4 +1,4 @@
-/** Reading the metadata of a model's file, value by value; what is missing or no such value is told by its key. */
+/** Reads the metadata of a model's file, value by value; errors name the key. */
 import { NaanError } from '../errors.js';
 import { quoted } from '../io/messages.js';
 

@@ -30,7 +30,7 @@ export type NamedShape = [name: string, shape: number[]];
 export interface ModelKind<Config extends CommonConfig & { readonly head: string }> {
   /** Names and shapes of the tensors that a model of this configuration must have, in file order. */
   tensors(config: Config): NamedShape[];
-  /** How many of which part it repeats, and a lower bound of its tensors, told without making a list of them. */
+  /** How many of which part it repeats, and a lower bound of its tensors, computed without listing them. */
   size(config: Config): { readonly repeats: number; readonly of: string; readonly tensors: number };
   /** Its own settings, as the file keeps them. */
   metadata(config: Config): Readonly<Record<string, string>>;

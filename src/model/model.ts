@@ -1,6 +1,6 @@
 /**
  * A trained scorer: its configuration and named tensors, row-major float32. What the configuration of a head holds and which
- * tensors it has stands in a file of its own; a model of a new head is one more member of `ModelConfig`, and one line in
+ * tensors it has is in a file of its own; a model of a new head is one more member of `ModelConfig`, and one line in
  * `modelKinds`.
  */
 import { NaanError } from '../errors.js';
@@ -43,7 +43,7 @@ export function checkModel(model: NaanModel, where: string): NaanModel {
   return model;
 }
 
-/** The same of tensors that have not been read. */
+/** Checks names and shapes of tensors, whether they have been read or not. `where` names the source. Throws BAD_MODEL. */
 export function checkShapes(
   config: ModelConfig,
   tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,

@@ -60,7 +60,7 @@ export function causesOf(known: Partial<Causes>): Causes {
   return { gemm: 0, randomRows: 0, stream: 0, idle: 0, oneThread: 0, other: 0, ...known };
 }
 
-/** The same shares of another time. */
+/** Scales causes to another total time, in the same shares. */
 export function scaledCauses(all: Causes, seconds: number): Causes {
   const factor = seconds / (secondsOf(all) || 1);
   return Object.fromEntries(causes.map((cause) => [cause, all[cause] * factor])) as Causes;

@@ -6,7 +6,7 @@
 /** One run. */
 export interface Timing {
   readonly nodes: number;
-  /** From start to end, what no stage claims included. */
+  /** Seconds from start to end, including those outside of all stages. */
   readonly seconds: number;
   readonly stages: Readonly<Record<string, number>>;
 }

@@ -86,7 +86,7 @@ function panelSettings(): Panel[] {
   return panels;
 }
 
-/** From white for half the greatest speed or less to blue for the greatest. */
+/** A cell from white, for half the greatest speed or less, to blue for the greatest. */
 function drawCell(x: number, y: number, speed: number | undefined, fastest: number): string {
   const box = `x="${x + 1}" y="${y + 1}" width="${cell.width - 2}" height="${cell.height - 2}"`;
   if (speed === undefined) return `<rect ${box} fill="none" stroke="#ddd" stroke-dasharray="3 3"/>`;

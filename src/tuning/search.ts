@@ -25,7 +25,7 @@ export interface Search {
   /** No run is begun that should end later, by `elapsed`. One of the defaults is made in any case. */
   readonly deadline: number;
   readonly elapsed: () => number;
-  /** A run of the defaults that was made before, to tell how long others will take. */
+  /** An earlier run of the defaults, by which the time of others is estimated. */
   readonly pilot: Run;
   /** Undefined for a setting that the engine refuses. */
   readonly time: (setting: Setting, size: number) => Promise<Run | undefined>;
@@ -71,7 +71,7 @@ export async function search({ settings, sizes, deadline, elapsed, pilot, time, 
     standing = standing.filter(({ runs }) => runs.some(({ nodes }) => nodes === size));
     standing = [defaults, ...ranked(standing, defaults).filter((candidate) => candidate !== defaults)];
   }
-  // What is left goes to the last few, in turn, and to the size that tells the fixed costs from those of a node.
+  // The rest goes to the last few, in turn, and to the size that separates the fixed costs from those of a node.
   const largest = sizes[sizes.length - 1];
   const finalists = standing.filter(({ runs }) => runs.some(({ nodes }) => nodes === largest));
   for (let left = finalists.length > 0; left; ) {

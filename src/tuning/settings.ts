@@ -42,7 +42,7 @@ export function grid(): Setting[] {
   return all.toSorted((a, b) => changes(a) - changes(b));
 }
 
-/** In how many values a setting differs from the defaults. */
+/** The number of values in which a setting differs from the defaults. */
 export function changes(setting: Setting): number {
   return dimensions.filter(({ name, values }) => setting[name] !== values[0]).length;
 }

@@ -99,7 +99,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   checkWidth(graph, head, hops, options.knn);
   const features = await inflate(found);
   const readSeconds = elapsed() - reading;
-  // Lists of a sample name rows that stand in for those outside of it.
+  // Lists of a sample name rows that replace those outside of it.
   const labelOptions = {
     model,
     kHops,
@@ -133,7 +133,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   };
 
   const settings = grid();
-  // Tells how long runs take; a larger one tells it better, as code that has just started is slow.
+  // Shows how long runs take; a larger one shows it better, as code that has just started is slow.
   let pilot = await timeRun(settings[0], Math.min(nodes, pilotNodes));
   const larger = Math.min(nodes, 4 * pilotNodes);
   if (secondsAt(larger, pilot) < longestPilot * budget) pilot = await timeRun(settings[0], larger);

@@ -5,7 +5,7 @@
  *
  * `positive` is w and `negative` is w · slope, so the activation costs two fused multiply-adds. Edges that share their
  * left row come in runs; four of a run are walked together so that u, w and w · slope are loaded once for all of them.
- * Each edge keeps its own accumulators: its sum does not depend on which edges stand beside it.
+ * Each edge keeps its own accumulators: its sum does not depend on the edges around it.
  *
  * `pmax` and `pmin` are one instruction each, `max` and `min` several, for signed zeros and NaN; with x first both keep a NaN.
  *

@@ -56,7 +56,7 @@ export function offerTile(
 }
 
 /**
- * The same for rows picked from one block of lists, and a pair may come more than once: a list takes an id once, and
+ * Offers rows picked from one block of lists, and a pair may come more than once: a list takes an id once, and
  * never its own. Ids count lists: that of row i is firstRow + picked[i], and its list the picked[i]-th.
  */
 export function offerPicked(
@@ -113,7 +113,7 @@ function passing(similarities: usize, leastOfRow: v128, leastOfColumn: usize): v
   return f32x4.ge(v128.load(similarities), f32x4.pmin(leastOfRow, v128.load(leastOfColumn)));
 }
 
-/** The same of sixteen, of which the first `count` are there, as bits from the lowest on. */
+/** Compares sixteen floats, of which the first `count` exist; the result is bits from the lowest on. */
 // @ts-expect-error: decorator
 @inline
 function passingOf(similarities: usize, leastOfRow: v128, leastOfColumn: usize, count: i32): i32 {
