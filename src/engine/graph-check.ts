@@ -24,20 +24,20 @@ interface Shares {
 
 const samplePurpose = 90;
 const sampledLists = 128;
-/** In Fortran order a row is read value by value. */
+/** Fewer lists in Fortran order, where a row is read value by value. */
 const sampledListsByColumns = 24;
 const listedEach = 5;
 const othersEach = 3;
 /** A graph made from features in half precision is no reason for doubt, nor one of an approximate search. */
 const sameCosine = 1e-4;
 const clearlyNearer = 0.02;
-/** With lists drawn at random the share is one half; graphs of exact and of approximate searches stay below one in a hundred. */
+/** The share is one half with lists drawn at random; graphs of exact and of approximate searches stay below one in a hundred. */
 const mostFarther = 0.35;
 const doubtful = 0.05;
 const mostUnordered = 0.15;
 
 /**
- * Throws BAD_INPUT when no row has a neighbour, or when listed rows are no nearer than others; tells `onNotice` when they
+ * Throws BAD_INPUT when no row has a neighbour, or when listed rows are no nearer than others; warns by `onNotice` when they
  * hardly are, or when lists are in another order. Reads about a thousand rows.
  */
 export function checkGraph(
@@ -75,7 +75,7 @@ function hasNeighbours({ nodeCount, width, ids }: KnnGraph): boolean {
   return false;
 }
 
-/** The smaller shares of two measures, as a graph may have been made by cosines or by distances of rows as they stand. */
+/** The smaller shares of two measures, as a graph may have been made by cosines or by distances of rows that are not normalised. */
 function sample(features: MatrixLocation, graph: KnnGraph): Shares {
   const { nodeCount } = graph;
   const wanted = features.kind === 'file' && features.fortran ? sampledListsByColumns : sampledLists;

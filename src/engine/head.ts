@@ -118,11 +118,11 @@ interface DevicesRequest {
   readonly threads: number;
   readonly devices: readonly number[];
   readonly onNotice?: ((message: string) => void) | undefined;
-  /** In place of `backends/start-device.js`. */
+  /** The module that starts a device; default `backends/start-device.js`. */
   readonly module?: URL | undefined;
 }
 
-/** Given to each worker once. */
+/** Data that each worker gets once, at its start. */
 export interface ShardWorkerData {
   readonly model: NaanModel;
   readonly batch: number;
@@ -152,7 +152,7 @@ export interface Head<Config extends ModelConfig = ModelConfig> {
   readonly needsReverse: boolean;
   /** Bytes that each worker takes for tiles and tables. */
   workerBytes(config: Config, shape: WorkerShape): number;
-  /** Costs by part, to tell where the time goes. */
+  /** Costs by part, to explain where the time goes. */
   costs(config: Config, shape: CostShape): Readonly<Record<string, PartCost>>;
   planBackend(request: BackendRequest): BackendPlan;
   /** Starts the threads that own devices, where the plan has some. */
@@ -165,7 +165,7 @@ export interface Head<Config extends ModelConfig = ModelConfig> {
 export interface HeadWorker {
   /** What computes. */
   readonly description: { readonly backend: string; readonly simd: string };
-  /** Most rows that a tile gathers. */
+  /** The maximum of rows that a tile gathers. */
   readonly localRows: number;
   /** Computes a tile: nodes or, for a stage of features, rows of their file, start .. end−1. */
   run(stage: Stage, open: OpenJob, start: number, end: number): void | Promise<void>;

@@ -1,7 +1,7 @@
 /**
  * One labelling job as every thread sees it: plain data and shared memory, sent beside each task.
  *
- * Nodes stand in *positions* 0..n-1, the locality order; `order[position]` is the node's number in the input.
+ * Nodes are in *positions* 0..n-1, the locality order; `order[position]` is the node's number in the input.
  */
 import type { SharedDisjointSetHandle } from '../cluster/shared-disjoint-set.js';
 import { NaanError } from '../errors.js';

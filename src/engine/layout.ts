@@ -9,7 +9,7 @@ import { sharedInts } from '../memory/shared-arrays.js';
 /** A graph in positions: `order[position]` is the node's number in the input, `positions` the inverse. */
 export interface Layout {
   readonly graph: KnnGraph;
-  /** Absent when nodes stand as they came. */
+  /** Absent when nodes keep the order of the input. */
   readonly order?: Int32Array;
   readonly positions?: Int32Array;
 }

@@ -84,7 +84,7 @@ export function planMemory(shape: PlanShape, { memory, precision = 'auto', workD
   const tried = (precision === 'auto' ? (['f32', 'bf16'] as const) : [precision]).map((p) =>
     planOf(shape, p, workDir === undefined ? 'memory' : 'files', limitBytes),
   );
-  // In files rows take no memory: nothing is won there by less precision.
+  // Rows in files take no memory: less precision would gain nothing.
   const { searchBytes } = tried[0];
   if (searchBytes > limitBytes) throw tooLargeToSearch(shape, searchBytes, limitBytes);
   const plan = tried.find(({ memoryBytes }) => memoryBytes <= limitBytes);

@@ -44,6 +44,6 @@ export interface Verdict {
   /** Whether the ranges agree. */
   readonly ranges: boolean;
   readonly features: boolean;
-  /** For each of the files in `rows`. */
+  /** Checksums of each of the files in `rows`. */
   readonly sums: readonly RowSums[];
 }

@@ -1,11 +1,11 @@
 import type { DeviceReading } from '../devices/devices.js';
 import type { Counters } from '../execution/counters.js';
 
-/** What a run tells whoever watches it, on the main thread. The engine knows this type and nothing else of metrics. */
+/** What a run reports to an observer, on the main thread. The engine knows this type and nothing else of metrics. */
 export interface RunObserver {
   /** Once, before the first stage. `counters` are raised by the workers while they run. */
   start(run: RunDescription): void;
-  /** Once, when the workers have told which back-end they started. */
+  /** Called once, when the workers have reported which back-end they started. */
   backend(started: StartedBackend): void;
   /** After every change. */
   shards(states: ShardStates): void;

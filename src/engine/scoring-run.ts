@@ -1,5 +1,5 @@
 /**
- * The coordinator: lays a labelling job out in shared memory, cuts it into shards, and drives the stages over the pool,
+ * The coordinator: lays a labelling job out in shared memory, splits it into shards, and drives the stages over the pool,
  * with a barrier after each. The result (centres, scores, components) is the same to the bit for any number of threads
  * and shards, and for any order of the nodes.
  */
@@ -41,7 +41,7 @@ import { differs, mostShards, type WorkDir } from './work-dir.js';
 export interface EngineOptions {
   /** Worker threads; default: the cores this process may use. */
   readonly threads?: number | undefined;
-  /** Shards the nodes are cut into; default `auto`: enough to keep every thread busy to the end of a stage. */
+  /** Number of shards of the nodes; default `auto`: enough to keep every thread busy to the end of a stage. */
   readonly shards?: number | 'auto' | undefined;
   /** Nodes of a tile, the unit of gathering and of a GEMM; default 512. */
   readonly batch?: number | undefined;
@@ -228,8 +228,8 @@ export class ScoringRun {
   }
 
   /**
-   * Of a run that is gone on with: reads back what its shards left in files, as far as it is still needed, so that shards
-   * whose bytes are not what was written are computed again. Throws BAD_USAGE when rows of the features are not
+   * Reads back what the shards of a resumed run left in files, as far as it is still needed, so that shards whose bytes
+   * differ from what was written are computed again. Throws BAD_USAGE when rows of the features are not
    * those that it has worked with.
    */
   private async verifyKept(): Promise<void> {
@@ -290,7 +290,7 @@ export class ScoringRun {
     });
   }
 
-  /** Input number of the node at each position [n]; undefined where nodes stand as they came. */
+  /** Input number of the node at each position [n]; undefined where nodes keep the order of the input. */
   get order(): Int32Array | undefined {
     return this.job.order;
   }
@@ -434,7 +434,7 @@ export class ScoringRun {
     return `stage '${stage}', shard ${index} of ${this.shards.length} (nodes ${start}..${end - 1})`;
   }
 
-  /** Times a part, and tells about its progress while it runs. */
+  /** Times a part, and reports its progress while it runs. */
   private async timed(part: string, unit: 'nodes' | 'edges', total: number, run: () => Promise<void>): Promise<void> {
     const { onProgress, observer } = this.options;
     const field = unit === 'edges' ? 'edgesScored' : part;

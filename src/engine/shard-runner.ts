@@ -31,7 +31,7 @@ export class ShardRunner {
     checkVersion(task);
     const open = this.openJob(job);
     const { batch, finished } = job;
-    // In files no stage writes over what it reads: a shard that failed begins anew, so that its checksums are whole.
+    // No stage writes over what it reads in files: a shard that failed starts again, so that its checksums are whole.
     if (open.writes) finished[shard.index] = 0;
     const edges = edgeStages.find((name) => name === task.stage);
     const stage = edges === undefined ? this.stageOf(task) : undefined;
@@ -132,7 +132,7 @@ function checkVersion({ version }: ShardTask): void {
   if (version !== messageVersion) throw new Error(`a task of message version ${version}, expected ${messageVersion}`);
 }
 
-/** As few tiles as hold the rest, of nearly the same size: a small one at the end would cost more than its part. */
+/** The size of tiles of which as few as possible, nearly equal, hold the rest: a small last one would cost more than its part. */
 function tileSize(rest: number, batch: number): number {
   return Math.ceil(rest / Math.ceil(rest / batch));
 }

@@ -34,7 +34,7 @@ const windowBytes = 2 ** 20;
 const windowBytesByColumns = 2 ** 24;
 const weightPurpose = 91;
 
-/** The work is cut into `ranges` parts that may run at once. Throws BAD_INPUT for bytes that do not match their checksum. */
+/** The work is split into `ranges` parts that may run at once. Throws BAD_INPUT for bytes that do not match their checksum. */
 export function* surveyPlan(features: MatrixLocation, findCopies: boolean, ranges: number): Plan<Survey> {
   const { rowCount } = shapeOf(features);
   const fingerprints = new Float64Array(new SharedArrayBuffer(8 * rowCount));
@@ -82,7 +82,7 @@ export function surveyRows({ features, fingerprints, from, to }: RangeInput): { 
 
 /**
  * The first row that each row is equal to; undefined where no two are. Rows are looked up by fingerprint in a table with open
- * places, where only the first of equal rows stands.
+ * addressing, which holds the first of equal rows only.
  */
 export function findEqualRows({ features, fingerprints }: SurveyInput): Int32Array | undefined {
   const rowCount = fingerprints.length;
@@ -158,7 +158,7 @@ function fingerprint(x: Float32Array, start: number, weights: Float64Array): num
   return sum === 0 && x.subarray(start, start + dim).every((value) => value === 0) ? Number.NaN : sum;
 }
 
-/** From 0.5 to 1.5, so that a product with a finite value is finite and with another is not. */
+/** Weights from 0.5 to 1.5: the product with a finite value is finite, and with any other it is not. */
 function weightsOf(dim: number): Float64Array {
   const random = new RandomStream(1, weightPurpose, 0);
   return Float64Array.from({ length: dim }, () => 0.5 + random.uniform());

@@ -16,7 +16,7 @@ export interface RowOptions {
   readonly onNotice?: ((message: string) => void) | undefined;
 }
 
-const toldRows = 5;
+const namedRows = 5;
 
 /** The rows to work on; undefined for all of them. Throws BAD_INPUT for bad rows, unless they may be left out and others stay. */
 export function usableRows(
@@ -66,12 +66,12 @@ function describe(features: MatrixLocation, rows: Int32Array): string {
   const reader = openRows(features);
   try {
     const x = new Float32Array(reader.dim);
-    const told = Array.from(rows.subarray(0, toldRows), (row) => {
+    const told = Array.from(rows.subarray(0, namedRows), (row) => {
       reader.read(row, 1, x);
       return `row ${row} ${badValue(x)}`;
     });
     if (rows.length === 1) return `${features.name}: ${told[0]}`;
-    const more = rows.length > toldRows ? `, and ${rows.length - toldRows} more` : '';
+    const more = rows.length > namedRows ? `, and ${rows.length - namedRows} more` : '';
     return `${features.name}: ${rows.length} rows cannot be used: ${told.join(', ')}${more}`;
   } finally {
     reader.close();

@@ -51,7 +51,7 @@ interface SeenInputs {
 
 type Entry = WorkHeader | FinishedShard | { readonly seen: SeenInputs } | { readonly finished: string };
 
-/** What `naan status` tells. */
+/** What `naan status` reports. */
 export interface WorkStatus {
   readonly header: WorkHeader;
   /** Shards finished, by stage and round. */
@@ -254,7 +254,7 @@ export class WorkDir {
   }
 }
 
-/** Where the run in a folder stands; undefined when there is none. Throws as `WorkDir.open` does. */
+/** The progress of the run in a folder; undefined when there is none. Throws as `WorkDir.open` does. */
 export function readWork(path: string): WorkStatus | undefined {
   const found = checkJournal(path, false);
   const header = headerOf(found);
@@ -363,7 +363,7 @@ function isFileCheck(check: unknown): boolean {
   return numbers.every(isCount);
 }
 
-/** As runs name their files: a plain name, so that it leads nowhere else. */
+/** Whether this is a name that runs give to files: a plain one, which leads to no other folder. */
 function isRunFile(name: unknown): boolean {
   return typeof name === 'string' && /^[A-Za-z0-9]+\.(rows|column)$/.test(name);
 }
