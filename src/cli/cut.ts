@@ -1,3 +1,4 @@
+import { join, parse } from 'node:path';
 import { countClusters } from '../cluster/relabel.js';
 import { openItems } from '../io/items.js';
 import { writeLabelText } from '../io/labels.js';
@@ -10,10 +11,12 @@ import { count, table } from './format.js';
 
 export const run: Run<'cut'> = async (values, { log }) => {
   const { edges, scores: scoresPath, rows, out, overwrite, items, constraints, cannotLinkWithin, ...options } = values;
-  const replaced = { name: 'out', path: out, isOurs: () => false, otherwise: 'is there already' };
+  const thresholds = [...new Set(options.threshold)];
+  const files = thresholds.map((threshold) => (thresholds.length === 1 ? out : fileAt(out, threshold)));
+  const replaced = files.map((path) => ({ name: 'out', path, isOurs: () => false, otherwise: 'is there already' }));
   const column = cannotLinkWithin === undefined ? undefined : columnInput(cannotLinkWithin, items);
   const inputs = { edges, scores: scoresPath, items, constraints, 'cannot-link-within': column };
-  await checkOutputs([replaced], inputs, overwrite);
+  await checkOutputs(replaced, inputs, overwrite);
   const scored = await readScoredPairs(edges, scoresPath, rows);
   const names = items === undefined ? undefined : await openItems(items);
   const nodes = rows ?? (await names?.count()) ?? scored.pairs.reduce((highest, id) => Math.max(highest, id), -1) + 1;
@@ -22,10 +25,16 @@ export const run: Run<'cut'> = async (values, { log }) => {
     { rowCount: nodes, items: names, itemsFile: items },
     log.warn,
   );
-  const labels = cluster(scored, nodes, { ...options, constraints: decided && constraintsOf(decided).constraints });
-  await writeLabelText(out, labels);
-  const counts = countClusters(labels);
-  const { partition, threshold } = options;
+  const settled = { ...options, constraints: decided && constraintsOf(decided).constraints };
+  const cuts: Cut[] = [];
+  for (const [i, threshold] of thresholds.entries()) {
+    const labels = cluster(scored, nodes, { ...settled, threshold });
+    await writeLabelText(files[i], labels);
+    cuts.push({ threshold, out: files[i], ...countClusters(labels) });
+  }
+  const common = { rows: nodes, edges: scored.scores.length, partition: options.partition };
+  if (cuts.length > 1) return { json: { ...common, cuts }, text: describe(cuts) };
+  const [{ out: _, threshold, ...counts }] = cuts;
   const facts = table([
     ['rows', count(nodes)],
     ['clusters', count(counts.clusters)],
@@ -33,8 +42,22 @@ export const run: Run<'cut'> = async (values, { log }) => {
     ['  largest', `${count(counts.largest)} rows`],
     ['without a label', count(counts.unlabelled)],
   ]);
-  return {
-    json: { rows: nodes, edges: scored.scores.length, partition, threshold, ...counts },
-    text: `${facts}\n\nlabels are in ${out}`,
-  };
+  return { json: { ...common, threshold, ...counts }, text: `${facts}\n\nlabels are in ${out}` };
 };
+
+type Cut = { readonly threshold: number; readonly out: string } & ReturnType<typeof countClusters>;
+
+/** cut.txt at 0.5 is cut-0.5.txt. */
+function fileAt(out: string, threshold: number): string {
+  const { dir, name, ext } = parse(out);
+  return join(dir, `${name}-${threshold}${ext}`);
+}
+
+function describe(cuts: readonly Cut[]): string {
+  const lines = cuts.map(({ threshold, clusters, singletons, largest, unlabelled, out }) => [
+    String(threshold),
+    ...[clusters, singletons, largest, unlabelled].map(count),
+    out,
+  ]);
+  return table([['threshold', 'clusters', 'of one', 'largest', 'without', 'labels'], ...lines]);
+}

@@ -2,11 +2,24 @@ import { relabel } from '../cluster/relabel.js';
 import { type SweepPoint, sweep } from '../evaluation/sweep.js';
 import { edgesFromPairs } from '../graph/candidate-edges.js';
 import { readLabels } from '../io/labels.js';
+import { writeText } from '../io/output-file.js';
+import { checkOutputs, isOurPage } from '../io/outputs.js';
 import { readScoredPairs } from '../io/scored-pairs.js';
+import type { Chart } from '../report/page.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
-export const run: Run<'sweep'> = async ({ edges: edgesPath, scores: scoresPath, truth: truthPath }) => {
+export const run: Run<'sweep'> = async ({
+  edges: edgesPath,
+  scores: scoresPath,
+  truth: truthPath,
+  plot,
+  overwrite,
+}) => {
+  if (plot !== undefined) {
+    const file = { name: 'plot', path: plot, isOurs: isOurPage, otherwise: 'naan did not make it' };
+    await checkOutputs([file], { edges: edgesPath, scores: scoresPath, truth: truthPath }, overwrite);
+  }
   const truth = truthPath === undefined ? undefined : (await readLabels(truthPath)).codes;
   const { pairs, scores } = await readScoredPairs(edgesPath, scoresPath, truth?.length);
   const nodes = truth?.length ?? pairs.reduce((highest, id) => Math.max(highest, id), -1) + 1;
@@ -16,6 +29,7 @@ export const run: Run<'sweep'> = async ({ edges: edgesPath, scores: scoresPath, 
   for (let e = 0; e < placed.length; e++) placed[place[e]] = scores[e];
   const points = sweep(edges, placed, { truth });
   const best = bestOf(points);
+  if (plot !== undefined) await writePlot(plot, points, best, scoresPath);
   return { json: { nodes, edges: placed.length, ...(best && { best }), points }, text: describe(points, best) };
 };
 
@@ -23,6 +37,37 @@ export const run: Run<'sweep'> = async ({ edges: edgesPath, scores: scoresPath, 
 function bestOf(points: readonly SweepPoint[]): SweepPoint | undefined {
   const f = (point: SweepPoint) => point.bcubed?.f ?? -1;
   return points[0]?.bcubed && points.reduce((best, point) => (f(point) > f(best) ? point : best));
+}
+
+/** Loaded when asked for. */
+async function writePlot(
+  path: string,
+  points: readonly SweepPoint[],
+  best: SweepPoint | undefined,
+  scores: string,
+): Promise<void> {
+  const { figure, page } = await import('../report/page.js');
+  const { html } = await import('../report/html.js');
+  const sizes = [
+    { name: 'clusters', values: points.map(({ clusters }) => clusters) },
+    { name: 'clusters of one row', values: points.map(({ singletons }) => singletons) },
+  ];
+  const quality = [
+    { name: 'BCubed F', values: points.map(({ bcubed }) => bcubed?.f ?? null) },
+    { name: 'pairwise F', values: points.map(({ pairwise }) => pairwise?.f ?? null) },
+  ];
+  const chart: Chart = {
+    title: 'Every threshold',
+    text: 'The components of the edges of each threshold or more.',
+    kind: 'line',
+    xTitle: 'threshold',
+    x: points.map(({ threshold }) => threshold),
+    series: best ? quality : sizes,
+    extra: best ? sizes : [],
+    mark: best && { x: best.threshold, name: `best BCubed F ${best.bcubed!.f.toFixed(4)} at ${best.threshold}` },
+  };
+  const title = `naan sweep: ${scores}`;
+  await writeText(path, page(title, html`<main><h1>${title}</h1>${figure(chart, 0)}</main>`, [chart]));
 }
 
 const curveWidth = 24;

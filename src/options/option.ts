@@ -65,19 +65,24 @@ export function integerPair<const D extends Description<readonly [number, number
 export function integerList<const D extends Description<readonly number[]> & Range>(
   described: D,
 ): Option<readonly number[]> & D {
-  const schema = (zod: Zod) => {
-    const parts = (value: unknown) => (typeof value === 'string' ? value.trim().split(/[\s,]+/) : value);
-    const list = zod
-      .unknown()
-      .transform((value) => (Array.isArray(value) ? value.flatMap(parts) : [parts(value)].flat()));
-    return list.pipe(
-      zod
-        .array(number(zod, described, true))
-        .min(1)
-        .max(64),
-    );
-  };
+  const schema = (zod: Zod) => listOf(zod, number(zod, described, true));
   return { ...described, expected: `integers${inRange(described)}`, placeholder: '<n...>', schema };
+}
+
+/** One or more numbers: `--threshold 0.5,0.6`, `threshold: [0.5, 0.6]`. */
+export function decimalList<const D extends Description<readonly number[]> & Range>(
+  described: D,
+): Option<readonly number[]> & D {
+  const schema = (zod: Zod) => listOf(zod, number(zod, described, false));
+  return { ...described, expected: `numbers${inRange(described)}`, placeholder: '<x...>', schema };
+}
+
+function listOf(zod: Zod, one: ZodType<number>) {
+  const parts = (value: unknown) => (typeof value === 'string' ? value.trim().split(/[\s,]+/) : value);
+  const list = zod
+    .unknown()
+    .transform((value) => (Array.isArray(value) ? value.flatMap(parts) : [parts(value)].flat()));
+  return list.pipe(zod.array(one).min(1).max(64));
 }
 
 /** An integer, or the word `auto`. */

@@ -19,6 +19,7 @@ import {
   byteCount,
   choice,
   decimal,
+  decimalList,
   flag,
   integer,
   integerList,
@@ -821,6 +822,12 @@ export const commands = {
         otherwise: 'sizes only',
         help: 'true identities, as for naan evaluate, for BCubed and pairwise',
       }),
+      plot: path({
+        unit: 'file',
+        otherwise: 'bars in the table',
+        help: 'also draw the curve, on a page that loads nothing (.html)',
+      }),
+      overwrite,
     },
   },
   cut: {
@@ -828,7 +835,10 @@ export const commands = {
     description:
       'Clusters from the edges and scores of naan label --save-edges, by any partition and threshold: what naan label would ' +
       'have given with them, without scoring again.',
-    examples: [['naan cut --edges split1_edges.npy --scores split1_scores.npy --threshold 0.5 --out strict.txt', '']],
+    examples: [
+      ['naan cut --edges split1_edges.npy --scores split1_scores.npy --threshold 0.5 --out strict.txt', ''],
+      ['naan cut ... --threshold 0.4,0.5,0.6 --out cut.txt', 'cut-0.4.txt, cut-0.5.txt and cut-0.6.txt'],
+    ],
     options: {
       ...savedScores,
       rows: integer({
@@ -838,12 +848,12 @@ export const commands = {
         otherwise: 'as many as items, or up to the last row that an edge names',
         help: 'rows of the features; one that no edge names gets label -1',
       }),
-      threshold: decimal({
+      threshold: decimalList({
         unit: 'score',
         min: 0,
         max: 1,
         required: true,
-        help: 'edges of this score or more join their ends',
+        help: 'edges of this score or more join their ends; several give labels at each, in files of their own',
       }),
       partition: choice(partitions, {
         default: partitions[0],

@@ -35,3 +35,32 @@ test('cut gives clusters of scores that were kept, and replaces no file unasked'
   assert.equal((await cut('--threshold', '0.3', '--partition', 'threshold', '--overwrite')).code, 0);
   assert.equal(readFileSync(at('labels.txt'), 'utf8'), '0\n0\n0\n1\n1\n');
 });
+
+test('cut gives labels at several thresholds, each what it gives alone, and sweep draws its curve', async (t) => {
+  const folder = temporaryFolder(t);
+  const at = (name: string) => join(folder, name);
+  await writeNpy(at('edges.npy'), 'i4', [3, 2], Int32Array.of(0, 1, 1, 2, 3, 4));
+  await writeNpy(at('scores.npy'), 'f4', [3], Float32Array.of(0.9, 0.4, 0.8));
+  const saved = ['--edges', at('edges.npy'), '--scores', at('scores.npy')];
+  const several = ['--threshold', '0.3,0.5', '0.85', '--partition', 'threshold', '--out', at('cut.txt')];
+  const { code, stdout, stderr } = await naan(['cut', ...saved, ...several, '--json']);
+  assert.equal(code, 0, stderr);
+  const { cuts } = JSON.parse(stdout) as { cuts: { threshold: number; out: string; clusters: number }[] };
+  assert.deepEqual(
+    cuts.map(({ threshold, out, clusters }) => [threshold, out, clusters]),
+    [
+      [0.3, at('cut-0.3.txt'), 2],
+      [0.5, at('cut-0.5.txt'), 3],
+      [0.85, at('cut-0.85.txt'), 4],
+    ],
+  );
+  assert.equal(readFileSync(at('cut-0.3.txt'), 'utf8'), '0\n0\n0\n1\n1\n');
+  assert.equal(readFileSync(at('cut-0.85.txt'), 'utf8'), '0\n0\n1\n2\n3\n');
+  writeFileSync(at('cut-0.5.txt'), 'by hand\n');
+  assert.match((await naan(['cut', ...saved, ...several])).stderr, /cut-0\.3\.txt: is there already/);
+
+  writeFileSync(at('truth.txt'), '0\n0\n0\n1\n1\n');
+  const plotted = await naan(['sweep', ...saved, '--truth', at('truth.txt'), '--plot', at('curve.html')]);
+  assert.equal(plotted.code, 0, plotted.stderr);
+  assert.match(readFileSync(at('curve.html'), 'utf8'), /best BCubed F 1\.0000 at 0/);
+});
