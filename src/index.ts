@@ -1,6 +1,7 @@
 /** The public API: what the commands do, as functions. docs/library.md shows them at work. */
 export { type KnnOptions, knn } from './api.js';
 export type { BackendName } from './backends/names.js';
+export type { Change, Identities } from './cluster/identities.js';
 export type { Partition } from './cluster/partition.js';
 export { type ErrorCode, NaanError } from './errors.js';
 export { type Agreement, type EvaluateOptions, type Evaluation, evaluate } from './evaluation/evaluate.js';
@@ -8,10 +9,12 @@ export type { PrecisionRecall } from './evaluation/precision-recall.js';
 export { type SweepOptions, type SweepPoint, sweep } from './evaluation/sweep.js';
 export { type CandidateEdges, edgesFromPairs } from './graph/candidate-edges.js';
 export type { KnnGraph } from './graph/knn-graph.js';
+export { appendDecisions, type Decision, type Item, inForce, readDecisions } from './io/decisions.js';
 export type { Embeddings, FeatureSource } from './io/feature-source.js';
 export { readKnn } from './io/knn.js';
 export { type Labels, nameOf } from './io/label-codes.js';
 export { readLabels } from './io/labels.js';
+export { type AssignOptions, type AssignResult, type AssignSummary, assign } from './jobs/assign.js';
 export { type ClusterOptions, cluster, type ScoredPairs } from './jobs/cluster.js';
 export { type Diagnosis, type DoctorOptions, diagnose } from './jobs/doctor.js';
 export { type ExportOptions, type ExportSummary, exportSet } from './jobs/export.js';

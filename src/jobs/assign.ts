@@ -148,7 +148,8 @@ export async function assign(options: AssignOptions): Promise<AssignResult> {
       seconds.search += since(start);
       start = performance.now();
       const local = neighbourhoods.around(nearest, count, labels.length);
-      const layout = await run.layOut(local.graph);
+      // Neighbours are near each other as they are.
+      const layout = { graph: local.graph };
       await run.score({ features: local.features, layout, uniteFrom: Number.POSITIVE_INFINITY });
       judge.judge(local, run, (i, label, nearness, margin) => {
         if (nearness >= threshold) result.labels[first + i] = label;
@@ -294,6 +295,10 @@ class Neighbourhoods {
   private readonly nodeOf: Int32Array;
   private readonly madeFor: Int32Array;
   private made = 0;
+  /** Rows of the nodes made so far, and their lists [nodes × width], −1 where they end. */
+  private readonly members: Int32Array;
+  private readonly lists: Int32Array;
+  private count = 0;
 
   constructor(
     private readonly rows: SharedRows,
@@ -302,48 +307,48 @@ class Neighbourhoods {
   ) {
     this.nodeOf = new Int32Array(known.nodeCount);
     this.madeFor = new Int32Array(known.nodeCount);
+    const most = rowsAtOnce * Math.min(known.nodeCount + 1, 1 + (width - 1) * known.width);
+    this.members = new Int32Array(most);
+    this.lists = new Int32Array(most * width);
   }
 
   /** `nearest` [count × k]: rows of the set nearest to each new row, which are rows `first` and on. */
   around(nearest: Int32Array, count: number, first: number): Local {
-    const { width, rows } = this;
+    const { width, rows, lists, nodeOf } = this;
     const k = nearest.length / count;
-    const members: number[] = [];
     const starts = new Int32Array(count + 1);
-    const lists: number[][] = [];
+    this.count = 0;
     for (let i = 0; i < count; i++) {
-      const own = nearest.subarray(i * k, (i + 1) * k).filter((row) => row >= 0);
+      const own = nearest.subarray(i * k, (i + 1) * k);
+      const start = this.count;
       this.made++;
-      starts[i] = members.length;
-      members.push(first + i);
-      for (const row of own) this.add(row, members);
-      for (const row of own) for (const next of this.listOf(row)) this.add(next, members);
-      lists.push([starts[i], ...Array.from(own, (row) => this.nodeOf[row])]);
-      for (let node = starts[i] + 1; node < members.length; node++) {
-        lists.push(this.withNew(members[node], node, rows.row(first + i), starts[i]));
-      }
+      starts[i] = start;
+      this.members[this.count++] = first + i;
+      for (const row of own) this.add(row);
+      for (const row of own) for (const next of this.listOf(row)) this.add(next);
+      lists.fill(-1, start * width, this.count * width);
+      lists[start * width] = start;
+      for (let c = 0; c < k; c++) lists[start * width + 1 + c] = nodeOf[own[c]];
+      const fresh = rows.row(first + i);
+      for (let node = start + 1; node < this.count; node++) this.list(node, fresh, start);
     }
-    starts[count] = members.length;
-    const graph = allocateKnnGraph(members.length, width);
-    lists.forEach((list, node) => {
-      graph.ids.set(list.slice(0, width), node * width);
-    });
-    const ids = Int32Array.from(members);
-    const x = SharedRows.allocate(ids.length, rows.dim);
-    let at = 0;
-    x.eachRun(0, ids.length, (view) => {
+    starts[count] = this.count;
+    const graph = allocateKnnGraph(this.count, width);
+    graph.ids.set(lists.subarray(0, this.count * width));
+    const members = this.members.slice(0, this.count);
+    const x = SharedRows.allocate(members.length, rows.dim);
+    x.eachRun(0, members.length, (view, from) => {
       const here = view.length / rows.dim;
-      rows.gather(ids.subarray(at, at + here), here, view);
-      at += here;
+      rows.gather(members.subarray(from, from + here), here, view);
     });
-    return { graph, features: { kind: 'memory', name: 'new rows', rows: x.handle() }, rows: ids, starts };
+    return { graph, features: { kind: 'memory', name: 'new rows', rows: x.handle() }, rows: members, starts };
   }
 
-  private add(row: number, members: number[]): void {
+  private add(row: number): void {
     if (this.madeFor[row] === this.made) return;
     this.madeFor[row] = this.made;
-    this.nodeOf[row] = members.length;
-    members.push(row);
+    this.nodeOf[row] = this.count;
+    this.members[this.count++] = row;
   }
 
   /** Neighbours of a row of the set, itself left out. */
@@ -354,11 +359,11 @@ class Neighbourhoods {
     return ids.subarray(row * width + 1, row * width + end);
   }
 
-  /** The list of a row as far as it lies in the graph, with the new row where it would stand. */
-  private withNew(row: number, node: number, fresh: Float32Array, freshNode: number): number[] {
-    const { rows, width } = this;
-    const list = this.listOf(row);
-    const own = rows.row(row);
+  /** Writes the list of a node as far as it lies in the graph, with the new row where it would stand. */
+  private list(node: number, fresh: Float32Array, freshNode: number): void {
+    const { rows, width, lists, members, madeFor, made, nodeOf } = this;
+    const list = this.listOf(members[node]);
+    const own = rows.row(members[node]);
     const cosine = dot(own, fresh);
     let place = 0;
     for (let end = list.length; place < end; ) {
@@ -366,14 +371,14 @@ class Neighbourhoods {
       if (dot(own, rows.row(list[middle])) >= cosine) place = middle + 1;
       else end = middle;
     }
-    const kept = [node];
-    for (let c = 0; c < list.length || c <= place; c++) {
-      if (c === place && place < width - 1) kept.push(freshNode);
-      if (c < list.length && c + Number(c >= place) < width - 1 && this.madeFor[list[c]] === this.made) {
-        kept.push(this.nodeOf[list[c]]);
-      }
-    }
-    return kept;
+    let at = node * width;
+    lists[at++] = node;
+    // The list has width − 1 places, also for neighbours that are not in the graph.
+    for (let c = 0; c < Math.min(place, width - 1); c++) if (madeFor[list[c]] === made) lists[at++] = nodeOf[list[c]];
+    if (place >= width - 1) return;
+    lists[at++] = freshNode;
+    const last = Math.min(list.length, width - 2);
+    for (let c = place; c < last; c++) if (madeFor[list[c]] === made) lists[at++] = nodeOf[list[c]];
   }
 }
 
