@@ -1,3 +1,4 @@
+import type { RunMetrics } from '../metrics/run-metrics.js';
 import type { CommandName, CommandValues } from '../options/table.js';
 import type { ProgressListener } from '../progress.js';
 import type { Log } from './log.js';
@@ -10,6 +11,8 @@ export interface Context {
   readonly log: Log;
   /** One line on stderr that the user has asked for, whatever the log level. */
   readonly tell: (line: string) => void;
+  /** Told of what happens, when somebody watches. */
+  readonly metrics: RunMetrics | undefined;
   /** Where each option came from. */
   readonly origins: Readonly<Record<string, string>>;
 }

@@ -4,42 +4,25 @@ import { keyName } from '../options/names.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
-export const run: Run<'label'> = async (values, { signal, onProgress, log, tell, origins }) => {
-  const { metricsPort, ...options } = values;
-  const watched = metricsPort === undefined ? undefined : await startMetrics(metricsPort ?? 0);
-  if (watched) tell(`metrics at ${watched.server.url}`);
-  try {
-    const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
-    const result = await label({
-      ...options,
-      signal,
-      onProgress,
-      onNotice: log.warn,
-      onPlan,
-      observer: watched?.metrics,
-      config: configOf(values, origins),
-      optionSources: origins,
-    });
-    return { json: result.summary, text: describe(result, values.out) };
-  } finally {
-    watched?.server.close();
-  }
+export const run: Run<'label'> = async (values, { signal, onProgress, log, tell, metrics, origins }) => {
+  const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
+  const result = await label({
+    ...values,
+    signal,
+    onProgress,
+    onNotice: log.warn,
+    onPlan,
+    observer: metrics,
+    config: configOf(values, origins),
+    optionSources: origins,
+  });
+  return { json: result.summary, text: describe(result, values.out) };
 };
 
 /** The options that were given, by the keys of a config file. */
 function configOf(values: object, origins: Readonly<Record<string, string>>): Record<string, unknown> {
   const given = Object.entries(values).filter(([name]) => name !== 'config' && origins[name] !== 'default');
   return Object.fromEntries(given.map(([name, value]) => [keyName(name), value]));
-}
-
-/** Loaded when asked for, so that a run that nobody watches starts sooner. */
-async function startMetrics(port: number) {
-  const [{ RunMetrics }, { serveMetrics }] = await Promise.all([
-    import('../metrics/run-metrics.js'),
-    import('../metrics/server.js'),
-  ]);
-  const metrics = new RunMetrics();
-  return { metrics, server: await serveMetrics(metrics.registry, port) };
 }
 
 function describe({ summary, haloFactor }: LabelResult, out: string): string {

@@ -2,10 +2,13 @@
 /** Parse, run, print, exit code. The only place that reads argv and the environment, and that exits. */
 import { availableParallelism } from 'node:os';
 import { asNaanError, NaanError } from '../errors.js';
-import type { CommandName } from '../options/table.js';
+import { type CommandName, optionsOf } from '../options/table.js';
+import type { ProgressEvent } from '../progress.js';
 import { systemReason } from '../system-error.js';
-import type { Context, Run } from './command.js';
+import type { Run } from './command.js';
+import type { Ending } from './log.js';
 import { parse, type Usage } from './program.js';
+import type { Watch } from './watch.js';
 
 /** Loaded when asked for, so that help is quick. */
 const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number }> } = {
@@ -43,37 +46,43 @@ async function printUsage({ text, exitCode }: Usage): Promise<number> {
 }
 
 async function execute<C extends CommandName>(command: C, flags: Record<string, unknown>): Promise<number> {
-  const [{ resolve }, { Interrupt }, { Progress }, { createLog }, { removeUnfinished }] = await Promise.all([
+  const [{ resolve }, { Interrupt }, { StderrLog }, { startWatch }, { removeUnfinished }] = await Promise.all([
     import('../options/resolve.js'),
     import('./interrupt.js'),
-    import('./progress.js'),
     import('./log.js'),
+    import('./watch.js'),
     import('../io/temporaries.js'),
   ]);
-  const progress = new Progress(process.stderr);
+  const { NO_COLOR, TERM } = process.env;
+  const isDumb = TERM === 'dumb';
+  const colour = process.stderr.isTTY && !NO_COLOR && !isDumb;
+  const screen = isDumb ? { write: (text: string) => process.stderr.write(text) } : process.stderr;
+  const log = new StderrLog(screen, command, { asJson: flags.json === true, colour });
   const interrupt = new Interrupt(() => {
-    progress.clear();
+    log.clear();
     removeUnfinished();
   }, process.env);
   let showStack = false;
-  const fail = (error: unknown): number => {
-    progress.clear();
-    removeUnfinished();
-    if (interrupt.exitCode !== undefined) return interrupt.exitCode;
-    process.stderr.write(`naan ${command}: ${describe(error, showStack)}\n`);
-    return exitCodeOf(error);
+  let watch: Watch | undefined;
+  const finish = async (ending: Ending): Promise<number> => {
+    await watch?.end(ending);
+    log.end(ending, interrupt.exitCode !== undefined);
+    return ending.exitCode;
   };
-  process.on('uncaughtException', (error) => process.exit(fail(error)));
+  const fail = (error: unknown): Promise<number> => {
+    log.clear();
+    removeUnfinished();
+    const exitCode = interrupt.exitCode ?? exitCodeOf(error);
+    const code = interrupt.exitCode === undefined ? (asNaanError(error)?.code ?? 'UNEXPECTED') : 'CANCELLED';
+    const message = interrupt.exitCode === undefined ? describe(error, showStack) : 'interrupted';
+    return finish({ exitCode, error: { code, message } });
+  };
+  process.on('uncaughtException', (error) => void fail(error).then((code) => process.exit(code)));
   try {
     checkWorkingDirectory();
     const { values, origins, notices } = await resolve(command, { flags, environment: process.env });
     showStack = values.logLevel === 'debug' || values.logLevel === 'trace';
-    const onProgress = values.quiet ? () => {} : progress.update;
-    const tell = (line: string) => {
-      progress.clear();
-      process.stderr.write(`naan ${command}: ${line}\n`);
-    };
-    const log = createLog(values, tell);
+    log.configure(values);
     for (const notice of notices) log.warn(notice);
     const threads = 'threads' in values ? Number(values.threads) : 0;
     if (threads > availableParallelism()) {
@@ -82,11 +91,18 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     log.debug(`options ${JSON.stringify({ values, origins })}`);
     const { run, graceMs } = await runs[command]();
     if (graceMs !== undefined) interrupt.graceMs = graceMs;
-    const context: Context = { signal: interrupt.signal, onProgress, log, tell, origins };
-    const printed = await run(values, context);
-    progress.clear();
+    const watching = await startWatch(command, values, optionsOf(command), log);
+    watch = watching;
+    const onProgress = (event: ProgressEvent) => {
+      log.onProgress(event);
+      watching.progress(event);
+    };
+    const { metrics } = watching;
+    const { signal } = interrupt;
+    const printed = await run(values, { signal, onProgress, log, tell: log.tell, metrics, origins });
+    log.clear();
     await write(`${values.json ? JSON.stringify(printed.json) : printed.text}\n`);
-    return interrupt.exitCode ?? 0;
+    return await finish({ exitCode: interrupt.exitCode ?? 0 });
   } catch (error) {
     return fail(error);
   }

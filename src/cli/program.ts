@@ -41,7 +41,10 @@ export function parse(args: readonly string[]): Asked {
       writeOut: (part) => {
         text += part;
       },
-      outputError: (message, write) => write(`${oneLine(message)}\n`),
+      outputError: (message, write) => {
+        const line = oneLine(message);
+        write(`${args.includes('--json') ? usageError(line) : line}\n`);
+      },
     })
     .exitOverride();
 
@@ -114,6 +117,12 @@ function describe(option: CommanderOption, options: Options): string {
 function examplesText(examples: readonly (readonly [command: string, comment: string])[]): string {
   const lines = examples.map(([line, comment]) => (comment ? `  # ${comment}\n  ${line}` : `  ${line}`));
   return `\nExamples:\n${lines.join('\n')}\n\nA switch is turned off by --no-<name>. naan --help shows the other ways to give options.`;
+}
+
+/** As `--json` has errors. */
+function usageError(line: string): string {
+  const fields = { level: 'error', event: 'error', code: 'BAD_USAGE', exitCode: 2 };
+  return JSON.stringify({ time: new Date().toISOString(), ...fields, message: line.replace(/^naan: /, '') });
 }
 
 /** commander puts its suggestion on a line of its own. */

@@ -1,18 +1,29 @@
 /**
- * One line on stderr: stage, percent, rate, time left. On a terminal it is redrawn in place; elsewhere a plain line is
- * written when the job starts and then every few seconds.
+ * One line on stderr: stage, percent, rate, time left. On a terminal it is redrawn in place, with a bar where there is room;
+ * elsewhere a plain line with the time is written when the job starts and then every few seconds.
  */
 import type { ProgressEvent } from '../progress.js';
 import { duration, short } from './format.js';
 
 const redrawMs = 100;
 const lineMs = 3000;
+const barWidth = 20;
+/** A terminal narrower than this gets no bar. */
+const barColumns = 70;
 
 /** As much of process.stderr as is needed here. */
-interface Screen {
+export interface Screen {
   readonly isTTY?: boolean;
   readonly columns?: number;
   write(text: string): unknown;
+}
+
+interface ProgressOptions {
+  readonly colour?: boolean;
+  /** Writes a line where there is no terminal; default: the line with the time. */
+  readonly writeLine?: (event: ProgressEvent, seconds: number) => void;
+  /** Milliseconds, only ever compared. */
+  readonly now?: () => number;
 }
 
 export class Progress {
@@ -20,12 +31,14 @@ export class Progress {
   private stageStart = 0;
   private shown = Number.NEGATIVE_INFINITY;
   private drawn = false;
+  private readonly now: () => number;
 
   constructor(
     private readonly screen: Screen,
-    /** Milliseconds, only ever compared. */
-    private readonly now: () => number = () => performance.now(),
-  ) {}
+    private readonly options: ProgressOptions = {},
+  ) {
+    this.now = options.now ?? (() => performance.now());
+  }
 
   readonly update = (event: ProgressEvent): void => {
     const now = this.now();
@@ -33,15 +46,14 @@ export class Progress {
       this.stage = event.stage;
       this.stageStart = now;
     }
-    if (now - this.shown < (this.screen.isTTY ? redrawMs : lineMs)) return;
+    const { writeLine } = this.options;
+    const redraws = this.screen.isTTY && !writeLine;
+    if (now - this.shown < (redraws ? redrawMs : lineMs)) return;
     this.shown = now;
-    const line = progressLine(event, (now - this.stageStart) / 1000);
-    if (!this.screen.isTTY) {
-      this.screen.write(`${line}\n`);
-      return;
-    }
-    this.screen.write(`\r\x1b[2K${line.slice(0, (this.screen.columns || 80) - 1)}`);
-    this.drawn = true;
+    const seconds = (now - this.stageStart) / 1000;
+    if (redraws) this.draw(event, seconds);
+    else if (writeLine) writeLine(event, seconds);
+    else this.screen.write(`${new Date().toISOString().slice(0, 19)}Z ${progressLine(event, seconds)}\n`);
   };
 
   /** Takes the redrawn line away, so that what is printed next starts on a clean one. */
@@ -49,13 +61,39 @@ export class Progress {
     if (this.drawn) this.screen.write('\r\x1b[2K');
     this.drawn = false;
   }
+
+  private draw(event: ProgressEvent, seconds: number): void {
+    const columns = (this.screen.columns || 80) - 1;
+    const line = progressLine(event, seconds);
+    this.drawn = true;
+    if (columns < barColumns) return void this.screen.write(`\r\x1b[2K${line.slice(0, columns)}`);
+    const share = event.total > 0 ? Math.min(1, event.done / event.total) : 0;
+    const full = Math.round(barWidth * share);
+    const bar = '━'.repeat(full);
+    const rest = '─'.repeat(barWidth - full);
+    const painted = this.options.colour ? `\x1b[36m${bar}\x1b[2m${rest}\x1b[0m` : bar + rest;
+    const head = line.slice(0, headWidth);
+    this.screen.write(`\r\x1b[2K${head} ${painted}${line.slice(headWidth, columns - barWidth - 1)}`);
+  }
 }
 
-/** `score       43 %  1.2M edges/s  12 s left`; rate and time left once the stage has run for a moment. */
-export function progressLine({ stage, done, total, unit, from = 0 }: ProgressEvent, seconds: number): string {
-  const percent = total > 0 ? Math.floor((100 * done) / total) : 0;
-  const line = `${stage.padEnd(10)} ${String(percent).padStart(3)} %`;
-  if (done === from || seconds < 0.5) return line;
+/** Characters of stage and percent. */
+const headWidth = 16;
+
+/** Rate and seconds left, once the stage has run for a moment. */
+export function paceOf({ done, total, from = 0 }: ProgressEvent, seconds: number) {
+  if (done === from || seconds < 0.5 || total <= 1) return undefined;
   const rate = (done - from) / seconds;
-  return `${line}  ${short(rate)} ${unit}/s  ${duration((total - done) / rate)} left`;
+  return { rate, secondsLeft: (total - done) / rate };
+}
+
+export function percentOf({ done, total }: ProgressEvent): number {
+  return total > 0 ? Math.floor((100 * done) / total) : 0;
+}
+
+/** `score       43 %  1.2M edges/s  12 s left`. */
+export function progressLine(event: ProgressEvent, seconds: number): string {
+  const line = `${event.stage.padEnd(10)} ${String(percentOf(event)).padStart(3)} %`;
+  const pace = paceOf(event, seconds);
+  return pace ? `${line}  ${short(pace.rate)} ${event.unit}/s  ${duration(pace.secondsLeft)} left` : line;
 }

@@ -1,6 +1,4 @@
 import { type TrainSummary, train } from '../jobs/train.js';
-import { serveMetrics } from '../metrics/server.js';
-import { TrainingMetrics } from '../metrics/training.js';
 import type { TrainingReport } from '../training/trained.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
@@ -8,27 +6,22 @@ import { bytes, count, duration, table } from './format.js';
 /** After Ctrl-C a step has to end, and a checkpoint to be written. */
 export const graceMs = 30_000;
 
-export const run: Run<'train'> = async (values, { signal, onProgress, log, tell, origins }) => {
-  const { metricsPort, quiet, json: _, config: __, logLevel: ___, ...options } = values;
-  const metrics = metricsPort === undefined ? undefined : new TrainingMetrics();
-  const server = metrics && (await serveMetrics(metrics.registry, metricsPort ?? 0));
-  if (server) tell(`metrics at ${server.url}`);
-  const inform = quiet ? () => {} : tell;
-  const onReport = (report: TrainingReport) => inform(reportLine(report));
-  try {
-    const { summary } = await train({
-      ...options,
-      signal,
-      onProgress,
-      onReport,
-      onNotice: log.warn,
-      observer: metrics,
-      optionSources: origins,
-    });
-    return { json: summary, text: describe(summary, values.out) };
-  } finally {
-    server?.close();
-  }
+export const run: Run<'train'> = async (values, { signal, onProgress, log, tell, metrics, origins }) => {
+  metrics?.trains(values.head);
+  const onReport = (report: TrainingReport) => {
+    metrics?.report(report);
+    if (!values.quiet) tell(reportLine(report));
+  };
+  const { summary } = await train({
+    ...values,
+    signal,
+    onProgress,
+    onReport,
+    onNotice: log.warn,
+    observer: metrics,
+    optionSources: origins,
+  });
+  return { json: summary, text: describe(summary, values.out) };
 };
 
 function reportLine({ unit, index, count, learningRate, loss, accuracy, heldOut }: TrainingReport): string {

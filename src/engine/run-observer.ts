@@ -14,6 +14,8 @@ export interface RunObserver {
 }
 
 export interface RunDescription {
+  /** Of the model. */
+  readonly head: string;
   readonly counters: Counters;
   readonly threads: number;
   readonly shards: number;

@@ -214,6 +214,7 @@ export class ScoringRun {
       work: work && { path: work.path, lease: work.lease },
     };
     this.options.observer?.start({
+      head: this.options.model.config.head,
       counters: this.counters,
       threads: this.threads,
       shards: count,
@@ -369,7 +370,7 @@ export class ScoringRun {
   }
 
   private async runShards(tasks: ShardTask[], onDone?: (task: ShardTask, result: ShardResult) => void): Promise<void> {
-    const { observer, signal } = this.options;
+    const { observer, signal, onNotice } = this.options;
     this.job.finished.fill(0);
     await this.executor.runAll<ShardTask, ShardResult>(tasks, (task) => this.describe(task), {
       context: this.job,
@@ -380,6 +381,7 @@ export class ScoringRun {
         this.backend = result;
       },
       onCounts: (counts) => observer?.shards(counts),
+      onRetry: (task, reason) => onNotice?.(`${task} failed and is run again: ${reason}`),
     });
   }
 

@@ -26,6 +26,8 @@ export interface TaskListener<Task, Result> {
   readonly onDone?: (task: Task, result: Result) => void;
   /** Counts after every change. */
   readonly onCounts?: (counts: TaskCounts) => void;
+  /** Told of a task that failed and is run again, and why. */
+  readonly onRetry?: (task: string, reason: string) => void;
   readonly signal?: AbortSignal | undefined;
   /** Times a task is tried; default 2. 1 for tasks that change what they read. */
   readonly attempts?: number;
@@ -44,7 +46,7 @@ export interface TaskCounts {
 export async function runInLanes<Task, Result>(
   tasks: readonly Task[],
   describe: (task: Task) => string,
-  { onDone, onCounts, signal, attempts = 2, onFailure }: TaskListener<Task, Result>,
+  { onDone, onCounts, onRetry, signal, attempts = 2, onFailure }: TaskListener<Task, Result>,
   lanes: number,
   submit: (task: Task) => Promise<Result>,
 ): Promise<void> {
@@ -64,12 +66,13 @@ export async function runInLanes<Task, Result>(
       } catch (error) {
         const known = asNaanError(error);
         if (known && known.code !== 'SHARD_FAILED') throw known;
+        const cause = error instanceof Error ? error.message : String(error);
         if (attempt === attempts || signal?.aborted) {
-          const cause = error instanceof Error ? error.message : String(error);
           const times = attempt > 1 ? ' twice' : '';
           throw new NaanError('SHARD_FAILED', `${describe(task)} failed${times}: ${cause}`, { cause: error });
         }
         retried++;
+        onRetry?.(describe(task), cause);
         report();
       }
     }

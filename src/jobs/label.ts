@@ -87,7 +87,10 @@ interface GraphSource {
   readonly search?: NonNullable<LabelSummary['search']>;
 }
 
-/** Times the stages of a run, and ends it after an abort. */
+/** Stages that tell of their progress themselves. */
+const tellThemselves: ReadonlySet<string> = new Set(['read', 'knn']);
+
+/** Times the stages of a run and tells of them, and ends the run after an abort. */
 type Timed = <T>(stage: string, work: () => T | Promise<T>) => Promise<T>;
 
 /**
@@ -110,7 +113,12 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
   const stages: Record<string, number> = {};
   const timed: Timed = async (stage, work) => {
     const start = performance.now();
+    const tell = (done: number) => {
+      if (!tellThemselves.has(stage)) options.onProgress?.({ stage, done, total: 1, unit: 'steps' });
+    };
+    tell(0);
     const result = await work();
+    tell(1);
     stages[stage] = (stages[stage] ?? 0) + (performance.now() - start) / 1000;
     options.signal?.throwIfAborted();
     return result;

@@ -1,31 +1,80 @@
 import { Registry } from 'prom-client';
 import type { RunDescription, RunObserver, ShardStates, StartedBackend } from '../engine/run-observer.js';
+import type { ProgressEvent } from '../progress.js';
+import type { TrainingObserver, TrainingSteps } from '../training/observer.js';
+import type { TrainingReport } from '../training/trained.js';
 import { addDeviceMetrics } from './devices.js';
-import { addBuildInfo, addProcessMetrics } from './process.js';
+import { addBuildInfo, addProcessMetrics, type BuildInfo } from './process.js';
+import { addRunMetrics } from './run.js';
 import { addShardMetrics } from './shards.js';
 import { addStageMetrics } from './stages.js';
+import { addTrainingMetrics, type TrainingRecorder } from './training.js';
 import { addWorkMetrics } from './work.js';
 import { addWorkerMetrics } from './workers.js';
 
-/** Prometheus metrics of one run. Work and worker metrics appear once the run has started. */
-export class RunMetrics implements RunObserver {
+/**
+ * Prometheus metrics of one run of any command. Progress, times and memory are there from the start; work, shards and workers
+ * appear when labelling starts, and training with its first step.
+ */
+export class RunMetrics implements RunObserver, TrainingObserver {
   readonly registry = new Registry();
   readonly shards: (states: ShardStates) => void;
-  readonly stageDone: RunObserver['stageDone'];
+  /** Called once, at the end. */
+  readonly end: (succeeded: boolean) => void;
+  private readonly stages = addStageMetrics(this.registry);
+  private readonly tellBuild = addBuildInfo(this.registry);
+  private build: BuildInfo;
+  private training: TrainingRecorder | undefined;
 
-  constructor() {
+  constructor(command: string) {
+    this.build = { command };
+    this.tellBuild(this.build);
     addProcessMetrics(this.registry);
-    this.shards = addShardMetrics(this.registry);
-    this.stageDone = addStageMetrics(this.registry);
+    this.end = addRunMetrics(this.registry);
+    this.shards = (states) => {
+      this.recordShards ??= addShardMetrics(this.registry);
+      this.recordShards(states);
+    };
   }
 
-  start({ counters, devices = [] }: RunDescription): void {
+  private recordShards: ((states: ShardStates) => void) | undefined;
+
+  progress(event: ProgressEvent): void {
+    this.stages.progress(event);
+  }
+
+  stageDone(stage: string, seconds: number, busy: number): void {
+    this.stages.done(stage, seconds, busy);
+  }
+
+  start({ head, counters, devices = [] }: RunDescription): void {
+    this.build = { ...this.build, head };
+    this.tellBuild(this.build);
     addWorkMetrics(this.registry, counters);
     addWorkerMetrics(this.registry, counters);
     if (devices.length > 0) addDeviceMetrics(this.registry, devices);
   }
 
   backend({ backend, simd }: StartedBackend): void {
-    addBuildInfo(this.registry, backend, simd);
+    this.build = { ...this.build, backend, simd };
+    this.tellBuild(this.build);
+  }
+
+  trains(head: string): void {
+    this.build = { ...this.build, head };
+    this.tellBuild(this.build);
+  }
+
+  steps(done: TrainingSteps): void {
+    this.ofTraining().steps(done);
+  }
+
+  report(report: TrainingReport): void {
+    this.ofTraining().report(report);
+  }
+
+  private ofTraining(): TrainingRecorder {
+    this.training ??= addTrainingMetrics(this.registry);
+    return this.training;
   }
 }

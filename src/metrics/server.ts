@@ -18,11 +18,23 @@ const limits = {
 };
 const mostConnections = 64;
 
+export const loopback = '127.0.0.1';
+
+/** Whether only processes of this machine reach what is served there. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host);
+}
+
+function inUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
 /**
- * Serves the registry at http://127.0.0.1:PORT/metrics; port 0 takes any free one. The server alone does not keep the
- * process alive, and nothing that happens to it ends the run. Throws BAD_USAGE when the port is taken or not allowed.
+ * Serves the registry at http://HOST:PORT/metrics, on the loopback device unless told otherwise; port 0 takes any free one. The
+ * server alone does not keep the process alive, and nothing that happens to it ends the run. Throws BAD_USAGE when the port is
+ * taken or not allowed, or the host is no address of this machine.
  */
-export async function serveMetrics(registry: Registry, port: number): Promise<MetricsServer> {
+export async function serveMetrics(registry: Registry, port: number, host = loopback): Promise<MetricsServer> {
   const server = createServer(limits, async (request, response) => {
     const path = request.url?.split('?')[0];
     if (path !== '/metrics') {
@@ -34,16 +46,16 @@ export async function serveMetrics(registry: Registry, port: number): Promise<Me
     }
   });
   server.maxConnections = mostConnections;
-  server.listen(port, '127.0.0.1').unref();
+  server.listen(port, host).unref();
   try {
     await once(server, 'listening');
   } catch (cause) {
-    throw new NaanError('BAD_USAGE', `metrics cannot be served on 127.0.0.1:${port}: ${reason(cause)}`, { cause });
+    throw new NaanError('BAD_USAGE', `metrics cannot be served on ${inUrl(host)}:${port}: ${reason(cause)}`, { cause });
   }
   server.on('error', () => {}); // such as no file descriptor for one more connection
   const { port: taken } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${taken}/metrics`,
+    url: `http://${inUrl(host)}:${taken}/metrics`,
     close() {
       server.close();
       server.closeAllConnections();
@@ -65,5 +77,6 @@ function reason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE') return 'the port is in use, expected a free one (0 takes any)';
   if (code === 'EACCES') return 'the port is not allowed, expected one above 1023 (0 takes any)';
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return 'the host is no address of this machine';
   return message;
 }

@@ -139,6 +139,14 @@ export function name<const D extends Description<string> & { unit: string }>(des
   return { ...described, expected: 'a name', placeholder: '<name>', schema };
 }
 
+/** A text that a pattern describes. `expected` completes "expected …". */
+export function text<const D extends Description<string> & { unit: string; expected: string }>(
+  described: D,
+  pattern: RegExp,
+): Option<string> & D {
+  return { ...described, placeholder: `<${described.unit}>`, schema: (zod) => zod.string().regex(pattern) };
+}
+
 /** A time: 90, `90s` or `2min`. */
 export function seconds<const D extends Description<number> & Omit<Range, 'unit'>>(
   described: D,

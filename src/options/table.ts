@@ -30,6 +30,7 @@ import {
   type Options,
   path,
   seconds,
+  text,
   type Values,
 } from './option.js';
 
@@ -87,13 +88,39 @@ const graphCheck = choice(['refuse', 'skip'], {
   help: 'a kNN graph whose lists, in a sample, are no nearer than other rows is refused as one of other features, or not looked at',
 });
 
-const metricsPort = integer({
-  unit: 'port',
-  min: 0,
-  max: 65535,
-  otherwise: 'no metrics',
-  help: 'serve Prometheus metrics on 127.0.0.1 while the run lasts; 0 takes a free port',
-});
+/** Of commands that may take long: Prometheus, by asking, or by a file or a gateway that outlast the run. */
+const watching = {
+  metricsPort: integer({
+    unit: 'port',
+    min: 0,
+    max: 65535,
+    otherwise: 'not served',
+    help: 'serve Prometheus metrics while the run lasts; 0 takes a free port',
+  }),
+  metricsHost: text(
+    {
+      unit: 'address',
+      otherwise: '127.0.0.1: this machine alone',
+      expected: 'a host name or an address of this machine',
+      help: 'where metrics are served; others than this machine read them without a password',
+    },
+    /^[\w.:-]+$/,
+  ),
+  metricsFile: path({
+    unit: 'file',
+    otherwise: 'not written',
+    help: "metrics for node_exporter's textfile collector (.prom), written every few seconds and at the end, a failure's included",
+  }),
+  metricsPush: text(
+    {
+      unit: 'URL',
+      otherwise: 'not pushed',
+      expected: 'the address of a Pushgateway, such as http://127.0.0.1:9091',
+      help: 'push metrics to a Pushgateway, every few seconds and at the end; counts and times, nothing of the set',
+    },
+    /^https?:\/\/[^\s/]+\S*$/,
+  ),
+};
 
 const threshold = decimal({
   unit: 'score',
@@ -218,7 +245,7 @@ function byHead(name: keyof typeof pairwiseTrainingDefaults): string {
 
 /** Options that every command has. */
 export const commonOptions = {
-  json: flag({ help: 'print one JSON object on stdout instead of text' }),
+  json: flag({ help: 'print one JSON object on stdout instead of text; an error is one on stderr' }),
   config: path({
     unit: 'file',
     otherwise: 'none',
@@ -226,8 +253,17 @@ export const commonOptions = {
   }),
   quiet: flag({ help: 'no progress and no warnings on stderr' }),
   logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
-    default: 'warn',
-    help: 'least level logged on stderr; debug also shows stack traces',
+    otherwise: 'warn, or info with --log-format json',
+    help: 'least level logged on stderr; info also tells when stages begin and end, debug shows stack traces',
+  }),
+  logFormat: choice(['text', 'json'], {
+    default: 'text',
+    help: 'lines on stderr as text, or each as one JSON object with time, level, event and what belongs to it',
+  }),
+  progressFile: path({
+    unit: 'file',
+    otherwise: 'not written',
+    help: 'where the run stands, as JSON: stage, percent, seconds left, and at the end how it ended',
   }),
 } satisfies Options;
 
@@ -384,6 +420,7 @@ export const commands = {
       badRows,
       dim,
       threads,
+      ...watching,
     },
   },
   train: {
@@ -509,7 +546,7 @@ export const commands = {
         help: 'history of the run (.json); a plot (.svg) gets the same name',
       }),
       threads,
-      metricsPort,
+      ...watching,
     },
   },
   label: {
@@ -601,7 +638,7 @@ export const commands = {
       }),
       restart: flag({ help: 'give up the run that --work-dir holds and start anew' }),
       ...computing,
-      metricsPort,
+      ...watching,
     },
   },
   assign: {

@@ -55,7 +55,10 @@ test('a run serves its metrics while it lasts', async (t) => {
   assert.equal(projected.at(-1), 6000);
   const last = scrapes.at(-1) ?? '';
   assert.ok(value(last, 'naan_worker_busy_seconds_total{worker="0"}') > 0);
-  assert.match(last, /^naan_build_info\{version="[^"]+",node="[^"]+",backend="native",simd="\w+"\} 1$/m);
+  assert.match(
+    last,
+    /^naan_build_info\{version="[^"]+",node="[^"]+",command="label",head="concat",backend="native",simd="\w+"\} 1$/m,
+  );
   await assert.rejects(fetch(url), 'the server has gone with the run');
 
   if (spawnSync('promtool', ['--version']).error)

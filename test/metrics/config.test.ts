@@ -6,14 +6,18 @@ import { Counters } from '../../src/execution/counters.js';
 import { RunMetrics } from '../../src/metrics/run-metrics.js';
 
 test('alerts and dashboard use only metrics that exist, and the dashboard all of them', async () => {
-  const metrics = new RunMetrics();
+  const metrics = new RunMetrics('label');
   metrics.start({
+    head: 'pairwise',
     counters: Counters.allocate(1, ['edges', 'project', 'embed']),
     threads: 1,
     shards: 1,
     devices: [{ device: 0, of: () => 0 }],
   });
   metrics.backend({ backend: 'native', simd: 'simd' });
+  metrics.shards({ queued: 0, running: 0, done: 1, retried: 0 });
+  metrics.steps({ round: 1, steps: 1, pairs: 1, loss: 1, learningRate: 1, gradientNorm: 1 });
+  metrics.end(true);
   const exist = new Set((await metrics.registry.getMetricsAsJSON()).map(({ name }) => name));
   for (const path of ['config/prometheus/alerts.yml', 'config/grafana/naan-run.json']) {
     const used = new Set(

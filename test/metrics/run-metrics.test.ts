@@ -21,9 +21,9 @@ async function serve(metrics: RunMetrics): Promise<MetricsServer> {
 }
 
 function started(workers: number): { metrics: RunMetrics; counters: Counters } {
-  const metrics = new RunMetrics();
+  const metrics = new RunMetrics('label');
   const counters = Counters.allocate(workers, ['edges', 'project', 'embed']);
-  metrics.start({ counters, threads: workers, shards: 4 });
+  metrics.start({ head: 'concat', counters, threads: workers, shards: 4 });
   metrics.backend({ backend: 'native', simd: 'simd' });
   return { metrics, counters };
 }
@@ -41,7 +41,9 @@ test('a scrape shows what workers have counted so far', async () => {
   worker.add(1, 'rowsGathered', 40);
   worker.add(1, 'busySeconds', 1.5);
   metrics.shards({ queued: 3, running: 1, done: 0, retried: 0 });
+  metrics.progress({ stage: 'project', done: 1, total: 165, unit: 'nodes' });
   metrics.stageDone('project', 0.5, 0.9);
+  metrics.progress({ stage: 'embed', done: 7, total: 165, unit: 'nodes' });
 
   const text = await scrape(server);
   for (const line of [
@@ -51,25 +53,38 @@ test('a scrape shows what workers have counted so far', async () => {
     'naan_worker_busy_seconds_total{worker="0"} 0',
     'naan_worker_busy_seconds_total{worker="1"} 1.5',
     'naan_shards{state="queued"} 3',
-    'naan_stage_seconds_count{stage="project"} 1',
-    'naan_stage_seconds_sum{stage="project"} 0.5',
+    'naan_stage_seconds{stage="project"} 0.5',
+    'naan_progress_done{stage="embed",unit="nodes"} 7',
+    'naan_progress_expected{stage="embed",unit="nodes"} 165',
+    'naan_run_end_time_seconds 0',
     'naan_stage_busy_ratio{stage="project"} 0.9',
     'naan_halo_rows_total 40',
   ]) {
     assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
   }
-  assert.match(text, /naan_build_info\{version="[^"]+",node="[^"]+",backend="native",simd="simd"\} 1\n/);
+  assert.match(
+    text,
+    /naan_build_info\{version="[^"]+",node="[^"]+",command="label",head="concat",backend="native",simd="simd"\} 1\n/,
+  );
   assert.ok(Number(/^naan_resident_memory_bytes (\S+)/m.exec(text)?.[1]) > 1e6);
 
+  assert.ok(Number(/^naan_cpu_seconds_total\{mode="user"\} (\S+)/m.exec(text)?.[1]) > 0);
+  assert.doesNotMatch(text, /naan_run_success|naan_training/, 'only what there is');
   worker.add(0, 'edgesScored', 1);
   assert.match(await scrape(server), /^naan_edges_scored_total 112$/m);
 });
 
 test('a scrape shows what devices have done', async () => {
-  const metrics = new RunMetrics();
+  const metrics = new RunMetrics('label');
   const link = DeviceLink.allocate({ dim: 4, paddedDim: 4, heads: [0] }, { nodes: 1, rows: 1, width: 1, edges: 1 }, 1);
   const devices = [{ device: 3, of: (counter: DeviceCounter) => link.of(counter) }];
-  metrics.start({ counters: Counters.allocate(1, ['edges', 'project', 'embed']), threads: 1, shards: 1, devices });
+  metrics.start({
+    head: 'concat',
+    counters: Counters.allocate(1, ['edges', 'project', 'embed']),
+    threads: 1,
+    shards: 1,
+    devices,
+  });
   const owner = new DeviceLink(link.handle);
   owner.count('batches', 2);
   owner.count('rows', 70);
@@ -89,6 +104,41 @@ test('a scrape shows what devices have done', async () => {
   ]) {
     assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
   }
+});
+
+test('a run that has ended says when, and whether all went well', async () => {
+  const metrics = new RunMetrics('knn');
+  const server = await serve(metrics);
+  metrics.end(false);
+  const text = await scrape(server);
+  assert.match(text, /^naan_run_success 0$/m);
+  const [began, ended] = ['start', 'end'].map((name) =>
+    Number(new RegExp(`^naan_run_${name}_time_seconds (\\S+)`, 'm').exec(text)?.[1]),
+  );
+  assert.ok(began > 1.7e9 && ended >= began, text);
+});
+
+test('training is told by round and fold, with what identities held out say', async () => {
+  const metrics = new RunMetrics('train');
+  metrics.trains('pairwise');
+  const step = { steps: 10, pairs: 1000, learningRate: 0.01, gradientNorm: 2 };
+  metrics.steps({ ...step, round: 2, fold: '3', loss: 0.25 });
+  metrics.steps({ ...step, round: 2, loss: 0.125 });
+  const bcubed = { precision: 0.9, recall: 0.8, f: 0.85 };
+  const heldOut = { loss: 0.3, auc: 0.99, accuracy: 0.95, partition: 'threshold', threshold: 0.9, bcubed } as const;
+  metrics.report({ unit: 'round', index: 2, count: 3, learningRate: 0, loss: 0.1, accuracy: 0.9, heldOut });
+  const text = await scrape(await serve(metrics));
+  for (const line of [
+    'naan_training_loss{round="2",fold="3"} 0.25',
+    'naan_training_loss{round="2",fold="model"} 0.125',
+    'naan_training_steps_total 20',
+    'naan_training_round 2',
+    'naan_training_held_out{round="2",measure="auc"} 0.99',
+    'naan_training_held_out{round="2",measure="bcubed_f"} 0.85',
+  ]) {
+    assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
+  }
+  assert.match(text, /^naan_build_info\{.*command="train",head="pairwise"/m);
 });
 
 test('two runs in one process do not share metrics', async () => {
@@ -114,7 +164,7 @@ test('a port in use is bad usage', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as { port: number };
-  const refused = serveMetrics(new RunMetrics().registry, port);
+  const refused = serveMetrics(new RunMetrics('label').registry, port);
   await assert.rejects(refused, {
     code: 'BAD_USAGE',
     message: `metrics cannot be served on 127.0.0.1:${port}: the port is in use, expected a free one (0 takes any)`,

@@ -183,7 +183,7 @@ export async function trainConcat(
       sums.norm += gradientNorm;
       passSums.pairs += pairs;
       passSums.loss += loss * pairs;
-      observer?.steps({ steps: 1, pairs, loss, learningRate, gradientNorm });
+      observer?.steps({ round: state.epoch + 1, steps: 1, pairs, loss, learningRate, gradientNorm });
       progress(state, pairs, blocks.length);
       if (state.steps % checkpoint.every === 0) await save();
     }

@@ -96,7 +96,8 @@ async function runPairwise(
   };
   const onEpoch = async (epoch: PairwiseEpoch, after: PairwiseState) => {
     const { steps, pairs, loss, learningRate, gradientNorm } = epoch;
-    observer?.steps({ steps, pairs, loss, learningRate, gradientNorm });
+    const fold = epoch.network < settings.folds ? String(epoch.network + 1) : undefined;
+    observer?.steps({ round: epoch.round + 1, fold, steps, pairs, loss, learningRate, gradientNorm });
     pairsDone += pairs;
     const done = after.epochs.length;
     const perEpoch = pairsDone / (done - began);
