@@ -4,7 +4,7 @@ import type { ProgressListener } from '../progress.js';
 import type { Log } from './log.js';
 
 /** What a command gets besides its options. */
-export interface Context {
+interface Context {
   /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;

@@ -5,7 +5,7 @@ import type { Counters } from '../execution/counters.js';
 export interface RunObserver {
   /** Once, before the first stage. `counters` are raised by the workers while they run. */
   start(run: RunDescription): void;
-  /** Called once, when the workers have reported which back-end they started. */
+  /** Called when the workers have reported which back-end they started, and again when it is another. */
   backend(started: StartedBackend): void;
   /** After every change. */
   shards(states: ShardStates): void;

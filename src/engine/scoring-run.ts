@@ -377,7 +377,7 @@ export class ScoringRun {
       signal,
       onDone: (task, result) => {
         onDone?.(task, result);
-        if (!this.backend) observer?.backend(result);
+        if (result.backend !== this.backend?.backend || result.simd !== this.backend.simd) observer?.backend(result);
         this.backend = result;
       },
       onCounts: (counts) => observer?.shards(counts),

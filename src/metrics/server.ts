@@ -18,7 +18,7 @@ const limits = {
 };
 const mostConnections = 64;
 
-export const loopback = '127.0.0.1';
+const loopback = '127.0.0.1';
 
 /** Whether only processes of this machine reach what is served there. */
 export function isLoopback(host: string): boolean {

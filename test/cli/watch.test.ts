@@ -7,6 +7,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { writeModel } from '../../src/model/model-file.js';
+import { randomPairwise } from '../engine/fixture.js';
 import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
 import { naan, temporaryFolder } from './naan.js';
 
@@ -48,6 +50,17 @@ test('metrics and progress are kept in files when a run ends, well or not', asyn
   if (spawnSync('promtool', ['--version']).error) return;
   const checked = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
   assert.equal(checked.stdout + checked.stderr, '');
+});
+
+test('the build info names head, back-end and kernels of either head', async () => {
+  const prom = join(folder, 'pairwise.prom');
+  const model = join(folder, 'pairwise.safetensors');
+  await writeModel(model, randomPairwise(4, 1));
+  const out = join(folder, 'pairwise');
+  const run = await naan([...labelFlags({ ...inputs, model }, out), '--threads', '1', '--metrics-file', prom]);
+  assert.equal(run.code, 0, run.stderr);
+  const info = /^naan_build_info\{.*\} 1$/m.exec(readFileSync(prom, 'utf8'))?.[0] ?? '';
+  assert.match(info, /command="label",head="pairwise",backend="native",simd="(simd|relaxed)"/);
 });
 
 test('a file that is watched replaces neither an input nor what naan did not write', async () => {
