@@ -15,7 +15,7 @@ before(async () => {
   inputs = await randomInputs(folder, model, 6000, 512);
 });
 
-const firstProgress = /^\w+ +\d+ %/m;
+const firstProgress = /^\S+Z \w+ +\d+ %/m;
 
 /** Everything below a folder, hidden temporaries included. */
 const filesIn = (path: string) => (existsSync(path) ? readdirSync(path, { recursive: true }).sort() : []);
@@ -56,7 +56,7 @@ test('Ctrl-C ends a run while a device computes', { skip: withoutSwiftShader }, 
   const out = join(folder, 'device');
   const flags = [...labelFlags(inputs, out), '--backend', 'onnx', '--provider', 'webgpu'];
   const { child, said, ended } = start(flags, { environment: { VK_DRIVER_FILES: swiftShader } });
-  await said(/^project +\d+ %/m);
+  await said(/^\S+Z project +\d+ %/m);
   child.kill('SIGINT');
   const { code, stderr } = await ended;
   assert.equal(code, 130, stderr);

@@ -139,7 +139,7 @@ test('--quiet keeps stderr empty, and progress goes to stderr otherwise', async 
   const quiet = await naan([...labelFlags(inputs, join(folder, 'quiet')), ...hops, '--quiet']);
   assert.equal(quiet.stderr, '');
   const loud = await naan([...labelFlags(inputs, join(folder, 'loud')), ...hops]);
-  assert.match(loud.stderr, /^\w+ +\d+ %/m);
+  assert.match(loud.stderr, /^\S+Z \w+ +\d+ %/m);
   assert.match(loud.stdout, /^partition and threshold are by default$/m);
 });
 

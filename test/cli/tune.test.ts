@@ -65,7 +65,7 @@ test('Ctrl-C leaves the settings of before as they are, and nothing beside them'
   mkdirSync(kept);
   writeFileSync(join(kept, 'tuned.yaml'), 'threads: 1\n');
   const { child, said, ended } = start(tuneFlags('--budget', '600', '--out', join(kept, 'tuned.yaml'), '--overwrite'));
-  await said(/^tune +\d+ %/m);
+  await said(/^\S+Z tune +\d+ %/m);
   child.kill('SIGINT');
   const { code, stdout } = await ended;
   assert.equal(code, 130);
