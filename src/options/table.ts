@@ -381,6 +381,7 @@ export const commands = {
         help: 'where ONNX Runtime runs the model; naan doctor says what a machine has',
       }),
       restart: flag({ help: 'give up what a run that was cut off has left, and start anew' }),
+      ...watching,
     },
   },
   knn: {
