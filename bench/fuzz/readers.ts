@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parquetWriteFile } from 'hyparquet-writer';
 import { readWork, workHeader } from '../../src/engine/work-dir.js';
 import type { RandomStream } from '../../src/graph/random.js';
 import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
@@ -57,6 +58,7 @@ export async function makeReaders(folder: string): Promise<Reader[]> {
     { name: 'journal', fileName: 'journal', seeds: [journalSeed()] },
     { name: 'training', fileName: 'x.checkpoint', seeds: [await trainingSeed(path)] },
     { name: 'vectors', fileName: 'x.csv', seeds: vectorSeeds() },
+    { name: 'parquet', fileName: 'x.parquet', seeds: parquetSeeds(path) },
     { name: 'config', fileName: 'x.yaml', seeds: configSeeds() },
   ];
 }
@@ -219,6 +221,37 @@ function rawSeed(): Seed {
   const whole = bytesOf(floats);
   const structural = (random: RandomStream) => Buffer.concat(Array<Buffer>(random.below(30)).fill(whole));
   return { whole, structural, read: (path) => readFeatures(path, dim) };
+}
+
+/** Lists of numbers with names beside them, and a column for each value. Fields lie in Thrift, at both ends of the file. */
+function parquetSeeds(path: string): Seed[] {
+  const names = { name: 'path', data: Array.from({ length: rows }, (_, i) => `${i}.jpg`), type: 'STRING' as const };
+  const lists = Array.from({ length: rows }, (_, i) => JSON.stringify([...floats.subarray(i * dim, (i + 1) * dim)]));
+  const wide = Array.from({ length: dim }, (_, c) => ({
+    name: `v${c}`,
+    data: Array.from({ length: rows }, (_, i) => floats[i * dim + c]),
+    type: 'FLOAT' as const,
+  }));
+  return [
+    [names, { name: 'embedding', data: lists, type: 'JSON' as const }],
+    [names, ...wide],
+  ].map((columnData) => {
+    parquetWriteFile({ filename: path, columnData });
+    const whole = readFileSync(path);
+    const structural = (random: RandomStream) => {
+      const file = Buffer.from(whole);
+      const footer = file.readUInt32LE(file.length - 8);
+      for (let changes = 1 + random.below(3); changes > 0; changes--) {
+        file[file.length - 8 - 1 - random.below(footer)] = random.below(256);
+      }
+      return file;
+    };
+    const read = async (file: string) => {
+      await readFeatures(file);
+      return readNames(file);
+    };
+    return { whole, structural, read };
+  });
 }
 
 function vecsSeeds(): Seed[] {

@@ -1,28 +1,23 @@
 /** Parquet files: a column of lists, or a column for each value; labels and names beside them. Read a row group at a time. */
-import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import { NaanError } from '../errors.js';
 import { gib, usableBytes } from '../memory/available.js';
 import { featuresOfTable, usualFeatureTitles } from './feature-table.js';
-import { type Input, unreadable } from './input-file.js';
+import { type Input, inputSize, unreadable } from './input-file.js';
 import { type Items, mayBeIdentities, usualItemTitles, type VisitNames } from './item-list.js';
 import { LabelGatherer, type Labels } from './label-codes.js';
 import type { DeflatedMatrix } from './matrix.js';
 import { oneLine, quoted } from './messages.js';
-
-interface Column {
-  readonly name: string;
-  readonly kind: 'list' | 'float' | 'name' | 'other';
-}
+import { askParquet, type ParquetColumn, type ParquetRequest, type ParquetRows } from './parquet-process.js';
 
 interface OpenParquet {
   readonly path: string;
   readonly rowCount: number;
-  readonly columns: readonly Column[];
+  readonly columns: readonly ParquetColumn[];
   /** Rows of the largest row group. */
   readonly largestGroup: number;
-  /** Rows start .. end−1 of some columns. */
-  rows(columns: readonly string[], start: number, end: number): Promise<Record<string, unknown>[]>;
-  /** Rows of some columns, a row group after the other. */
+  /** Row 0 of some columns. */
+  first(columns: readonly string[]): Promise<Record<string, unknown>>;
+  /** Rows of some columns, in order, some at a time. */
   each(
     columns: readonly string[],
     visit: (rows: Record<string, unknown>[], first: number) => void | Promise<void>,
@@ -30,11 +25,9 @@ interface OpenParquet {
 }
 
 async function open(path: string): Promise<OpenParquet> {
-  const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } = await import('hyparquet');
-  const { compressors } = await import('hyparquet-compressors');
-  const read = async <T>(work: (file: AsyncBuffer) => Promise<T>): Promise<T> => {
+  const ask = async <const R extends ParquetRequest>(request: R) => {
     try {
-      return await work(await asyncBufferFromFile(path));
+      return await askParquet(request);
     } catch (error) {
       const known = unreadable(path, error);
       if (known instanceof NaanError) throw known;
@@ -42,46 +35,51 @@ async function open(path: string): Promise<OpenParquet> {
       throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: ${reason}`, { cause: error });
     }
   };
-  // What a damaged file lacks is missed here, and so reported as damage.
-  const { metadata, groups, columns } = await read(async (file) => {
-    const metadata = await parquetMetadataAsync(file);
-    const groups = metadata.row_groups.map((group) => Number(group.num_rows));
-    return { metadata, groups, columns: columnsOf(metadata) };
-  });
-  const rows = (columns: readonly string[], rowStart: number, rowEnd: number) =>
-    read((file) => parquetReadObjects({ file, metadata, columns: [...columns], compressors, rowStart, rowEnd }));
+  inputSize(path);
+  const { rowCount, groups, columns } = await ask({ kind: 'facts', path });
+  /** Some rows from `start` on of a row group. */
+  const rowsOf = async (columns: readonly string[], group: readonly [number, number], start: number) => {
+    const found = await ask({ kind: 'rows', path, columns, group, start });
+    if (found.count === 0)
+      throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: row ${start} is missing`);
+    return unpacked(columns, found);
+  };
   return {
     path,
-    rowCount: Number(metadata.num_rows),
+    rowCount,
     columns,
-    largestGroup: groups.reduce((largest, rows) => Math.max(largest, rows), 0),
-    rows,
+    largestGroup: Math.max(0, ...groups),
+    first: async (columns) => (await rowsOf(columns, [0, 1], 0))[0],
     async each(columns, visit) {
       let first = 0;
       for (const count of groups) {
-        await visit(await rows(columns, first, first + count), first);
-        first += count;
+        const end = first + count;
+        for (let start = first; start < end; ) {
+          const rows = await rowsOf(columns, [first, end], start);
+          await visit(rows, start);
+          start += rows.length;
+        }
+        first = end;
       }
     },
   };
 }
 
-/** Columns of the top level: schema elements come depth first, each with the number of those right below it. */
-function columnsOf({ schema }: FileMetaData): Column[] {
-  const columns: Column[] = [];
-  for (let at = 1; at < schema.length; ) {
-    const { name, type, num_children: children, converted_type: converted, repetition_type: repetition } = schema[at];
-    let end = at + 1;
-    for (let left = children ?? 0; left > 0 && end < schema.length; end++) left += (schema[end].num_children ?? 0) - 1;
-    const leaf = schema[end - 1].type;
-    const isFloat = leaf === 'FLOAT' || leaf === 'DOUBLE';
-    const isList = (children !== undefined || repetition === 'REPEATED') && isFloat;
-    const isName = !children && (converted === 'UTF8' || type === 'INT32' || type === 'INT64' || type === 'BYTE_ARRAY');
-    const kind = isList || converted === 'JSON' ? 'list' : !children && isFloat ? 'float' : isName ? 'name' : 'other';
-    columns.push({ name, kind });
-    at = end;
+/** Rows of values that came by column. Lists of numbers are views. */
+function unpacked(names: readonly string[], { count, columns }: ParquetRows): Record<string, unknown>[] {
+  const rows = Array.from({ length: count }, (): Record<string, unknown> => ({}));
+  for (const [c, name] of names.entries()) {
+    const values = columns[c];
+    if ('plain' in values) {
+      for (let row = 0; row < count; row++) rows[row][name] = values.plain[row];
+      continue;
+    }
+    for (let row = 0, start = 0; row < count; row++) {
+      rows[row][name] = values.all.subarray(start, start + values.lengths[row]);
+      start += values.lengths[row];
+    }
   }
-  return columns;
+  return rows;
 }
 
 /** JavaScript keeps a value of a list in 8 bytes, twice while lists are put together. */
@@ -102,8 +100,7 @@ export async function featuresOfParquet({ path, member }: Input): Promise<Deflat
     (chosen === undefined ? floats.map((name) => row[name]) : row[chosen]) as ArrayLike<unknown>;
   let dim = floats.length;
   if (chosen !== undefined && file.rowCount > 0) {
-    const [first] = await file.rows(columns, 0, 1);
-    if (!first) throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: row 0 is missing`);
+    const first = await file.first(columns);
     dim = valuesOf(first)?.length ?? 0;
   }
   const largest = file.largestGroup;

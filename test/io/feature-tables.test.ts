@@ -8,6 +8,7 @@ import { itemsBeside, openItems, readItems } from '../../src/io/items.js';
 import { readLabels } from '../../src/io/labels.js';
 import { inflate } from '../../src/io/locate-matrix.js';
 import { openRows, shapeOf } from '../../src/io/matrix.js';
+import { parquetProcess } from '../../src/io/parquet-process.js';
 import { python, temporaryFolder, without } from './python.js';
 
 const names = Array.from({ length: 10 }, (_, i) => `é, "${i}".jpg`);
@@ -146,5 +147,36 @@ test('a table that is no features is refused with file and line', async (t) => {
   for (const [text, message, column = ''] of cases) {
     writeFileSync(path, text);
     await assert.rejects(rowsIn(path + column), { code: 'BAD_INPUT', message }, text);
+  }
+});
+
+test('a Parquet file over which its process ends is refused in one line, and the next file is read', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'whole.parquet');
+  writeParquet(path, 'SNAPPY');
+  const pid = await parquetProcess();
+  const reading = rowsIn(path);
+  process.kill(pid, 'SIGKILL');
+  await assert.rejects(reading, {
+    code: 'BAD_INPUT',
+    message: /whole\.parquet: .*the process that decodes it ended \(SIGKILL\)/,
+  });
+  assert.deepEqual(await rowsIn(path), vectors);
+});
+
+test('damaged Parquet files of any kind are an answer or one line', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'x.parquet');
+  writeParquet(path, 'UNCOMPRESSED');
+  const whole = readFileSync(path);
+  for (let at = 4; at < whole.length; at += 7) {
+    const damaged = Buffer.from(whole);
+    damaged[at] ^= 255;
+    damaged[(at * 31) % whole.length] = at & 255;
+    writeFileSync(path, damaged);
+    await rowsIn(path).catch((error) => {
+      assert.ok(['BAD_INPUT', 'BAD_SHAPE', 'OUT_OF_MEMORY'].includes(error.code), `byte ${at}: ${error.stack}`);
+      assert.ok(error.message.startsWith(path) && !error.message.includes('\n'), error.message);
+    });
   }
 });

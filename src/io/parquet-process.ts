@@ -1,0 +1,109 @@
+/**
+ * Parquet is decoded in a process of its own: a damaged file can make the library claim memory until V8 ends the process, and that is
+ * then one line about the file. The process is started by the first Parquet file, kept for the next, and ends with this one.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { usableBytes } from '../memory/available.js';
+
+export interface ParquetColumn {
+  readonly name: string;
+  readonly kind: 'list' | 'float' | 'name' | 'other';
+}
+
+export interface ParquetFacts {
+  readonly rowCount: number;
+  /** Rows of each row group. */
+  readonly groups: readonly number[];
+  readonly columns: readonly ParquetColumn[];
+}
+
+/** Values of a column: lists of numbers, one behind the other; or any others. */
+export type ParquetValues =
+  | { readonly lengths: Int32Array; readonly all: Float64Array }
+  | { readonly plain: readonly unknown[] };
+
+/** Some rows from `start` on, as many as go at once: values by column, as they were asked for. */
+export interface ParquetRows {
+  readonly count: number;
+  readonly columns: readonly ParquetValues[];
+}
+
+export type ParquetRequest =
+  | { readonly kind: 'facts'; readonly path: string }
+  | {
+      readonly kind: 'rows';
+      readonly path: string;
+      readonly columns: readonly string[];
+      /** First row of its row group, and the first behind it. */
+      readonly group: readonly [number, number];
+      readonly start: number;
+    };
+
+export type ParquetReply =
+  | { readonly result: ParquetFacts | ParquetRows }
+  | { readonly error: { readonly message: string; readonly system: object } };
+
+type ResultOf<R extends ParquetRequest> = R extends { readonly kind: 'facts' } ? ParquetFacts : ParquetRows;
+
+let child: ChildProcess | undefined;
+/** One request after the other, so that a process that ends was ended by the one that waits. */
+let last: Promise<unknown> = Promise.resolve();
+
+/** Throws what the library throws, and Error where the process ended over it. */
+export function askParquet<const R extends ParquetRequest>(request: R): Promise<ResultOf<R>> {
+  const answered = last.then(() => ask(request));
+  last = answered.catch(() => {});
+  return answered as Promise<ResultOf<R>>;
+}
+
+/** Number of the process, which is started where there is none. */
+export async function parquetProcess(): Promise<number> {
+  await last;
+  child ??= start();
+  return child.pid!;
+}
+
+function ask(request: ParquetRequest): Promise<ParquetFacts | ParquetRows> {
+  child ??= start();
+  const process = child;
+  return new Promise((resolve, reject) => {
+    const settle = (finish: () => void) => {
+      process.off('message', onMessage).off('exit', onEnd).off('error', onEnd);
+      process.unref();
+      process.channel?.unref();
+      finish();
+    };
+    const onMessage = (reply: ParquetReply) =>
+      settle(() => {
+        if ('result' in reply) resolve(reply.result);
+        else reject(Object.assign(new Error(reply.error.message), reply.error.system));
+      });
+    const onEnd = (code: unknown, signal?: unknown) => {
+      child = undefined;
+      const how = code instanceof Error ? code.message : String(signal ?? `exit code ${code}`);
+      settle(() => reject(new Error(`the process that decodes it ended (${how})`)));
+    };
+    process.ref();
+    process.channel?.ref();
+    process.on('message', onMessage).on('exit', onEnd).on('error', onEnd);
+    process.send(request, (error) => {
+      if (error) onEnd(error);
+    });
+  });
+}
+
+function start(): ChildProcess {
+  // What V8 says of its end is not for the user; how large row groups may be is checked by who asks for them.
+  const heapMib = Math.max(2048, Math.floor(usableBytes() / 2 ** 20));
+  const process = fork(fileURLToPath(new URL('../../workers/parquet-process.js', import.meta.url)), [], {
+    serialization: 'advanced',
+    execArgv: [`--max-old-space-size=${heapMib}`],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+  // It may also end while nobody waits for it.
+  const forget = () => {
+    if (child === process) child = undefined;
+  };
+  return process.on('exit', forget).on('error', forget);
+}

@@ -1,0 +1,21 @@
+/** Entry of the process that decodes Parquet. It answers requests one by one, and ends when nobody can ask any more. */
+import { answer } from '../src/io/parquet-decode.js';
+import type { ParquetReply, ParquetRequest } from '../src/io/parquet-process.js';
+
+// Ctrl-C reaches the whole group of processes: the one that asks says when to stop.
+for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
+process.on('disconnect', () => process.exit());
+process.on('message', (request: ParquetRequest) => {
+  answer(request).then(
+    (result) => reply({ result }),
+    (error) => {
+      const message = error instanceof Error ? error.message : String(error);
+      const { code, errno, syscall } = error as NodeJS.ErrnoException;
+      reply({ error: { message, system: syscall === undefined ? {} : { code, errno, syscall } } });
+    },
+  );
+});
+
+function reply(message: ParquetReply): void {
+  process.send!(message);
+}
