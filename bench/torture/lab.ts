@@ -128,9 +128,12 @@ export class Lab {
     return this.once(`course-${name}`, async (folder) => {
       const changes = Object.fromEntries(folders.map((below) => [below, 0]));
       const watchers = folders.map((below) => watch(emptyFolder(folder, below), () => void changes[below]++));
-      const { seconds } = await this.must(args(folder));
-      for (const watcher of watchers) watcher.close();
-      return { ms: seconds * 1000, changes };
+      try {
+        const { seconds } = await this.must(args(folder));
+        return { ms: seconds * 1000, changes };
+      } finally {
+        for (const watcher of watchers) watcher.close();
+      }
     });
   }
 
