@@ -110,10 +110,12 @@ export interface OfferPickedInput {
   readonly firstRow: number;
   readonly firstColumn: number;
   readonly rowLists: Float32Array;
+  /** What each of these lists keeps at least, as `leastKept` says it; kept up to date. */
+  readonly rowLeast: Float32Array;
   /** [n × 2k]. */
   readonly columnLists: Float32Array;
-  /** [n + 15] scratch. */
-  readonly leastOfColumn: Float32Array;
+  /** [n], and 15 floats after it may be read. */
+  readonly columnLeast: Float32Array;
 }
 
 /** Products of codes that become upper bounds; see assembly/bounds.ts. m rows, n columns. */
@@ -139,6 +141,8 @@ export interface Kernels {
   rowNorms(count: number, dim: number, rows: Float32Array, out: Float32Array): void;
   listDots(input: ListDotsInput): void;
   offerTile(input: OfferTileInput): void;
+  /** The least similarity in each list [count × 2k] → out [count]; −Infinity where a place is empty. */
+  leastKept(count: number, k: number, lists: Float32Array, out: Float32Array): void;
   offerPicked(input: OfferPickedInput): void;
   upperBounds(input: UpperBoundsInput): void;
   /** Copies rows picked[0..count) of rows [· × rowBytes] to out; rowBytes is a multiple of 16. */
@@ -262,6 +266,9 @@ function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
         i.leastOfColumn.byteOffset,
       );
     },
+    leastKept(count, k, lists, out) {
+      wasm.leastKept(count, k, lists.byteOffset, out.byteOffset);
+    },
     offerPicked(i) {
       wasm.offerPicked(
         i.rows,
@@ -272,8 +279,9 @@ function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
         i.firstRow,
         i.firstColumn,
         i.rowLists.byteOffset,
+        i.rowLeast.byteOffset,
         i.columnLists.byteOffset,
-        i.leastOfColumn.byteOffset,
+        i.columnLeast.byteOffset,
       );
     },
     upperBounds(i) {

@@ -91,7 +91,16 @@ export function offerTile(input: OfferTileInput): void {
   }
 }
 
-/** Keeps the lists in order all the time. */
+export function leastKept(count: number, k: number, lists: Float32Array, out: Float32Array): void {
+  const keys = keysOf(lists);
+  for (let i = 0; i < count; i++) {
+    let least = keys[i * k];
+    for (let c = 1; c < k; c++) if (keys[i * k + c] < least) least = keys[i * k + c];
+    out[i] = least === 0n ? Number.NEGATIVE_INFINITY : similarityOf(least);
+  }
+}
+
+/** Keeps the lists in order all the time, and looks at nothing else. */
 export function offerPicked(input: OfferPickedInput): void {
   const { rows, columns, similarities, k, picked, firstRow, firstColumn } = input;
   const rowLists = keysOf(input.rowLists);
@@ -134,6 +143,13 @@ function keysOf(lists: Float32Array): BigUint64Array {
 }
 
 const word = new DataView(new ArrayBuffer(4));
+
+/** The similarity of a key. */
+function similarityOf(key: bigint): number {
+  const ordered = Number(key >> 32n);
+  word.setUint32(0, ordered >= 2 ** 31 ? ordered - 2 ** 31 : 2 ** 32 - 1 - ordered);
+  return word.getFloat32(0);
+}
 
 function keyOf(similarity: number, id: number): bigint {
   word.setFloat32(0, similarity + 0);

@@ -89,7 +89,9 @@ export type CellResult = Neighbours | Probes | Int32Array | undefined;
 
 export const longestSegment = 256;
 export const rowsAtOnce = 128;
-const pickedAtOnce = 512;
+/** Rows and similarities of a tile: products of fewer rows cost more a pair, and a larger tile leaves the second-level cache. */
+const pickedAtOnce = 2048;
+const tilePairs = 2 ** 18;
 /** How much of a row's similarity to its own centroid is taken off those to others. Chosen on generated sets. */
 const ownShare = 0.6;
 
@@ -167,9 +169,7 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
   const candidates = lists.dim / 2;
   const k = graph.width - 1;
 
-  const arena = new Arena(
-    2 * capacity * (2 * r + 8 * candidates) + pickedAtOnce * (r + 4 * longestSegment + 4) + 4 * (longestSegment + 30),
-  );
+  const arena = new Arena(2 * capacity * (2 * r + 8 * candidates + 4) + pickedAtOnce * (r + 4) + 4 * (tilePairs + 45));
   const kernels = loadKernels(arena);
   const finder = await CellFinder.create(job);
   const products = await WholeProducts.create(r);
@@ -179,14 +179,14 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
       rows: arena.uint8(capacity * r),
       columns: new Int8Array(columns.buffer, columns.byteOffset, columns.length),
       lists: arena.float32(capacity * 2 * candidates),
+      least: arena.float32(capacity + 15),
     };
   };
   const [left, right] = [side(), side()];
   type Side = typeof left;
   const picked = arena.int32(pickedAtOnce);
   const pickedSketches = arena.uint8(pickedAtOnce * r);
-  const similarities = arena.float32(pickedAtOnce * longestSegment + 15);
-  const leastOfColumn = arena.float32(longestSegment + 15);
+  const similarities = arena.float32(tilePairs + 15);
   let refiner: Refiner | undefined;
   let sampleSearch: ReturnType<typeof createSampleSearch> | undefined;
   let pairs = new Uint32Array(2 ** 16);
@@ -266,6 +266,7 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
     const { buffer, byteOffset, length } = side.columns;
     loadBytes(sketchColumns, block.start, block.count, new Uint8Array(buffer, byteOffset, length));
     load(lists, block, side.lists);
+    kernels.leastKept(block.count, candidates, side.lists, side.least);
   }
 
   /** Compares each segment of one block with the rows of the other that probe its cell. */
@@ -281,8 +282,9 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
       const end = offsets[cellOf[s] + 1];
       const length = starts[s + 1] - starts[s];
       const first = starts[s] - to.start;
-      for (let at = offsets[cellOf[s]]; at < end; at += pickedAtOnce) {
-        const count = Math.min(pickedAtOnce, end - at);
+      const most = Math.min(pickedAtOnce, Math.floor(tilePairs / length));
+      for (let at = offsets[cellOf[s]]; at < end; at += most) {
+        const count = Math.min(most, end - at);
         picked.set(probing.subarray(at, at + count));
         kernels.pickRows(count, r, picked, side.rows, pickedSketches);
         await products.run(count, length, pickedSketches, columns.columns.subarray(first * r), similarities);
@@ -292,11 +294,12 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
           similarities,
           k: candidates,
           picked,
-          leastOfColumn,
           firstRow: from.start,
           firstColumn: starts[s],
           rowLists: side.lists,
+          rowLeast: side.least,
           columnLists: columns.lists.subarray(first * 2 * candidates),
+          columnLeast: columns.least.subarray(first),
         });
       }
     }

@@ -101,7 +101,7 @@ function defaultK(features: MatrixLocation, onNotice?: (message: string) => void
 
 const mostAttempts = 3;
 
-/** Probing may miss less than half of what may be missed in all: rounding to sketches and chance take their part. */
+/** Probing may miss half of what may be missed in all: rounding to sketches and chance take their part. */
 function effortOf(attempt: number, minRecall: number) {
-  return { miss: (0.4 * (1 - minRecall)) / 4 ** attempt, candidates: 1.75 * 2 ** attempt };
+  return { miss: (0.5 * (1 - minRecall)) / 4 ** attempt, candidates: 1.75 * 2 ** attempt };
 }

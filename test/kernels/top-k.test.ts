@@ -72,9 +72,11 @@ for (const level of levels) {
       const picked = arena.int32(rows);
       picked.set(Array.from({ length: rows }, (_, i) => (i * 2) % listCount));
       const similarities = arena.float32(rows * columns + 15);
-      const leastOfColumn = arena.float32(columns + 15);
       const size = listCount * 2 * k;
       const [own, other] = [arena.float32(size), arena.float32(size)];
+      const [ownLeast, otherLeast] = [arena.float32(listCount + 15), arena.float32(listCount + 15)];
+      kernels.leastKept(listCount, k, own, ownLeast);
+      kernels.leastKept(listCount, k, other, otherLeast);
       const twin = [new Float32Array(new ArrayBuffer(size * 4)), new Float32Array(new ArrayBuffer(size * 4))];
       const values = coarse(rows * columns, rows + columns);
       // Two blocks of lists, or one that serves rows and columns, whose pairs then have one similarity in either order.
@@ -92,10 +94,20 @@ for (const level of levels) {
         similarities.set(values);
         const lists = (sides: Float32Array[]) => ({
           rowLists: sides[0],
+          rowLeast: ownLeast,
           columnLists: sides[blocks === 1 ? 0 : 1].subarray(columnAt * 2 * k),
+          columnLeast: (blocks === 1 ? ownLeast : otherLeast).subarray(columnAt),
         });
-        kernels.offerPicked({ ...shape, similarities, leastOfColumn, ...lists([own, other]) });
-        scalar.offerPicked({ ...shape, similarities, leastOfColumn, ...lists(twin) });
+        kernels.offerPicked({ ...shape, similarities, ...lists([own, other]) });
+        scalar.offerPicked({ ...shape, similarities, ...lists(twin) });
+      }
+      for (const [lists, least] of [
+        [own, ownLeast],
+        [other, otherLeast],
+      ]) {
+        const expected = new Float32Array(listCount);
+        scalar.leastKept(listCount, k, lists, expected);
+        assert.deepEqual(least.subarray(0, listCount), expected);
       }
       for (const lists of [own, other]) kernels.sortLists(listCount, k, lists);
       assert.deepEqual([bits(own), bits(other)], twin.map(bits), `${rows} × ${columns}, k ${k}, ${blocks} blocks`);

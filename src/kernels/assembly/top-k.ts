@@ -55,9 +55,15 @@ export function offerTile(
   }
 }
 
+/** The least similarity that each of some lists keeps: lists u64 [count × k] → out f32 [count]. */
+export function leastKept(count: i32, k: i32, lists: usize, out: usize): void {
+  for (let i = 0; i < count; i++) store<f32>(out + (<usize>i << 2), least(lists + ((<usize>i * k) << 3)));
+}
+
 /**
- * Offers rows picked from one block of lists, and a pair may come more than once: a list takes an id once, and
- * never its own. Ids count lists: that of row i is firstRow + picked[i], and its list the picked[i]-th.
+ * Offers a tile to rows picked from one block of lists, and to its columns. A pair may come more than once: a list takes
+ * an id once, and never its own. Ids count lists: that of row i is firstRow + picked[i], and its list the picked[i]-th.
+ * What lists keep at least lies in arrays of its own, which stay in the cache where the lists do not.
  */
 export function offerPicked(
   rows: i32, // m
@@ -68,24 +74,22 @@ export function offerPicked(
   firstRow: i32, // id of the first of rowLists
   firstColumn: i32, // id of column 0
   rowLists: usize, // u64 [· × k]
+  rowLeast: usize, // f32 [·]: what `leastKept` gives of rowLists, kept up to date
   columnLists: usize, // u64 [n × k], which may be some of rowLists
-  leastOfColumn: usize, // f32 [n + 15], scratch
+  columnLeast: usize, // f32 [n + 15]: the same of columnLists, and then some of rowLeast
 ): void {
   const listBytes = <usize>k << 3;
-  for (let j = 0; j < columns; j++) {
-    store<f32>(leastOfColumn + (<usize>j << 2), least(columnLists + <usize>j * listBytes));
-  }
-  for (let j = columns; j < columns + 15; j++) store<f32>(leastOfColumn + (<usize>j << 2), Infinity);
   for (let i = 0; i < rows; i++) {
     const local = load<i32>(picked + (<usize>i << 2));
     const list = rowLists + <usize>local * listBytes;
     const rowId = firstRow + local;
     const line = similarities + ((<usize>i * columns) << 2);
-    let leastOfRow = least(list);
+    const leastAt = rowLeast + (<usize>local << 2);
+    let leastOfRow = load<f32>(leastAt);
     let kept = f32x4.splat(leastOfRow);
     for (let j = 0; j < columns; j += 16) {
       const at = <usize>j << 2;
-      let passed = passingOf(line + at, kept, leastOfColumn + at, columns - j);
+      let passed = passingOf(line + at, kept, columnLeast + at, columns - j);
       for (; passed != 0; passed &= passed - 1) {
         const column = j + ctz(passed);
         if (firstColumn + column == rowId) continue;
@@ -93,13 +97,14 @@ export function offerPicked(
         if (similarity >= leastOfRow) {
           offerOnce(list, k, keyOf(similarity, firstColumn + column));
           leastOfRow = least(list);
+          store<f32>(leastAt, leastOfRow);
           kept = f32x4.splat(leastOfRow);
         }
-        const leastAt = leastOfColumn + (<usize>column << 2);
-        if (similarity >= load<f32>(leastAt)) {
+        const leastOfColumn = columnLeast + (<usize>column << 2);
+        if (similarity >= load<f32>(leastOfColumn)) {
           const other = columnLists + <usize>column * listBytes;
           offerOnce(other, k, keyOf(similarity, rowId));
-          store<f32>(leastAt, least(other));
+          store<f32>(leastOfColumn, least(other));
         }
       }
     }
