@@ -21,6 +21,7 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   tune: () => import('./tune.js'),
   status: () => import('./status.js'),
   report: () => import('./report.js'),
+  review: () => import('./review.js'),
   export: () => import('./export.js'),
   evaluate: () => import('./evaluate.js'),
   cut: () => import('./cut.js'),

@@ -69,7 +69,8 @@ const starts: readonly (readonly [type: string, start: string, at: number])[] = 
   ['bmp', 'BM', 0],
 ];
 
-function imageType(bytes: Buffer): string | undefined {
+/** The type of an image by its first 16 bytes. */
+export function imageType(bytes: Buffer): string | undefined {
   const head = bytes.toString('latin1', 0, 16);
   return starts.find(([, start, at]) => head.startsWith(start, at))?.[0];
 }

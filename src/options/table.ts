@@ -743,6 +743,31 @@ export const commands = {
       overwrite,
     },
   },
+  review: {
+    summary: 'judge clusters on a local page',
+    description:
+      'Serves a page on 127.0.0.1, behind a random token, to judge the clusters of a run by keys: the least trusted first, ' +
+      'suggested merges side by side, suggested splits. Each decision is appended to decisions.jsonl at once, which ' +
+      'naan label --constraints and naan cut --constraints honour. Best after naan label --trust --save-edges. Ctrl-C ends it.',
+    examples: [
+      ['naan review labels --images faces', 'labels is the --out of naan label; open the address that it prints'],
+      ['naan label ... --constraints labels/decisions.jsonl', 'label again, as was decided'],
+    ],
+    options: {
+      run: path({ unit: 'folder', required: true, positional: true, help: 'what naan label wrote (--out)' }),
+      images: path({
+        unit: 'folder',
+        otherwise: 'names alone',
+        help: 'folder that items lie in, where they are paths of images; no file outside of it is shown',
+      }),
+      decisions: path({
+        unit: 'file',
+        otherwise: 'decisions.jsonl in the folder of the run',
+        help: 'decisions to go on with and to append to',
+      }),
+      port: integer({ unit: 'port', min: 0, max: 65535, default: 0, help: 'port of the page; 0 takes a free one' }),
+    },
+  },
   export: {
     summary: 'write the labelled set as what trainers read',
     description:

@@ -1,0 +1,458 @@
+/** A review of a run: people judge clusters on a local page, and each decision is on the disk before the page hears of it. */
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { imageType } from '../datasets/images.js';
+import { NaanError } from '../errors.js';
+import { readFloat32Array } from '../io/arrays.js';
+import { appendDecisions, type Decision, type DecisionAt, type Item, inForce, readDecisions } from '../io/decisions.js';
+import { FolderLock } from '../io/folder-lock.js';
+import { labelTableName } from '../io/label-table.js';
+import { NamedRows } from '../io/named-rows.js';
+import { writing } from '../io/output-file.js';
+import { readRecord } from '../io/output-record.js';
+import { imageFile, imageRoot } from '../report/images.js';
+import { type Answer, serveLocally } from '../report/local-server.js';
+import { type LabelledRun, readLabelledRun, scoresOfRun } from './run-folder.js';
+
+export interface ReviewOptions {
+  /** Folder that `label` wrote to. */
+  readonly run: string;
+  /** Folder that items lie in, where they are paths of images. */
+  readonly images?: string | undefined;
+  /** Default: decisions.jsonl in the run's folder. */
+  readonly decisions?: string | undefined;
+  /** Default 0: any free one. */
+  readonly port?: number | undefined;
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+export interface Review {
+  /** With the token. */
+  readonly url: string;
+  readonly decisions: string;
+  /** Decisions that count, those of earlier reviews of this file among them. */
+  count(): number;
+  close(): Promise<void>;
+}
+
+/** What the page did, kept beside what it means, so that a review goes on where it stopped. */
+type Action = 'accept' | 'reject' | 'split' | 'name' | 'merge' | 'apart';
+type Noted = Decision & { readonly action?: Action; readonly clusters?: readonly number[]; readonly of?: string };
+
+const pageNames = { 'page.css': 'text/css', 'review.css': 'text/css', 'review.js': 'text/javascript' } as const;
+const pages = new URL('../../../pages/', import.meta.url);
+const mostMerges = 5000;
+const leastMerge = 0.02;
+
+/**
+ * Serves the page until it is closed. Throws BAD_INPUT for a folder without a run or decisions that cannot be read, BAD_USAGE
+ * for a port that is taken or decisions that another review is about.
+ */
+export async function review(options: ReviewOptions): Promise<Review> {
+  const { run: folder, images, decisions = join(folder, 'decisions.jsonl'), port = 0, onNotice } = options;
+  const root = images === undefined ? undefined : await imageRoot(images);
+  const run = await readLabelledRun(folder);
+  const lock = await takeLock(`${decisions}.lock`, onNotice);
+  try {
+    const known = existsSync(decisions) ? await readDecisions(decisions, onNotice) : [];
+    const session = new Session(run, root, decisions, known as readonly Noted[]);
+    const server = await serveLocally(port, (request) => session.answer(request));
+    return {
+      url: server.url,
+      decisions,
+      count: () => session.counted.length,
+      async close() {
+        server.close();
+        await session.close();
+        await lock();
+      },
+    };
+  } catch (error) {
+    await lock();
+    throw error;
+  }
+}
+
+/** One review at a time appends to a file of decisions; its windows share one. Gives what ends it. */
+async function takeLock(folder: string, onNotice: ReviewOptions['onNotice']): Promise<() => Promise<void>> {
+  await writing(folder, () => mkdirSync(folder, { recursive: true }));
+  const lock = await FolderLock.take(folder, { onNotice, option: '--decisions' });
+  return async () => {
+    await lock.release();
+    try {
+      rmdirSync(folder);
+    } catch {
+      // The next review has it already.
+    }
+  };
+}
+
+class Session {
+  counted: readonly Noted[] = [];
+  private readonly all: Noted[];
+  /** Names this labelling in decisions: clusters of another have other numbers. */
+  private readonly of: string;
+  private readonly starts: Uint32Array;
+  private readonly rows: Uint32Array;
+  private readonly placeOf = new Map<number, number>();
+  private readonly orders = new Map<string, Promise<Float64Array>>();
+  private names: NamedRows | undefined;
+  private margins: Promise<Float32Array | undefined> | undefined;
+  private verdicts = new Map<number, Noted>();
+  private pairs = new Map<string, Noted>();
+  private queue: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly run: LabelledRun,
+    private readonly root: string | undefined,
+    private readonly path: string,
+    known: readonly Noted[],
+  ) {
+    this.all = [...known];
+    const labels = readRecord(run.folder).outputs.find(({ name }) => name.endsWith('_labels.npy'));
+    this.of = labels!.sha256.slice(0, 16);
+    const { sizes, clusterOf } = run;
+    this.starts = new Uint32Array(sizes.length + 1);
+    for (let c = 0; c < sizes.length; c++) this.starts[c + 1] = this.starts[c] + sizes[c];
+    const next = this.starts.slice();
+    this.rows = new Uint32Array(this.starts[sizes.length]);
+    for (let row = 0; row < clusterOf.length; row++) if (clusterOf[row] >= 0) this.rows[next[clusterOf[row]]++] = row;
+    this.recount();
+  }
+
+  /** When what was asked for is done. */
+  async close(): Promise<void> {
+    await this.queue;
+    this.names?.close();
+  }
+
+  async answer({
+    method,
+    path,
+    query,
+    body,
+  }: Parameters<Parameters<typeof serveLocally>[1]>[0]): Promise<Answer | undefined> {
+    if (method === 'POST') {
+      if (path !== 'decide') return undefined;
+      // One after the other, whatever window they come from.
+      const done = this.queue.then(() => this.decide(body as Asked));
+      this.queue = done.catch(() => {});
+      return json(await done);
+    }
+    if (path === '') return { type: 'text/html; charset=utf-8', body: readFileSync(new URL('review.html', pages)) };
+    if (path in pageNames) {
+      return {
+        type: `${pageNames[path as keyof typeof pageNames]}; charset=utf-8`,
+        body: readFileSync(new URL(path, pages)),
+      };
+    }
+    if (path === 'state') return json(this.state());
+    if (path === 'list')
+      return json(
+        await this.list(query.get('of') ?? 'clusters', numberIn(query, 'from'), Math.min(50, numberIn(query, 'count'))),
+      );
+    if (path === 'rows')
+      return json(
+        await this.rowsOf(
+          this.place(numberIn(query, 'cluster')),
+          numberIn(query, 'from'),
+          Math.min(500, numberIn(query, 'count')),
+        ),
+      );
+    if (path.startsWith('image/')) return this.image(Number(path.slice(6)));
+    return undefined;
+  }
+
+  private state() {
+    const actions: Partial<Record<Action, number>> = {};
+    for (const { action } of this.counted) if (action) actions[action] = (actions[action] ?? 0) + 1;
+    const recent = this.counted
+      .slice(-20)
+      .map(({ id, action, kind, clusters }) => ({ id, action: action ?? kind, clusters }));
+    return {
+      version: this.all.length,
+      folder: this.run.folder,
+      rows: this.run.clusterOf.length,
+      clusters: this.run.ids.length,
+      judged: this.verdicts.size,
+      hasImages: this.root !== undefined,
+      hasTrust: this.run.table !== undefined,
+      actions,
+      recent,
+    };
+  }
+
+  private async list(of: string, from: number, count: number) {
+    let order = this.orders.get(of);
+    if (!order) {
+      order = this.order(of);
+      this.orders.set(of, order);
+    }
+    const keys = await order;
+    const width = of === 'merges' ? 3 : 1;
+    const entries = [];
+    for (let i = from; i < Math.min(keys.length / width, from + count); i++) {
+      if (width === 1) entries.push(await this.cluster(keys[i], of === 'splits'));
+      else {
+        const [a, b, score] = keys.subarray(width * i, width * i + width);
+        const sides = [await this.cluster(a, false), await this.cluster(b, false)];
+        const { id, action } = this.pairs.get(this.pairKey(a, b)) ?? {};
+        entries.push({ sides, score, decision: id, action });
+      }
+    }
+    return { version: this.all.length, total: keys.length / width, from, entries };
+  }
+
+  /** Clusters, the most urgent first; or pairs of them with their best score. */
+  private async order(of: string): Promise<Float64Array> {
+    const { trust, table, sizes } = this.run;
+    if (of === 'merges') return this.merges();
+    const key = of === 'splits' && table ? table.weakestJoin : trust;
+    // Sorted as numbers that hold both the key, cut to 22 bits, and the place; clusters without one follow, the largest first.
+    const steps = 2 ** 22 - 2;
+    const numbers = new Float64Array(sizes.length);
+    for (let c = 0; c < sizes.length; c++) {
+      const share = Number.isNaN(key[c]) ? 1 : Math.min(1, Math.max(0, (key[c] + 1) / 2));
+      numbers[c] = Math.round(share * steps) * 2 ** 31 + (Number.isNaN(key[c]) && sizes[c] === 1 ? 2 ** 52 : 0) + c;
+    }
+    numbers.sort();
+    const places = numbers.map((number) => number % 2 ** 31);
+    return of === 'splits' ? places.filter((c) => sizes[c] > 1) : places;
+  }
+
+  private async merges(): Promise<Float64Array> {
+    const scored = await scoresOfRun(this.run);
+    if (!scored) return new Float64Array();
+    const { pairs, scores } = scored;
+    const { clusterOf } = this.run;
+    const between: number[] = [];
+    const bins = 1000;
+    const counts = new Uint32Array(bins + 1);
+    const isBetween = (e: number) => {
+      const [a, b] = [clusterOf[pairs[2 * e]], clusterOf[pairs[2 * e + 1]]];
+      return a !== b && a >= 0 && b >= 0 && scores[e] >= leastMerge;
+    };
+    for (let e = 0; e < scores.length; e++) if (isBetween(e)) counts[Math.floor(scores[e] * bins)]++;
+    let bin = bins;
+    for (let sum = counts[bin]; bin > 0 && sum < 40 * mostMerges; ) sum += counts[--bin];
+    for (let e = 0; e < scores.length; e++) if (scores[e] * bins >= bin && isBetween(e)) between.push(e);
+    between.sort((e, f) => scores[f] - scores[e] || e - f);
+    const seen = new Set<string>();
+    const found: number[] = [];
+    for (const e of between) {
+      const [a, b] = [clusterOf[pairs[2 * e]], clusterOf[pairs[2 * e + 1]]].sort((x, y) => x - y);
+      if (seen.size === mostMerges) break;
+      if (seen.has(`${a},${b}`)) continue;
+      seen.add(`${a},${b}`);
+      found.push(a, b, scores[e]);
+    }
+    return Float64Array.from(found);
+  }
+
+  private async cluster(c: number, loosestFirst: boolean) {
+    const { ids, sizes, trust, table } = this.run;
+    const verdict = this.verdicts.get(c);
+    return {
+      cluster: ids[c],
+      size: sizes[c],
+      trust: Number.isNaN(trust[c]) ? undefined : trust[c],
+      weakestJoin: table && !Number.isNaN(table.weakestJoin[c]) ? table.weakestJoin[c] : undefined,
+      decision: verdict?.id,
+      action: verdict?.action,
+      name: verdict?.kind === 'name' ? verdict.name : undefined,
+      loosestFirst,
+      ...(await this.rowsOf(c, 0, 12)),
+    };
+  }
+
+  /** Rows of a cluster, the loosest first where that is known. */
+  private async rowsOf(c: number, from: number, count: number) {
+    const rows = this.rows.slice(this.starts[c], this.starts[c + 1]);
+    this.margins ??= this.readMargins();
+    const margins = await this.margins;
+    if (margins) rows.sort((a, b) => margins[a] - margins[b] || a - b);
+    const shown = [...rows.subarray(from, from + count)];
+    return { rows: shown.map((row) => ({ row, name: String(this.itemOf(row)), margin: margins?.[row] })) };
+  }
+
+  private async readMargins(): Promise<Float32Array | undefined> {
+    const file = readRecord(this.run.folder).outputs.find(({ name }) => name.endsWith('_margins.npy'));
+    const path = file && join(this.run.folder, file.name);
+    return path !== undefined && existsSync(path) ? (await readFloat32Array(path)).data : undefined;
+  }
+
+  private itemOf(row: number): Item {
+    if (!this.run.items) return row;
+    this.names ??= NamedRows.open(join(this.run.folder, labelTableName), this.run.clusterOf.length);
+    return this.names.at(row);
+  }
+
+  private async image(row: number): Promise<Answer | undefined> {
+    if (this.root === undefined || !Number.isInteger(row) || !(row >= 0 && row < this.run.clusterOf.length))
+      return undefined;
+    const path = await imageFile(this.root, String(this.itemOf(row)));
+    if (path === undefined) return undefined;
+    const file = await open(path);
+    const start = Buffer.alloc(16);
+    await file.read(start, 0, 16, 0).finally(() => file.close());
+    const type = imageType(start);
+    if (type === undefined) return undefined;
+    return { type: `image/${type === 'jpg' ? 'jpeg' : type}`, body: await readFile(path) };
+  }
+
+  private place(cluster: number): number {
+    if (this.placeOf.size === 0) this.run.ids.forEach((id, c) => void this.placeOf.set(id, c));
+    const place = this.placeOf.get(cluster);
+    if (place === undefined) throw new NaanError('BAD_INPUT', `there is no cluster ${cluster}`);
+    return place;
+  }
+
+  private pairKey(a: number, b: number): string {
+    return a < b ? `${a},${b}` : `${b},${a}`;
+  }
+
+  private async decide({ action, cluster, other, rows = [], name, undoes }: Asked) {
+    const decision = { id: randomUUID(), time: new Date().toISOString() };
+    if (action === 'undo') {
+      if (!this.counted.some(({ id }) => id === undoes)) throw new NaanError('BAD_INPUT', 'it is undone already');
+      return this.append({ ...decision, kind: 'undo', undoes: String(undoes) });
+    }
+    const a = this.place(Number(cluster));
+    const itemsOf = (c: number) =>
+      Array.from(this.rows.subarray(this.starts[c], this.starts[c + 1]), (row) => this.itemOf(row));
+    const noted = { ...decision, action, of: this.of };
+    if (action === 'merge' || action === 'apart') {
+      const b = this.place(Number(other));
+      this.checkPair(action, a, b);
+      const clusters = [this.run.ids[a], this.run.ids[b]];
+      if (action === 'apart')
+        return this.append({ ...noted, clusters, kind: 'different', items: itemsOf(a), from: itemsOf(b) });
+      return this.append({ ...noted, clusters, kind: 'same', items: [itemsOf(a)[0], itemsOf(b)[0]] });
+    }
+    const before = this.verdicts.get(a);
+    if (before && !(action === 'name' && before.action === 'accept')) {
+      throw new NaanError('BAD_INPUT', `cluster ${cluster} is judged already (${before.action}): undo that first`);
+    }
+    const clusters = [this.run.ids[a]];
+    const items = itemsOf(a);
+    if (action === 'accept') return this.append({ ...noted, clusters, kind: 'same', items });
+    if (action === 'name') {
+      if (typeof name !== 'string' || name.trim() === '') throw new NaanError('BAD_INPUT', 'a name is empty');
+      return this.append({ ...noted, clusters, kind: 'name', items, name: name.trim() });
+    }
+    this.checkWhole(a);
+    if (action === 'reject') {
+      if (items.length < 2) throw new NaanError('BAD_INPUT', 'a cluster of one row has nothing to part');
+      return this.append({ ...noted, clusters, kind: 'different', items });
+    }
+    if (action === 'split') {
+      const members = new Set(this.rows.subarray(this.starts[a], this.starts[a + 1]));
+      const parted = new Set(rows);
+      if (parted.size === 0 || parted.size >= members.size || rows.some((row) => !members.has(row))) {
+        throw new NaanError('BAD_INPUT', 'mark some rows of the cluster, and not all of them');
+      }
+      const from = [...members].filter((row) => !parted.has(row)).map((row) => this.itemOf(row));
+      return this.append({
+        ...noted,
+        clusters,
+        kind: 'different',
+        items: [...parted].map((row) => this.itemOf(row)),
+        from,
+      });
+    }
+    throw new NaanError('BAD_INPUT', `action: got ${String(action)}`);
+  }
+
+  /** Throws for what would contradict pairs that were judged, over any chain of merges. */
+  private checkPair(action: 'merge' | 'apart', a: number, b: number): void {
+    if (a === b) throw new NaanError('BAD_INPUT', 'it is one cluster');
+    if (this.pairs.has(this.pairKey(a, b)))
+      throw new NaanError('BAD_INPUT', 'the pair is judged already: undo that first');
+    const groupOf = this.merged();
+    const [groupA, groupB] = [groupOf(a), groupOf(b)];
+    if (action === 'apart') {
+      if (groupA === groupB) throw new NaanError('BAD_INPUT', 'they are one by merges: undo one of these first');
+      return;
+    }
+    for (const [key, { action: judged }] of this.pairs) {
+      if (judged !== 'apart') continue;
+      const [x, y] = key.split(',').map((c) => groupOf(Number(c)));
+      if ((x === groupA && y === groupB) || (x === groupB && y === groupA)) {
+        throw new NaanError('BAD_INPUT', 'they are different by an earlier decision: undo that first');
+      }
+    }
+    const namesOf = (group: number) =>
+      [...this.verdicts].flatMap(([c, one]) => (one.kind === 'name' && groupOf(c) === group ? [one.name] : []));
+    const [nameA, nameB] = [namesOf(groupA)[0], namesOf(groupB)[0]];
+    if (nameA !== undefined && nameB !== undefined && nameA !== nameB) {
+      throw new NaanError('BAD_INPUT', `they are named ${nameA} and ${nameB}: undo one of the names first`);
+    }
+    for (const c of [a, b]) {
+      const judged = this.verdicts.get(c)?.action;
+      if (judged === 'reject' || judged === 'split') {
+        throw new NaanError('BAD_INPUT', `cluster ${this.run.ids[c]} is not one identity (${judged}): undo that first`);
+      }
+    }
+  }
+
+  private checkWhole(c: number): void {
+    const key = [...this.pairs].find(([pair, { action }]) => action === 'merge' && pair.split(',').includes(String(c)));
+    if (key) throw new NaanError('BAD_INPUT', `cluster ${this.run.ids[c]} is merged with another: undo that first`);
+  }
+
+  private merged(): (c: number) => number {
+    const above = new Map<number, number>();
+    const groupOf = (c: number): number => {
+      let root = c;
+      for (let next = above.get(root); next !== undefined; next = above.get(root)) root = next;
+      return root;
+    };
+    for (const [key, { action }] of this.pairs) {
+      if (action !== 'merge') continue;
+      const [a, b] = key.split(',').map((c) => groupOf(Number(c)));
+      if (a !== b) above.set(a, b);
+    }
+    return groupOf;
+  }
+
+  private async append(decision: Noted) {
+    await appendDecisions(this.path, [decision]);
+    this.all.push(decision);
+    this.recount();
+    return { ...this.state(), decided: decision.kind === 'undo' ? undefined : decision.id };
+  }
+
+  /** What counts, and what it says of the clusters of this run. */
+  private recount(): void {
+    this.counted = inForce(this.all as unknown as readonly DecisionAt[]) as readonly Noted[];
+    this.verdicts = new Map();
+    this.pairs = new Map();
+    for (const one of this.counted) {
+      if (one.of !== this.of || !one.clusters) continue;
+      const places = one.clusters.map((cluster) => this.place(cluster));
+      if (places.length === 2) this.pairs.set(this.pairKey(places[0], places[1]), one);
+      else this.verdicts.set(places[0], one);
+    }
+  }
+}
+
+interface Asked {
+  readonly action: Action | 'undo';
+  readonly cluster?: number;
+  readonly other?: number;
+  readonly rows?: readonly number[];
+  readonly name?: string;
+  readonly undoes?: string;
+}
+
+function json(value: unknown): Answer {
+  return { type: 'application/json; charset=utf-8', body: JSON.stringify(value) };
+}
+
+function numberIn(query: URLSearchParams, name: string): number {
+  const value = Number(query.get(name) ?? 0);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new NaanError('BAD_INPUT', `${name}: got ${query.get(name)}, expected a number`);
+}
