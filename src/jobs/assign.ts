@@ -14,6 +14,7 @@ import { ScoringRun } from '../engine/scoring-run.js';
 import { NaanError } from '../errors.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import { headOf } from '../heads/heads.js';
+import { settleModel } from '../heads/pairwise/chance.js';
 import { type FeatureSource, locateSource } from '../io/feature-source.js';
 import type { Items } from '../io/item-list.js';
 import { itemsBeside, openItems } from '../io/items.js';
@@ -108,14 +109,16 @@ export async function assign(options: AssignOptions): Promise<AssignResult> {
     );
   }
   const items = await itemsOf(options);
-  const model = await readModel(modelFile);
+  const ofKnown = await locateSource(known, options.dim);
+  // What chance gives is a matter of the set, not of the small graphs.
+  const model = settleModel(await readModel(modelFile), ofKnown);
   const head = headOf(model);
   const hops = hopsFor(head, model, { kHops: record.hops, sampleHops: record.sampleHops });
   const fresh = await locateSource(options.features, options.dim);
   const { codes: labels } = await readLabels(filesOfRun(options.run).labels);
   const columns = columnsOf(hops);
   const graph = await readKnn(lists, { nodeCount: labels.length, columns, onProgress });
-  const rows = await loadKnown(known, labels.length, fresh, options.dim);
+  const rows = loadKnown(ofKnown, labels.length, fresh);
   const threshold = options.threshold ?? record.threshold;
   const threads = options.threads ?? availableParallelism();
 
@@ -223,13 +226,7 @@ async function itemsOf({ items, features }: AssignOptions): Promise<Items | unde
 }
 
 /** The rows of the set as unit vectors, with room behind them for new ones; a row that cannot be used is all zeros. */
-async function loadKnown(
-  path: string,
-  rowCount: number,
-  fresh: MatrixLocation,
-  dim: number | undefined,
-): Promise<SharedRows> {
-  const location = await locateSource(path, dim);
+function loadKnown(location: MatrixLocation, rowCount: number, fresh: MatrixLocation): SharedRows {
   const [reader, other] = [openRows(location), openRows(fresh)];
   try {
     if (reader.rowCount !== rowCount) {

@@ -85,6 +85,26 @@ test('new rows get the identity that they are of, each by itself, and the run st
   assert.equal(JSON.parse(none.stdout).threshold, 1);
 });
 
+test('a model that asks what chance gives in a set is told of the set, however few the new rows are', async () => {
+  const out = at('general');
+  const { features, knn } = inputs;
+  const labelled = await naan(['label', '--features', features, '--knn', knn, '--out', out]);
+  assert.equal(labelled.code, 0, labelled.stderr);
+  const given = await naan(['assign', '--run', out, '--features', at('new.npy'), '--out', at('general.csv')]);
+  assert.equal(given.code, 0, given.stderr);
+  const few = await naan(['assign', '--run', out, '--features', at('some.npy'), '--out', at('few.csv')]);
+  assert.equal(few.code, 0, few.stderr);
+  assert.deepEqual(
+    table('few.csv').map((line) => line.split(',').slice(1)),
+    table('general.csv')
+      .slice(100, 107)
+      .map((line) => line.split(',').slice(1)),
+  );
+  const known = (await readLabels(join(out, 'split1_labels.txt'))).codes;
+  const right = table('general.csv').filter((line, row) => Number(line.split(',')[1]) === known[row % 165]).length;
+  assert.ok(right >= 200, `${right}`);
+});
+
 test('what does not fit the run is refused, and no file is replaced unasked', async () => {
   const refused = async (message: RegExp, features: string, out: string, ...more: string[]) => {
     const { code, stderr } = await assign(features, out, ...more);
