@@ -49,19 +49,21 @@ function relabelBySort(labels: Int32Array): number {
   return count;
 }
 
-/** Clusters of labels that are numbered from 0: how many, of how many nodes, and nodes without one. */
+/** Clusters of labels that are numbered from 0, perhaps with gaps: how many, of how many nodes, and nodes without one. */
 export function countClusters(labels: Int32Array) {
-  let clusters = 0;
+  let ids = 0;
   let unlabelled = 0;
   for (const id of labels) {
     if (id < 0) unlabelled++;
-    else if (id >= clusters) clusters = id + 1;
+    else if (id >= ids) ids = id + 1;
   }
-  const sizes = new Int32Array(clusters);
+  const sizes = new Int32Array(ids);
+  let clusters = 0;
   for (const id of labels) if (id >= 0) sizes[id]++;
   let singletons = 0;
   let largest = 0;
   for (const size of sizes) {
+    if (size > 0) clusters++;
     if (size === 1) singletons++;
     if (size > largest) largest = size;
   }

@@ -10,6 +10,37 @@ export interface Trust {
   readonly separation: Float32Array;
   /** What the loosest node hangs by: the least of the nodes' best scores within; NaN where there are no edges within. */
   readonly weakestJoin: Float32Array;
+  /** Mean margin of the cluster's nodes, where a node alone counts as 1 to its own. Of what was tried, leaving out what is low in it gains the most precision. */
+  readonly trust: Float32Array;
+}
+
+export interface LeavingOut {
+  /** Clusters of fewer rows are left out. */
+  readonly minSize?: number | undefined;
+  /** Clusters of less `trust` are left out. */
+  readonly minTrust?: number | undefined;
+}
+
+/** 1 for each cluster that is left out; undefined when nothing asks for it. `trust`: needed for `minTrust`. */
+export function leftOut(
+  sizes: Int32Array,
+  trust: Float32Array | undefined,
+  { minSize = 1, minTrust = -1 }: LeavingOut,
+): Uint8Array | undefined {
+  if (minSize <= 1 && minTrust <= -1) return undefined;
+  return Uint8Array.from(sizes, (size, c) => Number(size < minSize || (trust !== undefined && trust[c] < minTrust)));
+}
+
+/** Rows of clusters that are left out get label −1, in place; the others keep theirs. */
+export function leaveOut(labels: Int32Array, left: Uint8Array): void {
+  for (let row = 0; row < labels.length; row++) if (labels[row] >= 0 && left[labels[row]] === 1) labels[row] = -1;
+}
+
+/** Rows of each cluster. */
+export function clusterSizes(labels: Int32Array, clusters: number): Int32Array {
+  const sizes = new Int32Array(clusters);
+  for (const label of labels) if (label >= 0) sizes[label]++;
+  return sizes;
 }
 
 /** Most bytes that `trustOf` takes and gives for nodes that are rows, with the margins of these. */
@@ -42,9 +73,13 @@ export function trustOf(
   }
   const separation = new Float32Array(clusters);
   const weakestJoin = new Float32Array(clusters).fill(1);
+  const marginSums = new Float64Array(clusters);
+  const nodes = new Float64Array(clusters);
   for (let node = 0; node < nodeCount; node++) {
     const label = labels[node];
     if (label < 0) continue;
+    marginSums[label] += (counts[label] === 0 ? 1 : within[node]) - beyond[node];
+    nodes[label]++;
     if (beyond[node] > separation[label]) separation[label] = beyond[node];
     if (within[node] < weakestJoin[label]) weakestJoin[label] = within[node];
   }
@@ -54,5 +89,6 @@ export function trustOf(
     cohesion: Float32Array.from(sums, (sum, c) => sum / counts[c]),
     separation,
     weakestJoin,
+    trust: Float32Array.from(marginSums, (sum, c) => sum / nodes[c]),
   };
 }

@@ -16,14 +16,14 @@ export async function writeClusterTable(
   trust: Omit<Trust, 'margins'>,
   ids?: Int32Array,
 ): Promise<void> {
-  const { cohesion, separation, weakestJoin } = trust;
+  const { cohesion, separation, weakestJoin, trust: sure } = trust;
   const field = (value: number) => (Number.isNaN(value) ? '' : value.toFixed(6));
   await writeOutput(path, async (file) => {
-    await file.write(Buffer.from('cluster,size,cohesion,separation,weakest_join\n'));
+    await file.write(Buffer.from('cluster,size,cohesion,separation,weakest_join,trust\n'));
     for (let first = 0; first < sizes.length; first += linesAtOnce) {
       let text = '';
       for (let c = first; c < Math.min(sizes.length, first + linesAtOnce); c++) {
-        text += `${ids ? ids[c] : c},${sizes[c]},${field(cohesion[c])},${field(separation[c])},${field(weakestJoin[c])}\n`;
+        text += `${ids ? ids[c] : c},${sizes[c]},${field(cohesion[c])},${field(separation[c])},${field(weakestJoin[c])},${field(sure[c])}\n`;
       }
       await file.write(Buffer.from(text));
     }

@@ -1,6 +1,8 @@
 /** Clusters from scores that were computed before, so that looking for a threshold does not score again. */
 
 import { type Partition, type PartitionOptions, partitionEdges } from '../cluster/partition.js';
+import { countClusters } from '../cluster/relabel.js';
+import { clusterSizes, type LeavingOut, leaveOut, leftOut, trustOf } from '../cluster/trust.js';
 import { partitionDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { edgesFromPairs } from '../graph/candidate-edges.js';
@@ -8,7 +10,7 @@ import type { ScoredPairs } from '../io/scored-pairs.js';
 
 export type { ScoredPairs } from '../io/scored-pairs.js';
 
-export interface ClusterOptions extends Partial<Omit<PartitionOptions, 'order'>> {
+export interface ClusterOptions extends Partial<Omit<PartitionOptions, 'order'>>, LeavingOut {
   readonly threshold: number;
   /** Default `linkage`. */
   readonly partition?: Partition | undefined;
@@ -34,5 +36,11 @@ export function cluster({ pairs, scores }: ScoredPairs, nodeCount: number, optio
   const placed = new Float32Array(scores.length);
   for (let e = 0; e < scores.length; e++) placed[place[e]] = scores[e];
   const { partition = 'linkage' } = options;
-  return partitionEdges(edges, placed, partition, { ...partitionDefaults, ...options });
+  const labels = partitionEdges(edges, placed, partition, { ...partitionDefaults, ...options });
+  const { clusters } = countClusters(labels);
+  const trust =
+    options.minTrust === undefined ? undefined : trustOf({ ...edges, scores: placed }, labels, clusters).trust;
+  const left = leftOut(clusterSizes(labels, clusters), trust, options);
+  if (left) leaveOut(labels, left);
+  return labels;
 }

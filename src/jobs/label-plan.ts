@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { constraintBytes } from '../cluster/constraints.js';
 import { methodOf, type Partition, type PartitionOptions } from '../cluster/partition.js';
+import type { LeavingOut } from '../cluster/trust.js';
 import { labelDefaults, partitionDefaults } from '../defaults.js';
 import { expectedEdges } from '../engine/expected-edges.js';
 import type { GraphCheck } from '../engine/graph-check.js';
@@ -31,7 +32,7 @@ import {
 import { checkFiles } from './label-files.js';
 import { type EarlierRows, matchRows, readPreviousRun } from './previous-run.js';
 
-export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptions, ConstraintOptions {
+export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptions, ConstraintOptions, LeavingOut {
   readonly features: FeatureSource;
   /** Values a row of the features: needed for a raw file. */
   readonly dim?: number | undefined;
@@ -174,7 +175,7 @@ export async function planLabel(given: LabelOptions): Promise<LabelPlan> {
     threads,
     batch,
     saveEdges,
-    trust,
+    trust: trust || options.minTrust !== undefined,
     report,
     search,
     previous: previous !== undefined,

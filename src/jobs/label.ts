@@ -4,7 +4,7 @@ import type { Constraints } from '../cluster/constraints.js';
 import { type ChangeKind, countChanges, type Identities, identitiesOf } from '../cluster/identities.js';
 import type { Partition } from '../cluster/partition.js';
 import { countClusters, relabel } from '../cluster/relabel.js';
-import { type Trust, trustOf } from '../cluster/trust.js';
+import { clusterSizes, leaveOut, leftOut, type Trust, trustOf } from '../cluster/trust.js';
 import { checkGraph } from '../engine/graph-check.js';
 import { isKept } from '../engine/head.js';
 import type { Layout } from '../engine/layout.js';
@@ -40,7 +40,7 @@ export interface LabelSummary {
   readonly edges: number;
   readonly clusters: number;
   readonly singletons: number;
-  /** Nodes without candidate edges, labelled −1. */
+  /** Rows without candidate edges or in clusters that are left out, labelled −1. */
   readonly unlabelled: number;
   /** Nodes of the largest cluster. */
   readonly largest: number;
@@ -149,10 +149,12 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
     });
     const edges = options.saveEdges ? await timed('pairs', () => pairsOf(run, map)) : undefined;
 
-    const counts = countClusters(labels);
-    const trust = options.trust
-      ? await timed('trust', () => trustOfRows(run, labels, counts.clusters, map))
-      : undefined;
+    let counts = countClusters(labels);
+    const sizes = clusterSizes(labels, counts.clusters);
+    const trust =
+      options.trust || options.minTrust !== undefined
+        ? await timed('trust', () => ({ ...trustOfRows(run, labels, counts.clusters, map), sizes }))
+        : undefined;
     const curves = options.report
       ? await timed('curves', async () => (await import('../report/curves.js')).curvesOf(run.edges))
       : undefined;
@@ -179,6 +181,11 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
         const decidedRows = plan.decided?.nodes.constraints.decided;
         return identitiesOf(labels, previous.before, previous.earlier, decidedRows);
       }));
+    const left = leftOut(sizes, trust?.trust, options);
+    if (left) {
+      leaveOut(labels, left);
+      counts = countClusters(labels);
+    }
     if (identities) {
       for (let row = 0; row < labels.length; row++) if (labels[row] >= 0) labels[row] = identities.ids[labels[row]];
     }
@@ -190,7 +197,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
         knn: source.knn,
         labels,
         edges,
-        trust,
+        trust: options.trust ? trust : undefined,
         identities,
         engine,
         inputs: await inputs,
@@ -210,7 +217,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
       haloFactor: run.haloFactor,
       labels,
       ...(edges ? { edges } : {}),
-      ...(trust ? { trust } : {}),
+      ...(trust && options.trust ? { trust } : {}),
       ...(identities ? { identities } : {}),
     };
   } catch (error) {
@@ -342,7 +349,7 @@ async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyo
 }
 
 /** By nodes in their positions, then of rows. */
-function trustOfRows(run: ScoringRun, labels: Int32Array, clusters: number, map: NodeMap | undefined): LabelTrust {
+function trustOfRows(run: ScoringRun, labels: Int32Array, clusters: number, map: NodeMap | undefined): Trust {
   const { order, edges } = run;
   const { nodeCount } = edges;
   const nodeAt = (position: number) => (order ? order[position] : position);
@@ -352,9 +359,7 @@ function trustOfRows(run: ScoringRun, labels: Int32Array, clusters: number, map:
   const ofNodes = new Float32Array(nodeCount);
   for (let p = 0; p < nodeCount; p++) ofNodes[nodeAt(p)] = ofPositions[p];
   const margins = map ? Float32Array.from(map.nodeOf, (node) => (node < 0 ? Number.NaN : ofNodes[node])) : ofNodes;
-  const sizes = new Int32Array(clusters);
-  for (const label of labels) if (label >= 0) sizes[label]++;
-  return { margins, ...ofClusters, sizes };
+  return { margins, ...ofClusters };
 }
 
 async function pairsOf(run: ScoringRun, map: NodeMap | undefined) {

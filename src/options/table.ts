@@ -219,6 +219,24 @@ const hops = {
   }),
 };
 
+/** Which clusters are left out. */
+const leavingOut = {
+  minSize: integer({
+    unit: 'rows',
+    min: 1,
+    max: 2 ** 31 - 1,
+    otherwise: 'none is left out',
+    help: 'rows of smaller clusters get label -1; 2 leaves out rows that are alone',
+  }),
+  minTrust: decimal({
+    unit: 'score',
+    min: -1,
+    max: 1,
+    otherwise: 'none is left out',
+    help: "rows of clusters of less trust, the mean of their rows' margins as in clusters.csv, get label -1",
+  }),
+};
+
 /** What computes. */
 const computing = {
   backend: choice(['auto', ...backendNames], {
@@ -601,9 +619,10 @@ export const commands = {
         otherwise: 'labels are numbered anew',
         help: 'an earlier run (--out) whose identities are kept: matched by the rows that they share, by name; changes.csv says what was kept, split, merged, new and gone',
       }),
+      ...leavingOut,
       saveEdges: flag({ help: 'also write the candidate edges and their scores (_edges.npy, _scores.npy)' }),
       trust: flag({
-        help: 'also write how sure each cluster is (clusters.csv: cohesion, separation, weakest join) and each row (_margins.npy)',
+        help: 'also write how sure each cluster is (clusters.csv: cohesion, separation, weakest join, trust) and each row (_margins.npy)',
       }),
       report: flag({
         help: 'also write report.html, one page about the run that needs nothing else, and what --trust writes',
@@ -929,6 +948,7 @@ export const commands = {
         help: 'names of the rows, as for naan label, by which decisions name them',
       }),
       ...decisions,
+      ...leavingOut,
       out: path({ unit: 'file', required: true, help: 'labels to write, one integer a line' }),
       overwrite,
     },

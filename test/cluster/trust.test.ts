@@ -13,9 +13,11 @@ test('clusters are as sure as their edges, rows as their best scores within and 
     placed[place[e]] = score;
   });
   const labels = Int32Array.of(0, 0, 0, 1, 1, 2, -1);
-  const { margins, cohesion, separation, weakestJoin } = trustOf({ ...edges, scores: placed }, labels, 3);
+  const { margins, cohesion, separation, weakestJoin, trust } = trustOf({ ...edges, scores: placed }, labels, 3);
   assert.deepEqual([...cohesion], [0.75, 0.875, Number.NaN]);
   assert.deepEqual([...separation], [0.25, 0.25, 0.125]);
   assert.deepEqual([...weakestJoin], [0.75, 0.875, Number.NaN]);
+  // The node alone is tied to the pair by .125.
+  assert.deepEqual([...trust], [2.5 / 3, 0.6875, 0.875].map(Math.fround));
   assert.deepEqual([...margins], [1, 1, 0.5, 0.625, 0.75, -0.125, 0]);
 });

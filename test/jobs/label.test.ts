@@ -228,7 +228,7 @@ describe('label', () => {
     assert.ok(trust);
     assert.equal(trust.margins.length, labels.length);
     const [head, ...lines] = readFileSync(join(out, 'clusters.csv'), 'utf8').trim().split('\n');
-    assert.equal(head, 'cluster,size,cohesion,separation,weakest_join');
+    assert.equal(head, 'cluster,size,cohesion,separation,weakest_join,trust');
     assert.equal(lines.length, summary.clusters);
     const sizes = lines.map((line) => Number(line.split(',')[1]));
     assert.equal(
@@ -237,6 +237,21 @@ describe('label', () => {
     );
     const shuffled = await label({ ...inputs, model, threshold: 0.6, trust: true, threads: 2, shards: 3 });
     assert.deepEqual(shuffled.trust, trust);
+  });
+
+  it('leaves out clusters of few rows or of little trust', async () => {
+    const { labels, trust, summary } = await label({ ...inputs, model, threshold: 0.6, trust: true });
+    assert.ok(trust);
+    const sizes = trust.sizes;
+    const minTrust = [...trust.trust].sort((a, b) => a - b)[trust.trust.length >> 1];
+    const expected = labels.map((id) => (id >= 0 && (sizes[id] < 2 || trust.trust[id] < minTrust) ? -1 : id));
+    const less = await label({ ...inputs, model, threshold: 0.6, minSize: 2, minTrust });
+    assert.deepEqual(less.labels, expected);
+    assert.equal(less.trust, undefined);
+    assert.equal(less.summary.clusters, new Set(expected.filter((id) => id >= 0)).size);
+    assert.equal(less.summary.unlabelled, expected.filter((id) => id < 0).length);
+    assert.ok(less.summary.clusters < summary.clusters && less.summary.clusters > 0);
+    assert.equal(less.summary.singletons, 0);
   });
 
   it('says which options mean nothing to the partition', async () => {
