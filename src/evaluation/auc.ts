@@ -1,11 +1,11 @@
 /**
  * Area under the ROC curve: the probability that a random positive pair scores higher than a random negative one, ties
- * counted half (Mann and Whitney 1947). `scores` [n]; `targets` [n]: 1 or 0. NaN when a class has no pair.
- * O(n log n), no index is sorted.
+ * counted half (Mann and Whitney 1947). `scores` [n]; `targets` [n]: 1 or 0, anything else for a pair that does not count.
+ * NaN when a class has no pair. O(n log n), no index is sorted.
  */
 export function auc(scores: Float32Array, targets: ArrayLike<number>): number {
   const positives = scores.filter((_, i) => targets[i] === 1).sort();
-  const negatives = scores.filter((_, i) => targets[i] !== 1).sort();
+  const negatives = scores.filter((_, i) => targets[i] === 0).sort();
   let below = 0;
   let upTo = 0;
   let wins = 0;

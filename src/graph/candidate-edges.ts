@@ -103,7 +103,7 @@ export function sortEdges({ offsets, targets }: CandidateEdges, start: number, e
 export function candidateEdges(graph: KnnGraph, sampleHops: number): CandidateEdges {
   const offsets = new Uint32Array(new SharedArrayBuffer((graph.nodeCount + 1) * 4));
   new EdgeBuilder(graph, sampleHops, offsets).count(0, graph.nodeCount);
-  const targets = new Int32Array(startOffsets(offsets));
+  const targets = new Int32Array(new SharedArrayBuffer(4 * startOffsets(offsets)));
   new EdgeBuilder(graph, sampleHops, offsets).list(0, graph.nodeCount, targets);
   const edges = { nodeCount: graph.nodeCount, offsets, targets };
   sortEdges(edges, 0, graph.nodeCount);

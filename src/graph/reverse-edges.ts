@@ -34,10 +34,12 @@ export function listReverse(edges: CandidateEdges, start: number, end: number, r
 /** Both passes on the calling thread. */
 export function reverseEdges(edges: CandidateEdges): ReverseEdges {
   const { nodeCount, targets } = edges;
-  const offsets = new Uint32Array(nodeCount + 1);
+  const shared = (length: number) => new SharedArrayBuffer(4 * length);
+  const offsets = new Uint32Array(shared(nodeCount + 1));
   countReverse(edges, 0, nodeCount, offsets);
   startOffsets(offsets);
-  const reverse = { offsets, sources: new Int32Array(targets.length), edges: new Uint32Array(targets.length) };
+  const [sources, numbers] = [shared(targets.length), shared(targets.length)];
+  const reverse = { offsets, sources: new Int32Array(sources), edges: new Uint32Array(numbers) };
   listReverse(edges, 0, nodeCount, reverse);
   return reverse;
 }

@@ -18,7 +18,7 @@ export interface Checkpoint<State> {
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }
 
-const kind = 'naan training checkpoint 3';
+const kind = 'naan training checkpoint 4';
 
 /** The checkpoint of a model that is to be written to `out`. */
 export function checkpointPath(out: string): string {

@@ -51,7 +51,14 @@ test('score features are what they are defined to be', () => {
       const summaries = new Float64Array(4 * nodeCount);
       summariseScores(edges, reverse, scores, 0, nodeCount, summaries);
       const out = new Float32Array(edges.targets.length * 18);
-      new ScoreFeatures(edges, reverse, summaries).write(0, edges.targets.length, scores, out, 18, 2);
+      new ScoreFeatures(edges, reverse, summaries).write(
+        Int32Array.from(scores.keys()),
+        scores.length,
+        scores,
+        out,
+        18,
+        2,
+      );
       literal.eachEdge(edges, order, (e, a, b) => {
         const expected = literal.scoreFeatures(byPair, a, b);
         assertClose(out.subarray(e * 18 + 2), expected, 2e-6, `edge ${a}, ${b}`);

@@ -89,22 +89,23 @@ export class ScoreFeatures {
     this.ofA = new Float32Array(edges.nodeCount);
   }
 
-  /** Features of edges first .. until−1 by the quantised `scores` [E] → 15 columns of out [edges × stride], from `column`. */
+  /** Features of edges ids[0..count), rising, by the quantised `scores` [E] → 15 columns of out [count × stride], from `column`. */
   write(
-    first: number,
-    until: number,
+    ids: Int32Array,
+    count: number,
     scores: Float32Array,
     out: Float32Array,
     stride: number = scoreFeatureCount,
     column = 0,
   ): void {
-    if (first >= until) return;
+    if (count === 0) return;
     const { ofA, summaries } = this;
     const { offsets, targets } = this.edges;
     const { offsets: reverseOffsets, sources, edges: numbers } = this.reverse;
-    let a = keyOfEdge(offsets, first);
+    let a = keyOfEdge(offsets, ids[0]);
     this.enter(a, scores);
-    for (let e = first; e < until; e++) {
+    for (let i = 0; i < count; i++) {
+      const e = ids[i];
       if (e >= offsets[a + 1]) {
         this.leave(a);
         while (e >= offsets[a + 1]) a++;
@@ -116,20 +117,20 @@ export class ScoreFeatures {
       let product = 0;
       let best = 0;
       const forwardEnd = offsets[b + 1];
-      for (let i = offsets[b]; i < forwardEnd; i++) {
-        const x = ofA[targets[i]];
+      for (let f = offsets[b]; f < forwardEnd; f++) {
+        const x = ofA[targets[f]];
         if (x === 0) continue;
-        const y = scores[i];
+        const y = scores[f];
         const both = x < y ? x : y;
         shared += both;
         product += x * y;
         if (both > best) best = both;
       }
       const reverseEnd = reverseOffsets[b + 1];
-      for (let i = reverseOffsets[b]; i < reverseEnd; i++) {
-        const x = ofA[sources[i]];
+      for (let r = reverseOffsets[b]; r < reverseEnd; r++) {
+        const x = ofA[sources[r]];
         if (x === 0) continue;
-        const y = scores[numbers[i]];
+        const y = scores[numbers[r]];
         const both = x < y ? x : y;
         shared += both;
         product += x * y;
@@ -145,7 +146,7 @@ export class ScoreFeatures {
       const high = Math.max(sumA, sumB);
       const odds = logOdds(p);
       const norms = (summaries[inA + 1] - p * p) * (summaries[ofB + 1] - p * p);
-      const at = (e - first) * stride + column;
+      const at = i * stride + column;
       out[at] = odds;
       out[at + 1] = (shared + 2 * p) / (sumA + sumB + 2 - shared);
       out[at + 2] = Math.log(shared + 0.05);

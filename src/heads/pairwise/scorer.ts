@@ -24,7 +24,9 @@ import { quantiseScore, ScoreFeatures, summariseScores } from './score-features.
 import { StructuralFeatures, summariseLists } from './structural-features.js';
 
 /** Edges whose features are in local memory at a time: with the layers they fit in a second-level cache. */
-const edgesAtOnce = 1024;
+export const edgesAtOnce = 1024;
+
+const noScores = new Float32Array(0);
 
 /** One thread's features of edges: those of the graph from its own tables or, after round 0, from the job. */
 export class EdgeFeatures {
@@ -57,21 +59,36 @@ export class EdgeFeatures {
    * `previous` [E]: scores of the round before.
    */
   write(round: number, first: number, until: number, previous: Float32Array, out: Float32Array): void {
-    const { ids, local } = this;
-    const { structure } = this.job;
-    const stride = featureCount(round);
+    const { ids } = this;
     const count = until - first;
     for (let i = 0; i < count; i++) ids[i] = first + i;
-    if (round === 0) {
-      this.structural.write(first, until, out, stride);
-      structure.scatter(out, ids, count);
+    if (round > 0) {
+      this.read(round, ids, count, previous, out);
       return;
     }
+    this.structural.write(first, until, out);
+    this.job.structure.scatter(out, ids, count);
+  }
+
+  /** Structural features of edges first .. until−1, at most `edgesAtOnce`, into the job. */
+  writeStructure(first: number, until: number): void {
+    this.write(0, first, until, noScores, this.local);
+  }
+
+  /** Features of edges ids[0..count), rising, at most `edgesAtOnce`, whose structural ones are in the job, → out. */
+  read(round: number, ids: Int32Array, count: number, previous: Float32Array, out: Float32Array): void {
+    const { local } = this;
+    const { structure } = this.job;
+    if (round === 0) {
+      structure.gather(ids, count, out);
+      return;
+    }
+    const stride = featureCount(round);
     structure.gather(ids, count, local);
     for (let i = 0; i < count; i++) {
       for (let f = 0; f < structuralFeatureCount; f++) out[i * stride + f] = local[i * structuralFeatureCount + f];
     }
-    this.scored.write(first, until, previous, out, stride, structuralFeatureCount);
+    this.scored.write(ids, count, previous, out, stride, structuralFeatureCount);
   }
 }
 

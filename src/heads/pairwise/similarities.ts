@@ -3,22 +3,39 @@
 import type { KnnGraph } from '../../graph/knn-graph.js';
 import { Arena } from '../../kernels/arena.js';
 import { loadKernels } from '../../kernels/kernels.js';
-import { paddedDim } from '../../memory/shared-arrays.js';
-import type { SharedRows } from '../../memory/shared-rows.js';
+import { paddedDim, sharedFloats } from '../../memory/shared-arrays.js';
+import { SharedRows, type SharedRowsHandle } from '../../memory/shared-rows.js';
 import type { NeighbourLists } from './neighbour-lists.js';
 
-/**
- * Adds to a kNN graph the cosines of its entries, on the calling thread. `rows` [n × d]: unit vectors.
- * One list at a time is in local memory: n × width gathered rows.
- */
+/** What threads share to find cosines. */
+export interface SimilaritiesJob {
+  /** Unit vectors [n × d]. */
+  readonly rows: SharedRowsHandle;
+  /** Written: cosines beside ids. */
+  readonly lists: NeighbourLists;
+}
+
+/** Adds to a kNN graph room for the cosines of its entries, which `similaritiesOf` finds. */
+export function withRoomForSimilarities(graph: KnnGraph): NeighbourLists {
+  return { ...graph, similarities: sharedFloats(graph.nodeCount * graph.width) };
+}
+
+/** Adds to a kNN graph the cosines of its entries, on the calling thread. `rows` [n × d]: unit vectors. */
 export function withSimilarities(graph: KnnGraph, rows: SharedRows): NeighbourLists {
-  const { nodeCount, width, ids } = graph;
+  const lists = withRoomForSimilarities(graph);
+  similaritiesOf({ rows: rows.handle(), lists }, 0, graph.nodeCount);
+  return lists;
+}
+
+/** Cosines of the lists of nodes start .. end−1. One list at a time is in local memory: gathered rows. */
+export function similaritiesOf({ rows: handle, lists }: SimilaritiesJob, start: number, end: number): void {
+  const { width, ids, similarities } = lists;
+  const rows = SharedRows.from(handle);
   const dim = paddedDim(rows.dim);
   const arena = new Arena(4 * width * (dim + 2), 3);
   const kernels = loadKernels(arena);
   const [local, list, dots] = [arena.float32(width * dim), arena.int32(width), arena.float32(width)];
-  const similarities = new Float32Array(new SharedArrayBuffer(nodeCount * width * 4));
-  for (let node = 0; node < nodeCount; node++) {
+  for (let node = start; node < end; node++) {
     for (let c = 0; c < width; c++) {
       const id = ids[node * width + c];
       list[c] = id < 0 ? -1 : c;
@@ -27,5 +44,4 @@ export function withSimilarities(graph: KnnGraph, rows: SharedRows): NeighbourLi
     kernels.listDots({ count: 1, width, dim, lists: list, rows: local, out: dots });
     similarities.set(dots, node * width);
   }
-  return { nodeCount, width, ids, similarities };
 }

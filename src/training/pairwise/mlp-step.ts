@@ -93,7 +93,12 @@ export class MlpStep {
   }
 
   /** Fills `logits` and `gradients`; returns the mean loss in nats. mean, scale [F]. */
-  async run(parameters: Float32Array, mean: Float32Array, scale: Float32Array): Promise<number> {
+  run(parameters: Float32Array, mean: Float32Array, scale: Float32Array): Promise<number> {
+    return this.on(parameters, mean, scale)();
+  }
+
+  /** What `run` does with these arrays, as often as it is called. */
+  on(parameters: Float32Array, mean: Float32Array, scale: Float32Array): () => Promise<number> {
     const { batch, units } = this;
     const feeds: Record<string, Tensor> = {
       x: tensor(this.features, batch, units[0]),
@@ -110,18 +115,24 @@ export class MlpStep {
       fetches[`dW${l}`] = tensor(gradients[l].weight, bias.length, units[l]);
       fetches[`db${l}`] = tensor(gradients[l].bias, 1, bias.length);
     });
-    await this.session.run(feeds, fetches);
-    let loss = 0;
-    for (let i = 0; i < batch; i++) {
-      const z = this.targets[i] === 1 ? this.logits[i] : -this.logits[i];
-      loss += Math.log1p(Math.exp(-Math.abs(z))) + Math.max(0, -z);
-    }
-    return loss / batch;
+    return async () => {
+      await this.session.run(feeds, fetches);
+      return meanLoss(this.logits, this.targets);
+    };
   }
 
   async release(): Promise<void> {
     await this.session.release();
   }
+}
+
+function meanLoss(logits: Float32Array, targets: Float32Array): number {
+  let loss = 0;
+  for (let i = 0; i < logits.length; i++) {
+    const z = targets[i] === 1 ? logits[i] : -logits[i];
+    loss += Math.log1p(Math.exp(-Math.abs(z))) + Math.max(0, -z);
+  }
+  return loss / logits.length;
 }
 
 /** Views of the layers in an array of parameters. */

@@ -2,6 +2,8 @@
 import { relabel } from '../../cluster/relabel.js';
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import { RandomStream } from '../../graph/random.js';
+import { sharedCounts } from '../../memory/shared-arrays.js';
+import type { EdgeSample } from './job.js';
 
 export interface TrainingPairs {
   /** 1 when both ends are of one identity, 0 when they are not, −1 when an end's is not known [E]. */
@@ -32,7 +34,7 @@ export function trainingPairs(
   const dealt = shuffled(relabel(groups), new RandomStream(seed, foldPurpose, 0));
   const foldOf = (node: number) => (groups[node] < 0 ? node : dealt[groups[node]]) % folds;
   const same = new Int8Array(targets.length);
-  const foldOfKey = new Uint8Array(targets.length);
+  const foldOfKey = new Uint8Array(new SharedArrayBuffer(targets.length));
   const foldOfTarget = new Uint8Array(targets.length);
   for (let a = 0; a < nodeCount; a++) {
     for (let e = offsets[a]; e < offsets[a + 1]; e++) {
@@ -46,17 +48,32 @@ export function trainingPairs(
   return { same, foldOfKey, foldOfTarget };
 }
 
-/** Edges of known identities, rising: all, or a random part of about `most` of them. */
-export function sampleEdges({ same }: TrainingPairs, most: number, seed: number): Uint32Array {
-  const known = same.reduce((count, value) => count + (value >= 0 ? 1 : 0), 0);
+/** Edges of known identities, rising: all, or a random part of about `most` of them; in shared memory. */
+export function sampleEdges(pairs: TrainingPairs, most: number, seed: number): EdgeSample {
+  const { same } = pairs;
+  let known = 0;
+  for (let e = 0; e < same.length; e++) if (same[e] >= 0) known++;
   const share = most / known;
   const random = new RandomStream(seed, samplePurpose, 0);
-  return Uint32Array.from(same.keys()).filter((e) => same[e] >= 0 && (share >= 1 || random.uniform() < share));
+  const chosen = new Uint32Array(known);
+  let count = 0;
+  for (let e = 0; e < same.length; e++) {
+    if (same[e] >= 0 && (share >= 1 || random.uniform() < share)) chosen[count++] = e;
+  }
+  const edges = sharedCounts(count);
+  edges.set(chosen.subarray(0, count));
+  const of = (values: ArrayLike<number>) => {
+    const sampled = new Uint8Array(new SharedArrayBuffer(count));
+    for (let row = 0; row < count; row++) sampled[row] = values[edges[row]];
+    return sampled;
+  };
+  return { edges, same: of(same), foldOfKey: of(pairs.foldOfKey), foldOfTarget: of(pairs.foldOfTarget) };
 }
 
 /** 0 .. count−1 in random order (Fisher and Yates). */
 export function shuffled(count: number, random: RandomStream): Uint32Array {
-  const items = Uint32Array.from({ length: count }, (_, i) => i);
+  const items = new Uint32Array(count);
+  for (let i = 0; i < count; i++) items[i] = i;
   for (let i = count - 1; i > 0; i--) {
     const j = random.below(i + 1);
     const swap = items[i];

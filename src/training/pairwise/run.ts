@@ -1,8 +1,10 @@
 /** `naan train --head pairwise`: folds of identities take turns to be held out, so that the whole set calibrates. */
 
+import { availableParallelism } from 'node:os';
 import { pairwiseTrainingDefaults as defaults } from '../../defaults.js';
 import { NaanError } from '../../errors.js';
 import { sweep } from '../../evaluation/sweep.js';
+import type { Executor } from '../../execution/executor.js';
 import { candidateEdges } from '../../graph/candidate-edges.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
 import type { MatrixLocation } from '../../io/matrix.js';
@@ -15,15 +17,10 @@ import type { TrainOptions } from '../options.js';
 import { calibrated, type Trained, type TrainingHooks } from '../trained.js';
 import type { Trainer } from '../trainer.js';
 import { checkPairs } from '../training-set.js';
-import { labelledLists } from './strangers.js';
-import {
-  type PairwiseEpoch,
-  type PairwiseRound,
-  type PairwiseSettings,
-  type PairwiseState,
-  pairwiseDefaults,
-  trainPairwise,
-} from './training.js';
+import type { PairwiseEpoch, PairwiseSettings } from './job.js';
+import { labelledLists, type TrainingLists } from './strangers.js';
+import { startTrainingThreads } from './threads.js';
+import { type PairwiseRound, type PairwiseState, pairwiseDefaults, trainPairwise } from './training.js';
 
 const mostFolds = 10;
 
@@ -56,17 +53,19 @@ function pairwiseSettings(options: TrainOptions, listed: number, seed: number): 
 
 type Saved = Omit<PairwiseState, 'tensors'>;
 
+interface PairwiseRunOptions extends TrainingHooks {
+  readonly provenance: PairwiseConfig['provenance'];
+  readonly threads?: number | undefined;
+}
+
 async function runPairwise(
   location: MatrixLocation,
   graph: KnnGraph,
   labels: Int32Array,
   settings: PairwiseSettings,
-  options: TrainingHooks & {
-    readonly provenance: PairwiseConfig['provenance'];
-    readonly threads?: number | undefined;
-  },
+  options: PairwiseRunOptions,
 ): Promise<Trained> {
-  const { checkpoint, signal, observer, onProgress, onNotice, onReport, provenance } = options;
+  const { signal, onNotice, threads = availableParallelism() } = options;
   checkPairs(
     { graph, labels },
     settings.sampleHops,
@@ -77,17 +76,36 @@ async function runPairwise(
   if (normalisedRows > 0) {
     onNotice?.(`${location.name}: ${normalisedRows} rows were not unit vectors and were normalised`);
   }
-  const { k, sampleHops, seed } = settings;
-  const set = await labelledLists(rows, graph, labels, { k, seed, threads: options.threads, signal });
-  const edges = candidateEdges(set.lists, sampleHops);
+  const executor = startTrainingThreads(threads);
+  try {
+    const set = await labelledLists(rows, graph, labels, {
+      k: settings.k,
+      seed: settings.seed,
+      threads,
+      executor,
+      signal,
+    });
+    return await trainOn(set, settings, executor, options);
+  } finally {
+    await executor.close();
+  }
+}
 
+async function trainOn(
+  set: TrainingLists,
+  settings: PairwiseSettings,
+  executor: Executor,
+  options: PairwiseRunOptions,
+): Promise<Trained> {
+  const { checkpoint, signal, observer, onProgress, onNotice, onReport, provenance } = options;
+  const edges = candidateEdges(set.lists, settings.sampleHops);
   const state = restored(checkpoint, onNotice);
   const networks = settings.folds + 1;
   const total = settings.rounds * networks * settings.epochs;
   const began = state?.epochs.length ?? 0;
   let pairsDone = 0;
   let stepsSaved = stepsOf(state?.epochs ?? []);
-  let latest = state && ownCopy(state);
+  let latest = state;
   const save = async () => {
     if (checkpoint.path === undefined || latest === undefined) return;
     const { tensors, ...rest } = latest;
@@ -108,7 +126,7 @@ async function runPairwise(
       from: Math.round(began * perEpoch),
       done: Math.round(done * perEpoch),
     });
-    latest = ownCopy(after);
+    latest = after;
     if (stepsOf(after.epochs) - stepsSaved < checkpoint.every) return;
     stepsSaved = stepsOf(after.epochs);
     await save();
@@ -134,7 +152,10 @@ async function runPairwise(
   };
 
   try {
-    const trained = await trainPairwise({ ...set, edges }, { settings, provenance, state, onEpoch, onRound, signal });
+    const trained = await trainPairwise(
+      { ...set, edges },
+      { settings, provenance, state, onEpoch, onRound, executor, signal },
+    );
     const { model, scores, epochs, rounds } = trained;
     const kept = model.config.rounds;
     if (kept < rounds.length) {
@@ -180,21 +201,13 @@ function restored({ path, identity, resume }: TrainingHooks['checkpoint'], onNot
     onNotice?.(`${path}: no checkpoint yet, training starts from the beginning`);
     return undefined;
   }
-  const { round, network, epochs } = found.state;
-  onNotice?.(`goes on from step ${stepsOf(epochs)}, round ${round + 1}, network ${network + 1}`);
+  const { round, epochs } = found.state;
+  onNotice?.(`goes on from step ${stepsOf(epochs)}, round ${round + 1}`);
   return { ...found.state, tensors: found.tensors };
 }
 
 function stepsOf(epochs: readonly PairwiseEpoch[]): number {
   return epochs.reduce((sum, { steps }) => sum + steps, 0);
-}
-
-/** What training changes in place is copied; the scores of the round before, the one large array, are not changed. */
-function ownCopy(state: PairwiseState): PairwiseState {
-  const tensors = new Map(
-    [...state.tensors].map(([name, data]) => [name, name === 'previous' ? data : data.slice()] as const),
-  );
-  return { ...state, epochs: [...state.epochs], rounds: [...state.rounds], finished: [...state.finished], tensors };
 }
 
 export const pairwiseTrainer: Trainer<PairwiseSettings> = {

@@ -10,13 +10,16 @@
  */
 import { relabel } from '../../cluster/relabel.js';
 import { NaanError } from '../../errors.js';
+import type { Executor } from '../../execution/executor.js';
 import { type KnnGraph, withWidth } from '../../graph/knn-graph.js';
 import { RandomStream } from '../../graph/random.js';
 import type { NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
-import { withSimilarities } from '../../heads/pairwise/similarities.js';
+import { type SimilaritiesJob, similaritiesOf, withRoomForSimilarities } from '../../heads/pairwise/similarities.js';
 import { buildKnn } from '../../knn/exact.js';
 import { SharedRows } from '../../memory/shared-rows.js';
+import type { SimilaritiesTask } from './job.js';
 import { shuffled } from './pairs.js';
+import { rangesOf } from './threads.js';
 
 /** Graphs side by side. */
 export interface LabelledLists {
@@ -31,6 +34,8 @@ export interface StrangerOptions {
   readonly k: number;
   readonly seed: number;
   readonly threads?: number | undefined;
+  /** Of `startTrainingThreads`; without it cosines are found on the calling thread. */
+  readonly executor?: Executor | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -46,8 +51,9 @@ const keptShare = 1 / 4;
 async function copyWithStrangers(
   rows: SharedRows,
   labels: Int32Array,
-  { k, seed, threads, signal }: StrangerOptions,
+  options: StrangerOptions,
 ): Promise<LabelledLists | undefined> {
+  const { k, seed, threads, signal } = options;
   const rowsOf = rowsByIdentity(labels);
   const random = new RandomStream(seed, identityPurpose, 0);
   const order = shuffled(rowsOf.length, random);
@@ -67,7 +73,28 @@ async function copyWithStrangers(
   const features = { kind: 'memory', name: 'strangers', rows: copy.handle() } as const;
   const graph = await buildKnn(features, { k: Math.min(k, count - 1), threads, signal });
   if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
-  return { lists: withSimilarities(withWidth(graph, k + 1), copy), labels: identities, groups: identities };
+  const lists = await withCosines(withWidth(graph, k + 1), copy, options);
+  return { lists, labels: identities, groups: identities };
+}
+
+const nodesAtOnce = 2 ** 13;
+
+async function withCosines(
+  graph: KnnGraph,
+  rows: SharedRows,
+  { executor, signal }: StrangerOptions,
+): Promise<NeighbourLists> {
+  const job: SimilaritiesJob = { rows: rows.handle(), lists: withRoomForSimilarities(graph) };
+  if (executor) {
+    const tasks = rangesOf(graph.nodeCount, nodesAtOnce).map(
+      (range): SimilaritiesTask => ({ kind: 'similarities', ...range }),
+    );
+    await executor.runAll(tasks, ({ start, end }) => `cosines of nodes ${start} to ${end - 1}`, {
+      context: job,
+      signal,
+    });
+  } else similaritiesOf(job, 0, graph.nodeCount);
+  return job.lists;
 }
 
 function rowsByIdentity(labels: Int32Array): number[][] {
@@ -122,7 +149,7 @@ export async function labelledLists(
 ): Promise<TrainingLists> {
   const identities = labels.slice();
   relabel(identities);
-  const lists = withSimilarities(withWidth(graph, options.k + 1), rows);
+  const lists = await withCosines(withWidth(graph, options.k + 1), rows, options);
   const own = { lists, labels: identities, groups: identities };
   const copy = await copyWithStrangers(rows, identities, options);
   const set = copy ? sideBySide([own, copy]) : own;

@@ -15,42 +15,36 @@
  * identity take part in all but the loss.
  */
 
-import { setImmediate } from 'node:timers/promises';
+import { availableParallelism } from 'node:os';
 import { pairwiseTrainingDefaults, trainingDefaults } from '../../defaults.js';
 import { NaanError } from '../../errors.js';
 import { auc } from '../../evaluation/auc.js';
+import type { Executor } from '../../execution/executor.js';
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
-import { RandomStream } from '../../graph/random.js';
 import { reverseEdges } from '../../graph/reverse-edges.js';
-import { allocatePairwiseJob } from '../../heads/pairwise/job.js';
-import { roundTensors, scoreOf } from '../../heads/pairwise/mlp.js';
-import type { NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
-import { PairwiseMlp } from '../../heads/pairwise/network.js';
-import { quantiseScore } from '../../heads/pairwise/score-features.js';
-import { EdgeFeatures } from '../../heads/pairwise/scorer.js';
+import { roundTensors } from '../../heads/pairwise/mlp.js';
+import { checkLists, type NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
+import { summaryWidth } from '../../heads/pairwise/score-features.js';
+import { listSummaryWidth } from '../../heads/pairwise/structural-features.js';
+import { sharedDoubles, sharedFloats, sharedInts } from '../../memory/shared-arrays.js';
+import { SharedRows } from '../../memory/shared-rows.js';
 import type { PairwiseModel, Tensor } from '../../model/model.js';
-import { type CosineGuard, featureCount, type PairwiseConfig } from '../../model/pairwise.js';
-import { adamw } from './adamw.js';
-import { layersOf, MlpStep } from './mlp-step.js';
-import { sampleEdges, shuffled, type TrainingPairs, trainingPairs } from './pairs.js';
-
-export interface PairwiseSettings {
-  /** Neighbours of a list that features look at. */
-  readonly k: number;
-  readonly sampleHops: number;
-  readonly rounds: number;
-  readonly hidden: readonly number[];
-  readonly folds: number;
-  readonly epochs: number;
-  /** Pairs of a step. */
-  readonly batch: number;
-  /** Of the first step, falling to 0 over all steps of a network along half a cosine. */
-  readonly learningRate: number;
-  readonly weightDecay: number;
-  readonly seed: number;
-  /** Edges whose features are in memory: of more, a random part is trained on. */
-  readonly maxEdges: number;
-}
+import { type CosineGuard, featureCount, type PairwiseConfig, structuralFeatureCount } from '../../model/pairwise.js';
+import type {
+  EdgeSample,
+  EpochResult,
+  EpochTask,
+  NetworkState,
+  PairwiseEpoch,
+  PairwiseSettings,
+  PairwiseTrainingJob,
+  RangeTask,
+  ScoreTask,
+  TrainingTask,
+} from './job.js';
+import { layersOf } from './mlp-step.js';
+import { sampleEdges, type TrainingPairs, trainingPairs } from './pairs.js';
+import { rangesOf, startTrainingThreads } from './threads.js';
 
 export const pairwiseDefaults: PairwiseSettings = {
   k: 20,
@@ -76,22 +70,6 @@ export interface PairwiseTrainingSet {
   readonly groups?: Int32Array | undefined;
 }
 
-/** What one pass over the pairs of one network did. */
-export interface PairwiseEpoch {
-  /** From 0; `network` = folds is the one for the model. */
-  readonly round: number;
-  readonly network: number;
-  readonly epoch: number;
-  readonly steps: number;
-  readonly pairs: number;
-  readonly positives: number;
-  readonly learningRate: number;
-  /** Means over the epoch: cross-entropy in nats, share right at 0.5, norm of the gradient. */
-  readonly loss: number;
-  readonly accuracy: number;
-  readonly gradientNorm: number;
-}
-
 /** How well the fold networks of a round score the edges between known identities that they did not see. */
 export interface PairwiseRound {
   readonly round: number;
@@ -102,13 +80,14 @@ export interface PairwiseRound {
 }
 
 /**
- * Where training stands between two epochs: plain numbers, and arrays by name. `epoch` is the next of `network` of
- * `round`. Random numbers need no state: they depend on the seed, round, network and epoch.
+ * Where training stands between two epochs: plain numbers, and arrays by name. Random numbers need no state: they depend on
+ * the seed, round, network and epoch.
  */
 export interface PairwiseState {
   readonly round: number;
-  readonly network: number;
-  readonly epoch: number;
+  /** Epochs that each network of the round has done [folds + 1]. */
+  readonly done: readonly number[];
+  /** By round, network and epoch. */
   readonly epochs: readonly PairwiseEpoch[];
   readonly rounds: readonly PairwiseRound[];
   /** Tensors of the model that are finished, with their shapes; their values are in `tensors` too. */
@@ -121,12 +100,16 @@ export interface PairwiseTrainingOptions {
   readonly provenance?: Readonly<Record<string, string>> | undefined;
   /** Goes on from here to the same model, bit for bit. */
   readonly state?: PairwiseState | undefined;
-  /** Hears about each epoch, with the state after it; its arrays are valid until the promise resolves. */
+  /** Hears about each epoch, with the state after it, one at a time; its arrays are not changed any more. */
   readonly onEpoch?: ((epoch: PairwiseEpoch, state: PairwiseState) => void | Promise<void>) | undefined;
   /** Hears about each round, with the scores of all edges by its fold networks [E] and the epochs so far. */
   readonly onRound?:
     | ((round: PairwiseRound, scores: Float32Array, epochs: readonly PairwiseEpoch[]) => void)
     | undefined;
+  /** Default: the cores this process may use. */
+  readonly threads?: number | undefined;
+  /** Of `startTrainingThreads`, where the caller has some; by default training starts and ends its own. */
+  readonly executor?: Executor | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -137,21 +120,6 @@ export interface PairwiseTraining {
   readonly epochs: readonly PairwiseEpoch[];
   /** Of all rounds that were trained; the last may be one that the model does without. */
   readonly rounds: readonly PairwiseRound[];
-}
-
-/** Purposes of random streams. */
-const initialPurpose = 82;
-const shufflePurpose = 83;
-
-const edgesAtOnce = 1024;
-/** Steps after which the thread looks up: for signals, and for an abort. */
-const stepsAtOnce = 32;
-
-/** Parameters W₀, b₀, W₁ … end to end, and what standardises the features. */
-interface Network {
-  readonly mean: Float32Array;
-  readonly scale: Float32Array;
-  readonly parameters: Float32Array;
 }
 
 /**
@@ -168,29 +136,29 @@ export async function trainPairwise(
   if (labels.length !== nodeCount) {
     throw new NaanError('BAD_SHAPE', `labels: got ${labels.length}, expected one for each of ${nodeCount} nodes`);
   }
-  const features = new EdgeFeatures(allocatePairwiseJob(lists, edges, reverseEdges(edges), k), k);
-  features.summariseLists(0, nodeCount);
+  checkLists(lists, edges, k);
   const pairs = trainingPairs(edges, labels, folds, seed, groups);
   const sample = sampleEdges(pairs, settings.maxEdges, seed);
-  checkFolds(pairs, sample, folds);
-  const progress = new Progress(targets.length, options.state);
-  // Later rounds read what round 0 writes down of the graph.
-  if (progress.round > 0) eachTile(features, targets.length, 0, progress.previous, () => {});
-
+  checkFolds(sample, folds);
+  const progress = new Progress(targets.length, folds, options.state);
+  const executor = options.executor ?? startTrainingThreads(options.threads ?? availableParallelism());
+  const run = new TrainingRun(executor, settings, { lists, edges, pairs, sample }, options);
   let guard: CosineGuard | undefined;
-  for (; progress.round < rounds && !progress.isWorse; ) {
-    const { round } = progress;
-    const units = [featureCount(round), ...hidden, 1];
-    if (round > 0) features.summariseScores(progress.previous, 0, nodeCount);
-    const table = sampledFeatures(features, round, progress.previous, sample);
-    for (let network = progress.network; network <= folds; network++) {
-      await trainNetwork(network, { settings, units, table, sample, pairs, progress, options });
+  try {
+    await run.describeGraph();
+    while (progress.round < rounds && !progress.isWorse) {
+      const { round } = progress;
+      const units = [featureCount(round), ...hidden, 1];
+      await run.beginRound(round, units, progress.previous);
+      await run.trainNetworks(progress);
+      guard = guardOf(run.job.table, units[0], sample);
+      const scores = await run.scoreByFold(progress.networks.slice(0, folds) as NetworkState[], guard);
+      progress.finishRound(units, scores, judge(round, scores, pairs));
+      options.onRound?.(progress.rounds[round], scores, progress.epochs);
     }
-    guard = guardOf(table, units[0], sample, pairs);
-    const scores = await scoreByFold(features, units, pairs, progress, { folds, guard });
-    if (round < rounds - 1) for (let e = 0; e < scores.length; e++) scores[e] = quantiseScore(scores[e]);
-    progress.finishRound(units, scores, judge(round, scores, pairs));
-    options.onRound?.(progress.rounds[round], scores, progress.epochs);
+  } finally {
+    run.end();
+    if (!options.executor) await executor.close();
   }
   const { previous: scores, epochs, rounds: judged } = progress;
   const config: PairwiseConfig = {
@@ -205,15 +173,141 @@ export async function trainPairwise(
   return { model: { config, tensors: progress.modelTensors() }, scores, epochs, rounds: judged };
 }
 
+/** Nodes or edges of a task. */
+const nodesAtOnce = 2 ** 14;
+const edgesOfTask = 2 ** 16;
+
+/** The threads and the memory that they share. */
+class TrainingRun {
+  job: PairwiseTrainingJob;
+  private readonly stop = () => void Atomics.store(this.job.cancel, 0, 1);
+
+  constructor(
+    private readonly executor: Executor,
+    settings: PairwiseSettings,
+    given: { lists: NeighbourLists; edges: CandidateEdges; pairs: TrainingPairs; sample: EdgeSample },
+    private readonly options: PairwiseTrainingOptions,
+  ) {
+    const { lists, edges, pairs, sample } = given;
+    const { nodeCount, targets } = edges;
+    this.job = {
+      version: 0,
+      round: 0,
+      settings,
+      units: [],
+      lists,
+      edges,
+      reverse: reverseEdges(edges),
+      listSummaries: sharedFloats(nodeCount * listSummaryWidth),
+      scoreSummaries: sharedDoubles(nodeCount * summaryWidth),
+      structure: SharedRows.allocate(targets.length, structuralFeatureCount).handle(),
+      foldOfKey: pairs.foldOfKey,
+      sample,
+      table: sharedFloats(0),
+      previous: sharedFloats(0),
+      scores: sharedFloats(targets.length),
+      cancel: sharedInts(1),
+    };
+    options.signal?.addEventListener('abort', this.stop);
+    if (options.signal?.aborted) this.stop();
+  }
+
+  /** What features of every round read of the graph. */
+  async describeGraph(): Promise<void> {
+    const { nodeCount, targets } = this.job.edges;
+    await this.inRanges('summariseLists', nodeCount, nodesAtOnce);
+    await this.inRanges('structure', targets.length, edgesOfTask);
+  }
+
+  /** Features of the sample. `previous` [E]: the scores of the round before. */
+  async beginRound(round: number, units: readonly number[], previous: Float32Array): Promise<void> {
+    const { job } = this;
+    const { length } = job.sample.edges;
+    const size = length * units[0];
+    const table = job.table.length === size ? job.table : sharedFloats(size);
+    // The scores of the round before the last have been read.
+    const scores =
+      job.scores === previous ? (job.previous.length > 0 ? job.previous : sharedFloats(previous.length)) : job.scores;
+    this.job = { ...job, version: job.version + 1, round, units, table, previous, scores };
+    if (round > 0) await this.inRanges('summariseScores', job.edges.nodeCount, nodesAtOnce);
+    await this.inRanges('tabulate', length, edgesOfTask);
+  }
+
+  /** All passes that are left of the networks of the round, side by side. */
+  async trainNetworks(progress: Progress): Promise<void> {
+    const { epochs } = this.job.settings;
+    let told = Promise.resolve();
+    const onEpoch = this.options.onEpoch ?? (() => {});
+    const train = async (network: number) => {
+      while (progress.done[network] < epochs) {
+        const task: EpochTask = {
+          kind: 'epoch',
+          network,
+          epoch: progress.done[network],
+          state: progress.networks[network],
+        };
+        await this.runAll<EpochTask, EpochResult>([task], (_, { epoch, state }) => {
+          progress.finishEpoch(epoch, state);
+          const after = progress.state();
+          told = told.then(() => onEpoch(epoch, after));
+        });
+        await told;
+      }
+    };
+    const failures: unknown[] = [];
+    await Promise.all(
+      progress.done.map((_, network) =>
+        train(network).catch((error) => {
+          failures.push(error);
+          this.stop();
+        }),
+      ),
+    );
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Scores of all edges, each by the network that its fold was held out from. */
+  async scoreByFold(networks: readonly NetworkState[], guard: CosineGuard | undefined): Promise<Float32Array> {
+    const ranges = rangesOf(this.job.scores.length, edgesOfTask);
+    await this.runAll(ranges.map((range): ScoreTask => ({ kind: 'score', ...range, networks, guard })));
+    return this.job.scores;
+  }
+
+  end(): void {
+    this.options.signal?.removeEventListener('abort', this.stop);
+  }
+
+  private inRanges(kind: RangeTask['kind'], count: number, atOnce: number): Promise<void> {
+    return this.runAll(rangesOf(count, atOnce).map((range): RangeTask => ({ kind, ...range })));
+  }
+
+  private runAll<Task extends TrainingTask, Result>(
+    tasks: readonly Task[],
+    onDone?: (task: Task, result: Result) => void,
+  ): Promise<void> {
+    const { round } = this.job;
+    const describe = (task: Task) =>
+      task.kind === 'epoch'
+        ? `epoch ${task.epoch + 1} of network ${task.network + 1}, round ${round + 1}`
+        : `'${task.kind}' of round ${round + 1}`;
+    const { signal } = this.options;
+    return this.executor.runAll<Task, Result>(tasks, describe, {
+      context: this.job,
+      signal,
+      ...(onDone && { onDone }),
+    });
+  }
+}
+
 /** Throws BAD_INPUT unless every network has pairs of one identity and of two to learn from. */
-function checkFolds({ foldOfKey, foldOfTarget, same }: TrainingPairs, sample: Uint32Array, folds: number): void {
+function checkFolds({ same, foldOfKey, foldOfTarget }: EdgeSample, folds: number): void {
   const pairCount = new Float64Array(folds);
   const positives = new Float64Array(folds);
-  for (const e of sample) {
+  for (let row = 0; row < same.length; row++) {
     for (let fold = 0; fold < folds; fold++) {
-      if (foldOfKey[e] === fold || foldOfTarget[e] === fold) continue;
+      if (foldOfKey[row] === fold || foldOfTarget[row] === fold) continue;
       pairCount[fold]++;
-      positives[fold] += same[e];
+      positives[fold] += same[row];
     }
   }
   const short = positives.findIndex((count, fold) => count === 0 || count === pairCount[fold]);
@@ -228,50 +322,62 @@ function checkFolds({ foldOfKey, foldOfTarget, same }: TrainingPairs, sample: Ui
 /** The moving parts, and how they become a state that can be written down. */
 class Progress {
   round = 0;
-  /** The next or current network, and its next epoch. */
-  network = 0;
-  epoch = 0;
+  /** Epochs that each network of the round has done [folds + 1]. */
+  done: number[];
   /** Of the round before; of the last one in the end [E]. */
   previous: Float32Array;
+  /** By round, network and epoch. */
   epochs: PairwiseEpoch[] = [];
   rounds: PairwiseRound[] = [];
-  /** Of this round, the current one last. */
-  networks: Network[] = [];
-  moments = { first: new Float32Array(0), second: new Float32Array(0) };
+  /** Of this round; undefined before the first epoch. */
+  networks: (NetworkState | undefined)[];
   private finished = new Map<string, Tensor>();
 
-  constructor(edgeCount: number, state: PairwiseState | undefined) {
-    this.previous = new Float32Array(edgeCount);
+  constructor(edgeCount: number, folds: number, state: PairwiseState | undefined) {
+    this.previous = sharedFloats(edgeCount);
+    this.done = new Array<number>(folds + 1).fill(0);
+    this.networks = new Array<undefined>(folds + 1).fill(undefined);
     if (!state) return;
     const { tensors } = state;
-    const copy = (name: string) => tensors.get(name)!.slice();
-    Object.assign(this, { round: state.round, network: state.network, epoch: state.epoch, previous: copy('previous') });
+    this.previous.set(tensors.get('previous')!);
+    this.round = state.round;
+    this.done = [...state.done];
     this.epochs = [...state.epochs];
     this.rounds = [...state.rounds];
-    for (let n = 0; tensors.has(`networks.${n}.parameters`); n++) {
-      const [mean, scale, parameters] = ['mean', 'scale', 'parameters'].map((part) => copy(`networks.${n}.${part}`));
-      this.networks.push({ mean, scale, parameters });
-    }
-    this.moments = { first: copy('moments.first'), second: copy('moments.second') };
-    for (const [name, shape] of state.finished) this.finished.set(name, { shape, data: copy(name) });
+    this.networks = this.done.map((epochs, n) => {
+      const of = (part: keyof NetworkState) => tensors.get(`networks.${n}.${part}`)!.slice();
+      return epochs === 0
+        ? undefined
+        : {
+            mean: of('mean'),
+            scale: of('scale'),
+            parameters: of('parameters'),
+            first: of('first'),
+            second: of('second'),
+          };
+    });
+    for (const [name, shape] of state.finished) this.finished.set(name, { shape, data: tensors.get(name)!.slice() });
   }
 
   state(): PairwiseState {
-    const { round, network, epoch, epochs, rounds } = this;
-    const tensors = new Map([
-      ['previous', this.previous],
-      ['moments.first', this.moments.first],
-      ['moments.second', this.moments.second],
-    ]);
-    this.networks.forEach(({ mean, scale, parameters }, n) => {
-      tensors.set(`networks.${n}.mean`, mean).set(`networks.${n}.scale`, scale);
-      tensors.set(`networks.${n}.parameters`, parameters);
+    const { round, done, epochs, rounds } = this;
+    const tensors = new Map([['previous', this.previous]]);
+    this.networks.forEach((network, n) => {
+      for (const [part, data] of Object.entries(network ?? {})) tensors.set(`networks.${n}.${part}`, data);
     });
     const finished = [...this.finished].map(([name, { shape, data }]) => {
       tensors.set(name, data);
       return [name, shape] as const;
     });
-    return { round, network, epoch, epochs, rounds, finished, tensors };
+    return { round, done: [...done], epochs: [...epochs], rounds: [...rounds], finished, tensors };
+  }
+
+  finishEpoch(epoch: PairwiseEpoch, state: NetworkState): void {
+    this.networks[epoch.network] = state;
+    this.done[epoch.network]++;
+    const isLater = (other: PairwiseEpoch) => other.round === epoch.round && other.network > epoch.network;
+    const at = this.epochs.findIndex(isLater);
+    this.epochs.splice(at < 0 ? this.epochs.length : at, 0, epoch);
   }
 
   /** Whether the last round that was judged does not lower the loss of the one before: the model does without it. */
@@ -284,16 +390,15 @@ class Progress {
   finishRound(units: readonly number[], scores: Float32Array, judgement: PairwiseRound): void {
     this.rounds.push(judgement);
     if (this.isWorse) return;
-    const { mean, scale, parameters } = this.networks[this.networks.length - 1];
+    const { mean, scale, parameters } = this.networks[this.networks.length - 1]!;
     const network = { mean, scale, layers: layersOf(parameters, units) };
     for (const [name, shape, data] of roundTensors(this.round, network)) {
       this.finished.set(name, { shape, data: data.slice() });
     }
     this.previous = scores;
-    this.networks = [];
+    this.networks.fill(undefined);
+    this.done.fill(0);
     this.round++;
-    this.network = 0;
-    this.epoch = 0;
   }
 
   modelTensors(): ReadonlyMap<string, Tensor> {
@@ -301,202 +406,17 @@ class Progress {
   }
 }
 
-/** Calls visit(features, first, until) for tiles of edges; features [until − first × F] are valid until it returns. */
-function eachTile(
-  features: EdgeFeatures,
-  edgeCount: number,
-  round: number,
-  previous: Float32Array,
-  visit: (out: Float32Array, first: number, until: number) => void,
-): void {
-  const out = new Float32Array(edgesAtOnce * featureCount(round));
-  for (let first = 0; first < edgeCount; first += edgesAtOnce) {
-    const until = Math.min(first + edgesAtOnce, edgeCount);
-    features.write(round, first, until, previous, out);
-    visit(out, first, until);
-  }
-}
-
-/** Features of the sampled edges [S × F]. */
-function sampledFeatures(
-  features: EdgeFeatures,
-  round: number,
-  previous: Float32Array,
-  sample: Uint32Array,
-): Float32Array {
-  const inputs = featureCount(round);
-  const table = new Float32Array(sample.length * inputs);
-  let next = 0;
-  eachTile(features, previous.length, round, previous, (out, first, until) => {
-    for (; next < sample.length && sample[next] < until; next++) {
-      const from = (sample[next] - first) * inputs;
-      table.set(out.subarray(from, from + inputs), next * inputs);
-    }
-  });
-  return table;
-}
-
-interface Round {
-  readonly settings: PairwiseSettings;
-  readonly units: readonly number[];
-  /** Features of `sample` [S × F]. */
-  readonly table: Float32Array;
-  readonly sample: Uint32Array;
-  readonly pairs: TrainingPairs;
-  readonly progress: Progress;
-  readonly options: PairwiseTrainingOptions;
-}
-
-async function trainNetwork(network: number, round: Round): Promise<void> {
-  const { settings, units, table, sample, pairs, progress, options } = round;
-  const { seed, epochs, learningRate, weightDecay } = settings;
-  const { foldOfKey, foldOfTarget, same } = pairs;
-  const [inputs] = units;
-  const rows = Uint32Array.from(sample.keys()).filter(
-    (row) => foldOfKey[sample[row]] !== network && foldOfTarget[sample[row]] !== network,
-  );
-  const step = await MlpStep.create(units, Math.min(settings.batch, rows.length));
-  const stream = progress.round * 256 + network;
-  if (progress.epoch === 0) {
-    const random = new RandomStream(seed, initialPurpose, stream);
-    progress.networks.push({ ...standardiser(table, inputs, rows), parameters: initialParameters(units, random) });
-    const { parameterCount } = step;
-    progress.moments = { first: new Float32Array(parameterCount), second: new Float32Array(parameterCount) };
-  }
-  const { parameters, mean, scale } = progress.networks[network];
-  const { moments } = progress;
-  const stepsOfEpoch = Math.floor(rows.length / step.batch);
-
-  for (; progress.epoch < epochs; ) {
-    const { epoch } = progress;
-    const order = shuffled(rows.length, new RandomStream(seed, shufflePurpose, stream * 4096 + epoch));
-    const sums = { loss: 0, correct: 0, positives: 0, norm: 0 };
-    let rate = 0;
-    for (let s = 0; s < stepsOfEpoch; s++) {
-      if (s % stepsAtOnce === 0) await setImmediate();
-      if (options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
-      for (let i = 0; i < step.batch; i++) {
-        const row = rows[order[s * step.batch + i]];
-        for (let f = 0; f < inputs; f++) step.features[i * inputs + f] = table[row * inputs + f];
-        step.targets[i] = same[sample[row]];
-      }
-      sums.loss += await step.run(parameters, mean, scale);
-      for (let i = 0; i < step.batch; i++) {
-        sums.positives += step.targets[i];
-        if (step.logits[i] >= 0 === (step.targets[i] === 1)) sums.correct++;
-      }
-      sums.norm += Math.sqrt(step.gradients.reduce((sum, g) => sum + g * g, 0));
-      const done = epoch * stepsOfEpoch + s;
-      rate = (learningRate / 2) * (1 + Math.cos((Math.PI * done) / (epochs * stepsOfEpoch)));
-      adamw(parameters, step.gradients, moments, { step: done + 1, learningRate: rate, weightDecay });
-    }
-    const pairsDone = stepsOfEpoch * step.batch;
-    const result: PairwiseEpoch = {
-      round: progress.round,
-      network,
-      epoch,
-      steps: stepsOfEpoch,
-      pairs: pairsDone,
-      positives: sums.positives,
-      learningRate: rate,
-      loss: sums.loss / stepsOfEpoch,
-      accuracy: sums.correct / pairsDone,
-      gradientNorm: sums.norm / stepsOfEpoch,
-    };
-    if (!Number.isFinite(result.loss)) {
-      throw new NaanError(
-        'DIVERGED',
-        `the loss of round ${progress.round + 1}, epoch ${epoch + 1} is ${result.loss}: expected a lower --lr than ${learningRate}`,
-      );
-    }
-    progress.epochs.push(result);
-    progress.epoch++;
-    await options.onEpoch?.(result, progress.state());
-  }
-  progress.network++;
-  progress.epoch = 0;
-  await step.release();
-}
-
-/** Mean and one by standard deviation of each feature over the rows of a table [S × F]. */
-function standardiser(table: Float32Array, inputs: number, rows: Uint32Array) {
-  const mean = new Float32Array(inputs);
-  const scale = new Float32Array(inputs);
-  for (let f = 0; f < inputs; f++) {
-    const average = rows.reduce((sum, row) => sum + table[row * inputs + f], 0) / rows.length;
-    const variance = rows.reduce((sum, row) => sum + (table[row * inputs + f] - average) ** 2, 0) / rows.length;
-    mean[f] = average;
-    scale[f] = 1 / (Math.sqrt(variance) + leastDeviation);
-  }
-  return { mean, scale };
-}
-
-/** So that a feature that is always the same stays a number. */
-const leastDeviation = 1e-6;
-
-/** Uniform in ±1/√inputs for weights and biases, as torch.nn.Linear has them. */
-function initialParameters(units: readonly number[], random: RandomStream): Float32Array {
-  const length = units.slice(1).reduce((sum, size, l) => sum + size * (units[l] + 1), 0);
-  const parameters = new Float32Array(length);
-  layersOf(parameters, units).forEach(({ weight, bias }, l) => {
-    const bound = 1 / Math.sqrt(units[l]);
-    for (const values of [weight, bias]) {
-      for (let i = 0; i < values.length; i++) values[i] = (2 * random.uniform() - 1) * bound;
-    }
-  });
-  return parameters;
-}
-
 /** Shares of the edges of one identity whose cosines are below the two ends of the guard. */
 const guardShares = [0.001, 0.01];
 
 /** By the cosines of the sampled edges, the first of their features in every round. */
-function guardOf(
-  table: Float32Array,
-  inputs: number,
-  sample: Uint32Array,
-  { same }: TrainingPairs,
-): CosineGuard | undefined {
-  const positives = Uint32Array.from(sample.keys()).filter((row) => same[sample[row]] === 1);
-  const cosines = Float32Array.from(positives, (row) => table[row * inputs]).sort();
-  const [from, to] = guardShares.map((share) => cosines[Math.floor(share * cosines.length)]);
+function guardOf(table: Float32Array, inputs: number, { same }: EdgeSample): CosineGuard | undefined {
+  const cosines = new Float32Array(same.length);
+  let count = 0;
+  for (let row = 0; row < same.length; row++) if (same[row] === 1) cosines[count++] = table[row * inputs];
+  const positives = cosines.subarray(0, count).sort();
+  const [from, to] = guardShares.map((share) => positives[Math.floor(share * count)]);
   return from < to ? { from, to } : undefined;
-}
-
-/** Scores of all edges, each by the network that its fold was held out from. */
-async function scoreByFold(
-  features: EdgeFeatures,
-  units: readonly number[],
-  { foldOfKey }: TrainingPairs,
-  { networks, previous, round }: Progress,
-  { folds, guard }: { folds: number; guard: CosineGuard | undefined },
-): Promise<Float32Array> {
-  const [inputs] = units;
-  const scores = new Float32Array(previous.length);
-  const tile = new Float32Array(edgesAtOnce * inputs);
-  const mlps: PairwiseMlp[] = [];
-  for (const { mean, scale, parameters } of networks.slice(0, folds)) {
-    mlps.push(await PairwiseMlp.create({ mean, scale, layers: layersOf(parameters, units) }, edgesAtOnce));
-  }
-  for (let first = 0; first < scores.length; first += edgesAtOnce) {
-    const until = Math.min(first + edgesAtOnce, scores.length);
-    features.write(round, first, until, previous, tile);
-    for (const [fold, mlp] of mlps.entries()) {
-      const mine = Uint32Array.from({ length: until - first }, (_, i) => i).filter(
-        (i) => foldOfKey[first + i] === fold,
-      );
-      if (mine.length === 0) continue;
-      mine.forEach((row, i) => {
-        mlp.features.set(tile.subarray(row * inputs, (row + 1) * inputs), i * inputs);
-      });
-      await mlp.run(mine.length);
-      mine.forEach((row, i) => {
-        scores[first + row] = scoreOf(mlp.logits[i], mlp.features[i * inputs], guard);
-      });
-    }
-  }
-  for (const mlp of mlps) await mlp.release();
-  return scores;
 }
 
 /** Scores are float32: further from 0 and 1 they cannot be told from these. */
@@ -510,11 +430,6 @@ function judge(round: number, scores: Float32Array, { same }: TrainingPairs): Pa
     if (scores[e] >= 0.5 === (same[e] === 1)) correct++;
     loss -= Math.log(Math.max(same[e] === 1 ? scores[e] : 1 - scores[e], leastProbability));
   }
-  const known = scores.filter((_, e) => same[e] >= 0);
-  const edges = known.length;
-  const score = auc(
-    known,
-    same.filter((value) => value >= 0),
-  );
-  return { round, edges, auc: score, accuracy: correct / edges, loss: loss / edges };
+  const edges = same.reduce((count, value) => count + (value >= 0 ? 1 : 0), 0);
+  return { round, edges, auc: auc(scores, same), accuracy: correct / edges, loss: loss / edges };
 }

@@ -1,0 +1,120 @@
+/** One thread's half of the training of head `pairwise`. */
+import { NaanError } from '../../errors.js';
+import { scoreOf } from '../../heads/pairwise/mlp.js';
+import { PairwiseMlp } from '../../heads/pairwise/network.js';
+import { quantiseScore } from '../../heads/pairwise/score-features.js';
+import { EdgeFeatures, edgesAtOnce } from '../../heads/pairwise/scorer.js';
+import { type SimilaritiesJob, similaritiesOf } from '../../heads/pairwise/similarities.js';
+import { type EpochResult, featuresJob, type PairwiseTrainingJob, type ScoreTask, type TrainingTask } from './job.js';
+import { layersOf } from './mlp-step.js';
+import { NetworkTrainer } from './network.js';
+
+export class PairwiseTrainingWorker {
+  private readonly trainer = new NetworkTrainer();
+  private open: { readonly job: PairwiseTrainingJob; readonly features: EdgeFeatures } | undefined;
+
+  /** Throws CANCELLED and DIVERGED. */
+  async run(task: TrainingTask, context: PairwiseTrainingJob | SimilaritiesJob): Promise<EpochResult | undefined> {
+    if (task.kind === 'similarities') {
+      similaritiesOf(context as SimilaritiesJob, task.start, task.end);
+      return undefined;
+    }
+    const { job, features } = this.opened(context as PairwiseTrainingJob);
+    if (task.kind === 'epoch') return this.trainer.run(task, job);
+    if (Atomics.load(job.cancel, 0) !== 0) throw new NaanError('CANCELLED', 'cancelled');
+    switch (task.kind) {
+      case 'summariseLists':
+        features.summariseLists(task.start, task.end);
+        break;
+      case 'structure':
+        writeStructure(features, task.start, task.end);
+        break;
+      case 'summariseScores':
+        features.summariseScores(job.previous, task.start, task.end);
+        break;
+      case 'tabulate':
+        tabulate(features, job, task.start, task.end);
+        break;
+      case 'score':
+        await score(features, job, task);
+        break;
+    }
+    return undefined;
+  }
+
+  /** A version of a job is opened once, though a copy of it comes with each task. */
+  private opened(job: PairwiseTrainingJob) {
+    if (this.open?.job.version !== job.version) {
+      this.open = { job, features: new EdgeFeatures(featuresJob(job), job.settings.k) };
+    }
+    return this.open;
+  }
+}
+
+function writeStructure(features: EdgeFeatures, start: number, end: number): void {
+  for (let first = start; first < end; first += edgesAtOnce) {
+    features.writeStructure(first, Math.min(first + edgesAtOnce, end));
+  }
+}
+
+/** Features of edges start .. end−1 of the sample into the table. */
+function tabulate(features: EdgeFeatures, job: PairwiseTrainingJob, start: number, end: number): void {
+  const { round, units, sample, table, previous } = job;
+  const [inputs] = units;
+  const ids = new Int32Array(edgesAtOnce);
+  for (let first = start; first < end; first += edgesAtOnce) {
+    const count = Math.min(edgesAtOnce, end - first);
+    ids.set(sample.edges.subarray(first, first + count));
+    features.read(round, ids, count, previous, table.subarray(first * inputs, (first + count) * inputs));
+  }
+}
+
+/** Scores of edges start .. end−1, each by the network that its fold was held out from. */
+async function score(features: EdgeFeatures, job: PairwiseTrainingJob, task: ScoreTask): Promise<void> {
+  const { round, units, settings, foldOfKey, sample, table, previous, scores } = job;
+  const { start, end, networks, guard } = task;
+  const [inputs] = units;
+  const quantised = round < settings.rounds - 1;
+  const isTabulated = sample.edges.length === scores.length;
+  const mlps: PairwiseMlp[] = [];
+  for (const { mean, scale, parameters } of networks) {
+    mlps.push(await PairwiseMlp.create({ mean, scale, layers: layersOf(parameters, units) }, edgesAtOnce));
+  }
+  /** Edges that wait for the network of each fold. */
+  const waiting = networks.map(() => ({ edges: new Uint32Array(edgesAtOnce), count: 0 }));
+  const flush = async (fold: number) => {
+    const { edges, count } = waiting[fold];
+    if (count === 0) return;
+    const mlp = mlps[fold];
+    await mlp.run(count);
+    for (let i = 0; i < count; i++) {
+      // The first feature is the cosine.
+      const found = scoreOf(mlp.logits[i], mlp.features[i * inputs], guard);
+      scores[edges[i]] = quantised ? quantiseScore(Math.fround(found)) : found;
+    }
+    waiting[fold].count = 0;
+  };
+  const ids = new Int32Array(edgesAtOnce);
+  const local = new Float32Array(edgesAtOnce * inputs);
+  for (let first = start; first < end; first += edgesAtOnce) {
+    const count = Math.min(edgesAtOnce, end - first);
+    for (let i = 0; i < count; i++) ids[i] = first + i;
+    const tile = isTabulated ? table.subarray(first * inputs, (first + count) * inputs) : local;
+    if (!isTabulated) features.read(round, ids, count, previous, local);
+    for (const [fold, { edges }] of waiting.entries()) {
+      if (waiting[fold].count + count > edgesAtOnce) await flush(fold);
+      const to = mlps[fold].features;
+      let at = waiting[fold].count;
+      for (let i = 0; i < count; i++) {
+        if (foldOfKey[first + i] !== fold) continue;
+        for (let f = 0; f < inputs; f++) to[at * inputs + f] = tile[i * inputs + f];
+        edges[at++] = first + i;
+      }
+      waiting[fold].count = at;
+    }
+  }
+  for (const [fold, mlp] of mlps.entries()) {
+    await flush(fold);
+    await mlp.release();
+  }
+}
