@@ -12,12 +12,13 @@ export const run: Run<'doctor'> = async ({ threads }, { signal, onProgress }) =>
 };
 
 function describe(diagnosis: Diagnosis): string {
-  const { machine, limits } = diagnosis;
+  const { machine, limits, arithmetic } = diagnosis;
   const facts = [
     ...machineFacts(machine),
     ['products', `${limits.gemmGflops.toFixed(0)} GFLOP/s on ${threadsOf(limits.threads)}`],
     ['random rows', `${limits.randomRowGBps.toFixed(1)} GB/s`],
     ['stream', `${limits.streamGBps.toFixed(1)} GB/s`],
+    ['arithmetic', `pairwise ${arithmetic.pairwise}, concat ${arithmetic.concat}`],
   ];
   return [list(facts), rates(diagnosis), conclusion(diagnosis)].join('\n\n');
 }

@@ -34,7 +34,7 @@ import { type Layout, layOutPlan } from './layout.js';
 import { messageVersion, type ShardResult, type ShardTask, type Verdict } from './messages.js';
 import type { RunObserver } from './run-observer.js';
 import { stepName } from './steps.js';
-import { allocateStorage, joinStorage, writesOver } from './storage.js';
+import { allocateStorage, type Column, joinStorage, writesOver } from './storage.js';
 import { type Survey, surveyPlan } from './survey.js';
 import { differs, mostShards, type WorkDir } from './work-dir.js';
 
@@ -299,6 +299,11 @@ export class ScoringRun {
   /** Rows of the storage, in positions. */
   rows(name: string): RowStore {
     return openStore(this.job.storage.rows[name]);
+  }
+
+  /** What is kept of nodes and edges in memory, by name. */
+  get columns(): Readonly<Record<string, Column>> {
+    return this.job.storage.columns;
   }
 
   /** Candidate edges in positions, keyed by the end of smaller input number, and their scores [E]. */

@@ -3,7 +3,11 @@
  * CSR keyed by one end; the other end is in `targets`. Which end is the key is the builder's choice, so users of the
  * structure treat edges as unordered.
  */
+import { NaanError } from '../errors.js';
 import type { KnnGraph } from './knn-graph.js';
+
+/** Offsets are 32 bits wide. */
+const mostEdges = 2 ** 32 - 1;
 
 export interface CandidateEdges {
   readonly nodeCount: number;
@@ -70,13 +74,22 @@ function lists(ids: Int32Array, from: number, to: number, node: number): boolean
   return false;
 }
 
-/** Turns counts at offsets[a + 1] into places where the edges of a start, at offsets[a + 1]; returns the edge count. */
+/**
+ * Turns counts at offsets[a + 1] into places where the edges of a start, at offsets[a + 1]; returns the edge count. Throws
+ * BAD_SHAPE when there are more edges than offsets can count.
+ */
 export function startOffsets(offsets: Uint32Array): number {
   let sum = 0;
   for (let p = 1; p < offsets.length; p++) {
     const count = offsets[p];
     offsets[p] = sum;
     sum += count;
+  }
+  if (sum > mostEdges) {
+    throw new NaanError(
+      'BAD_SHAPE',
+      `the kNN graph has ${sum} candidate edges, expected at most ${mostEdges}: give fewer --sample-hops, or label the set in parts`,
+    );
   }
   return sum;
 }

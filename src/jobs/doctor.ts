@@ -5,6 +5,7 @@ import { type BackendChoice, planBackend } from '../backends/plan.js';
 import { NaanError } from '../errors.js';
 import { type Probe, type ProbeRequest, probeBackend } from '../machine/backend-probe.js';
 import { type Limits, measureLimits } from '../machine/limits.js';
+import { arithmeticOf, type HeadName } from '../machines/arithmetic.js';
 import { describeMachine, type Machine } from '../machine/machine.js';
 import type { ProgressListener } from '../progress.js';
 
@@ -35,6 +36,8 @@ export interface BackendDiagnosis {
 export interface Diagnosis {
   readonly machine: Machine;
   readonly limits: Limits;
+  /** What the arithmetic of the heads comes to: machines that agree may share a run. */
+  readonly arithmetic: Readonly<Record<HeadName, string>>;
   readonly backends: readonly BackendDiagnosis[];
   /** What `--backend auto` takes, and why nothing that it would rather have; undefined where nothing starts. */
   readonly auto: { readonly backend: string; readonly provider?: string | undefined } | undefined;
@@ -66,7 +69,11 @@ export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> 
     tell(candidate.provider ?? candidate.backend);
     backends.push(await diagnoseBackend(candidate, threads, signal));
   }
-  return { machine, limits, backends, auto: automatic(backends) };
+  const arithmetic = {
+    pairwise: await arithmeticOf('pairwise', signal),
+    concat: await arithmeticOf('concat', signal),
+  };
+  return { machine, limits, arithmetic, backends, auto: automatic(backends) };
 }
 
 /** The first of its plan that has started here. */

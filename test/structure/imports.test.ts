@@ -18,6 +18,7 @@ const rooms = [
   'evaluation',
   'engine',
   'heads',
+  'machines',
   'knn',
   'machine',
   'training',

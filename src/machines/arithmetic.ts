@@ -1,0 +1,74 @@
+/**
+ * What the arithmetic of this machine comes to: a digest of a small fixed set, scored by a fixed model of a head through every
+ * kernel that labelling uses. Processors may differ in the last bits of a sum (one without FMA does from one with it), and
+ * only machines of one digest may share a run.
+ */
+import { createHash } from 'node:crypto';
+import { ScoringRun } from '../engine/scoring-run.js';
+import type { KnnGraph } from '../graph/knn-graph.js';
+import { headOf } from '../heads/heads.js';
+import { sharedInts } from '../memory/shared-arrays.js';
+import { SharedRows } from '../memory/shared-rows.js';
+import { expectedTensors, type ModelConfig, type NaanModel } from '../model/model.js';
+
+export type HeadName = ModelConfig['head'];
+
+const common = { sampleHops: 12, provenance: {} };
+const configs: { readonly [H in HeadName]: ModelConfig & { readonly head: H } } = {
+  concat: { ...common, head: 'concat', dim: 76, heads: 2, alpha: 0.2, k1: 12, k2: 6 },
+  pairwise: { ...common, head: 'pairwise', k: 12, rounds: 2, hidden: [32, 16] },
+};
+const nodeCount = 150;
+const dim = 76;
+const width = 13;
+
+/** Sixteen hexadecimal digits. `signal`: throws CANCELLED. */
+export async function arithmeticOf(name: HeadName, signal?: AbortSignal): Promise<string> {
+  const uniform = sequence();
+  const model = fixedModel(configs[name], uniform);
+  const rows = SharedRows.allocate(nodeCount, dim);
+  rows.eachRun(0, nodeCount, (run) => {
+    for (let i = 0; i < run.length; i++) run[i] = uniform() + (i % dim === 0 ? 1 : 0);
+  });
+  const head = headOf(model);
+  const hops = { k1: 12, k2: name === 'concat' ? 6 : 12, sampleHops: 12 };
+  const run = new ScoringRun({ model, head, hops, threads: 1, batch: 64, shards: 2, backend: 'native', signal });
+  try {
+    const features = { kind: 'memory' as const, name: 'the fixed set', rows: rows.handle() };
+    await run.score({ features, layout: { graph: fixedGraph() }, uniteFrom: 0.5 });
+    const hash = createHash('sha256');
+    for (const [column, { values }] of Object.entries(run.columns).sort(([a], [b]) => (a < b ? -1 : 1))) {
+      hash.update(column).update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    }
+    return hash.digest('hex').slice(0, 16);
+  } finally {
+    await run.close();
+  }
+}
+
+/** Lists of rising steps around a ring, so that neighbours have neighbours in common. */
+function fixedGraph(): KnnGraph {
+  const ids = sharedInts(nodeCount * width);
+  for (let i = 0; i < nodeCount; i++) {
+    for (let c = 0; c < width; c++) ids[i * width + c] = (i + (c * (c + 1)) / 2) % nodeCount;
+  }
+  return { nodeCount, width, ids };
+}
+
+function fixedModel(config: ModelConfig, uniform: () => number): NaanModel {
+  const tensors = expectedTensors(config).map(([name, shape]) => {
+    const length = shape.reduce((product, size) => product * size, 1);
+    const data = Float32Array.from({ length }, () => (name.endsWith('scale') ? 1 : 0.4 * uniform()));
+    return [name, { shape, data }] as const;
+  });
+  return { config, tensors: new Map(tensors) };
+}
+
+/** The same numbers from −1 to 1 on any machine. */
+function sequence(): () => number {
+  let state = 11;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
