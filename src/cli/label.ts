@@ -1,12 +1,12 @@
 import { describePlan, type MemoryPlan } from '../engine/memory-plan.js';
-import { type LabelResult, type LabelSummary, label, type Origin } from '../jobs/label.js';
+import { type LabelResult, type LabelSummary, label, labelShare, type Origin } from '../jobs/label.js';
 import { keyName } from '../options/names.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
 export const run: Run<'label'> = async (values, { signal, onProgress, log, tell, metrics, origins }) => {
   const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
-  const result = await label({
+  const job = {
     ...values,
     signal,
     onProgress,
@@ -15,7 +15,16 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
     observer: metrics,
     config: configOf(values, origins),
     optionSources: origins,
-  });
+  };
+  const { cluster, rank = 0, ranks } = values;
+  if (cluster === 'files' && rank > 0) {
+    await labelShare(job);
+    return {
+      json: { cluster, rank, ranks },
+      text: `rank ${rank} of ${ranks} has done its part: rank 0 writes the labels`,
+    };
+  }
+  const result = await label(job);
   return { json: result.summary, text: describe(result, values.out) };
 };
 

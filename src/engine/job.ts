@@ -40,9 +40,17 @@ export interface LabelJob {
   /** Nodes finished by shard in the stage that runs, so that a task that is run again goes on where it stopped. */
   readonly finished: Int32Array;
   /** Where rows and columns are kept in files, so that they survive a crash, and leave to write there. */
-  readonly work?: { readonly path: string; readonly lease: Lease } | undefined;
+  readonly work?: WorkFiles | undefined;
   /** [1]: not zero asks every worker to stop. */
   readonly cancel: Int32Array;
+}
+
+export interface WorkFiles {
+  readonly path: string;
+  /** Absent where files are written once, so that nobody's writing can harm. */
+  readonly lease?: Lease;
+  /** Tasks leave segments, which other machines read too. */
+  readonly segments?: boolean;
 }
 
 /** Stages that find the candidate edges, which are the same for every head. */

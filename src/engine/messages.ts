@@ -17,6 +17,8 @@ export interface ShardTask {
   readonly shard: Shard;
   /** Brings back to memory what an earlier process left in files, instead of computing it. */
   readonly restore?: boolean;
+  /** The segments to bring back from. */
+  readonly segments?: readonly RangeCheck[];
   /** Reads what an earlier process left in files, instead of computing it, and says whether it is as it was left. */
   readonly verify?: Verification;
 }

@@ -5,13 +5,14 @@ import { type CandidateEdges, EdgeBuilder } from '../graph/candidate-edges.js';
 import type { ReverseEdges } from '../graph/reverse-edges.js';
 import { awaitLease } from '../io/lease.js';
 import { openRows, type RowReader } from '../io/matrix.js';
-import { FileWrites, featureRows } from '../memory/file-writes.js';
+import { type FileCheck, FileWrites, featureRows, type RangeCheck } from '../memory/file-writes.js';
 import { Halo } from '../memory/halo.js';
-import { openStore, type RowStore } from '../memory/row-store.js';
-import { ColumnFiles } from './column-files.js';
+import { openOutgoing, openStore, type RowStore } from '../memory/row-store.js';
+import { arrayOf, readSegment, TaskSegments } from '../memory/segments.js';
+import { ColumnFiles, columnFile } from './column-files.js';
 import type { Stage } from './head.js';
-import { checkCancelled, type LabelJob } from './job.js';
-import type { Column } from './storage.js';
+import { checkCancelled, type LabelJob, type Shard } from './job.js';
+import { type Column, rowsFile } from './storage.js';
 
 export class OpenJob {
   readonly counters: Counters;
@@ -21,6 +22,9 @@ export class OpenJob {
   /** What is written to the files of a work directory. */
   readonly writes: FileWrites | undefined;
   private readonly columnFiles: ColumnFiles | undefined;
+  /** What is left for other machines. */
+  private readonly segments: TaskSegments | undefined;
+  private readonly outgoing = new Map<string, RowStore>();
   private readonly stores = new Map<string, RowStore>();
   private readonly ids: Int32Array;
   private stage: Stage | undefined;
@@ -36,32 +40,50 @@ export class OpenJob {
     this.halo = new Halo(job.nodeCount, localRows);
     this.reader = openRows(job.features);
     const { work } = job;
-    this.writes = work && new FileWrites(() => awaitLease(work.lease, () => checkCancelled(job)));
-    this.columnFiles = work && new ColumnFiles(work.path, this.writes);
+    this.writes = work && new FileWrites(() => work.lease && awaitLease(work.lease, () => checkCancelled(job)));
+    if (work?.segments) this.segments = new TaskSegments(work.path);
+    else if (work) this.columnFiles = new ColumnFiles(work.path, this.writes);
     this.ids = new Int32Array(job.batch);
   }
 
   close(): void {
     this.reader.close();
     this.columnFiles?.close();
+    this.segments?.abandon();
     for (const store of this.stores.values()) store.close();
     this.stores.clear();
   }
 
   /** What is written from now on is what this stage leaves. */
-  begin(stage: Stage): void {
+  begin(stage: Stage, { index }: Shard): void {
     this.stage = stage;
     this.writes?.begin(stage.ofFeatures);
+    this.segments?.begin(`${stage.name}-${stage.round}-${index}`);
+  }
+
+  /** Checksums of what the stage has left in files. */
+  left(): FileCheck[] | undefined {
+    return this.writes && [...this.writes.taken(), ...(this.segments?.taken() ?? [])];
   }
 
   /** Rows of the storage, to be read. */
   rows(name: string): RowStore {
+    if (this.segments && this.stage?.rows.includes(name)) return this.outgoingRows(name, this.segments);
     let store = this.stores.get(name);
     if (store === undefined) {
       const handle = this.job.storage.rows[name];
       if (handle === undefined) throw new Error(`there are no rows '${name}' yet`);
       store = openStore(handle, this.writes);
       this.stores.set(name, store);
+    }
+    return store;
+  }
+
+  private outgoingRows(name: string, segments: TaskSegments): RowStore {
+    let store = this.outgoing.get(name);
+    if (store === undefined) {
+      store = openOutgoing(this.job.storage.rows[name], segments, rowsFile(name));
+      this.outgoing.set(name, store);
     }
     return store;
   }
@@ -96,13 +118,14 @@ export class OpenJob {
 
   /** Keeps in files what the stage has left in columns for the nodes or the rows start .. end−1. */
   keepColumns(start: number, end: number): void {
-    const { columnFiles, stage } = this;
-    if (!columnFiles || !stage) return;
+    const { columnFiles, segments, stage } = this;
+    if (!(columnFiles || segments) || !stage) return;
     for (const name of stage.columns) {
       const column = this.columnNamed(name);
       const { from, values } = this.part(column, start, end);
       if (stage.ofFeatures) this.gather(column, start, end, values);
-      columnFiles.keep(name, from, values);
+      columnFiles?.keep(name, from, values);
+      segments?.append(columnFile(name), bytesOf(values));
     }
   }
 
@@ -114,6 +137,20 @@ export class OpenJob {
       const column = this.columnNamed(name);
       const { from, values } = this.part(column, start, end);
       columnFiles.recall(name, from, values);
+      if (stage.ofFeatures) this.scatter(column, start, end, values);
+    }
+  }
+
+  /** Brings back what a task has left for all of its shard, here or on another machine. Throws BAD_INPUT. */
+  restoreSegments(start: number, end: number, left: readonly RangeCheck[]): void {
+    const { stage, job } = this;
+    if (!stage || !job.work) throw new Error('nothing was left');
+    for (const name of stage.columns) {
+      const column = this.columnNamed(name);
+      const { values } = this.part(column, start, end);
+      const segment = left.find(({ file }) => arrayOf(file) === columnFile(name));
+      if (segment) readSegment(job.work.path, segment, bytesOf(values));
+      else if (values.length > 0) throw new Error(`no segment of column '${name}' was named`);
       if (stage.ofFeatures) this.scatter(column, start, end, values);
     }
   }
@@ -153,8 +190,7 @@ export class OpenJob {
 
   /** Rows from `start` on were read, to be used as they are: a later run knows them again. */
   readFeatures(start: number, rows: Float32Array): void {
-    const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
-    this.writes?.range(featureRows, start * this.reader.dim * 4, bytes);
+    this.writes?.range(featureRows, start * this.reader.dim * 4, bytesOf(rows));
   }
 
   edgeBuilder(): EdgeBuilder {
@@ -181,4 +217,8 @@ export class OpenJob {
     for (let i = start; i < end; i++) this.ids[i - start] = map ? map[i] : i;
     return this.ids;
   }
+}
+
+function bytesOf(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

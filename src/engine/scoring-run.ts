@@ -22,19 +22,21 @@ import { startOffsets } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
-import { featureRows, type RangeCheck, type RowsCheck } from '../memory/file-writes.js';
-import { openStore, type Precision, type RowStore } from '../memory/row-store.js';
+import { type FileCheck, featureRows, type RangeCheck, type RowsCheck } from '../memory/file-writes.js';
+import { openStore, type Precision, type RowStore, type RowStoreHandle } from '../memory/row-store.js';
+import { arrayOf } from '../memory/segments.js';
 import { paddedDim, sharedCounts, sharedInts } from '../memory/shared-arrays.js';
 import type { NaanModel } from '../model/model.js';
 import type { ProgressListener } from '../progress.js';
-import { columnsOf, type Head, type Hops, isKept, type ShardWorkerData, type Stage } from './head.js';
-import { cutShards, type EdgeStage, type LabelJob, type Shard } from './job.js';
+import { columnsOf, type Head, type Hops, isKept, type ShardWorkerData, type Stage, type Storage } from './head.js';
+import { cutShards, type EdgeStage, type LabelJob, type Shard, type WorkFiles } from './job.js';
 import type { WrittenRows } from './kept-shards.js';
 import { type Layout, layOutPlan } from './layout.js';
 import { messageVersion, type ShardResult, type ShardTask, type Verdict } from './messages.js';
 import type { RunObserver } from './run-observer.js';
+import type { LeftByShard, Spread } from './spread.js';
 import { stepName } from './steps.js';
-import { allocateStorage, type Column, joinStorage, writesOver } from './storage.js';
+import { allocateStorage, type Column, joinStorage, rowsFile, writesOver } from './storage.js';
 import { type Survey, surveyPlan } from './survey.js';
 import { differs, mostShards, type WorkDir } from './work-dir.js';
 
@@ -68,6 +70,8 @@ export interface ScoringOptions extends EngineOptions {
   readonly hops: Hops;
   /** Where rows and finished shards are kept in files; without it rows are in memory. */
   readonly work?: WorkDir | undefined;
+  /** Other processes that share the shards; what tasks leave is then in segments in this folder. */
+  readonly shared?: { readonly path: string; readonly spread?: Spread } | undefined;
   /** Another module that starts devices, and what it is to start. */
   readonly startDevice?: { readonly module: URL; readonly plan: BackendPlan } | undefined;
 }
@@ -101,6 +105,8 @@ export class ScoringRun {
   private readonly stop = () => void Atomics.store(this.cancel, 0, 1);
   private current: LabelJob | undefined;
   private shards: Shard[] = [];
+  /** Nodes or edges of the running stage that other processes have computed. */
+  private countedElsewhere = 0;
   /** Stages whose results nobody needs any more, as all that was made of them is there. */
   private readonly passed = new Set<Stage>();
 
@@ -173,9 +179,7 @@ export class ScoringRun {
    * with other features.
    */
   async score(input: ScoringInput, afterPart?: (part: string) => void): Promise<void> {
-    this.load(input);
-    if (this.options.work?.resumed) await this.measured('verify', () => this.verifyKept());
-    await this.buildEdges();
+    await this.open(input);
     for (const part of new Set(this.stages.map((stage) => stage.part))) {
       const stages = this.stages.filter((stage) => stage.part === part);
       const scorings = stages.filter(({ name }) => name === 'score').length;
@@ -185,6 +189,13 @@ export class ScoringRun {
       });
       afterPart?.(part);
     }
+  }
+
+  /** Lays an input out and finds its edges, so that stages may run. */
+  async open(input: ScoringInput): Promise<void> {
+    this.load(input);
+    if (this.options.work?.resumed) await this.measured('verify', () => this.verifyKept());
+    await this.buildEdges();
   }
 
   private load(input: ScoringInput): void {
@@ -211,7 +222,7 @@ export class ScoringRun {
       components: SharedDisjointSet.allocate(nodeCount).handle(),
       storage: this.allocate('node', nodeCount, shapeOf(features).dim, graph.width),
       finished: sharedInts(count),
-      work: work && { path: work.path, lease: work.lease },
+      work: this.workFiles(),
     };
     this.options.observer?.start({
       head: this.options.model.config.head,
@@ -222,10 +233,24 @@ export class ScoringRun {
     });
   }
 
+  private workFiles(): WorkFiles | undefined {
+    const { work, shared } = this.options;
+    if (shared) return { path: shared.path, segments: true, ...(work && { lease: work.lease }) };
+    return work && { path: work.path, lease: work.lease };
+  }
+
   private allocate(per: 'node' | 'edge', count: number, dim: number, listWidth: number) {
-    const { head, model, precision = 'f32', work } = this.options;
-    const storage = head.storage(model.config, { paddedDim: paddedDim(dim), listWidth });
-    return allocateStorage(storage, per, count, { precision, folder: work?.path });
+    const { precision = 'f32', work, shared } = this.options;
+    return allocateStorage(this.storageSpecs(dim, listWidth), per, count, {
+      precision,
+      folder: work?.path,
+      segments: shared !== undefined,
+    });
+  }
+
+  private storageSpecs(dim: number, listWidth: number): Storage {
+    const { head, model } = this.options;
+    return head.storage(model.config, { paddedDim: paddedDim(dim), listWidth });
   }
 
   /**
@@ -234,7 +259,7 @@ export class ScoringRun {
    * those that it has worked with.
    */
   private async verifyKept(): Promise<void> {
-    const { work, onNotice } = this.options;
+    const { work, onNotice, shared } = this.options;
     if (!work) return;
     const kept = this.stages.filter(isKept);
     if (work.featuresTouched) await this.verify(work, kept[0], true);
@@ -251,8 +276,8 @@ export class ScoringRun {
       const count = await this.verify(work, stage);
       if (count > 0) dropped.unshift(`${stage.name} ${count}`);
     }
-    // What a stage writes again is written over what was made of it.
-    for (const stage of needed.filter(pending)) {
+    // What a stage writes again is written over what was made of it; segments are not.
+    for (const stage of shared ? [] : needed.filter(pending)) {
       for (const later of needed.filter((later) => kept.indexOf(later) > kept.indexOf(stage))) {
         if (writesOver(later, stage))
           work.forget(later.name, later.round, [...work.done(later.name, later.round).keys()]);
@@ -352,6 +377,8 @@ export class ScoringRun {
       else counters.add(0, name, job.nodeCount);
       return;
     }
+    const { spread } = this.options.shared ?? {};
+    if (spread && isKept(stage)) return this.runSpread(stage, spread);
     const work = isKept(stage) ? this.options.work : undefined;
     // What the stage writes over must have been used, and what was made of it must be on the disk.
     if (work && this.stages.some((earlier) => earlier !== stage && writesOver(stage, earlier))) await work.flush();
@@ -368,6 +395,80 @@ export class ScoringRun {
     await this.runShards(tasks, ({ shard, restore }, result) => {
       if (!restore) work?.record({ stage: name, round, shard: shard.index, checks: result.checks ?? [] });
     });
+  }
+
+  /** A stage whose shards other processes share. */
+  private async runSpread(stage: Stage, spread: Spread): Promise<void> {
+    const { work } = this.options;
+    const { name, round } = stage;
+    const here = new Set<number>();
+    const done = new Map([...(work?.done(name, round) ?? [])].map(([shard, checks]) => [shard, rangesOf(checks)]));
+    const left = await spread.run({
+      stage,
+      last: stage === this.stages.at(-1),
+      shards: this.shards,
+      done,
+      compute: (shards, onLeft) =>
+        this.compute(stage, shards, (shard, checks) => {
+          here.add(shard);
+          onLeft(shard, checks);
+        }),
+      record: (shard, checks) => work?.record({ stage: name, round, shard, checks }),
+      flush: async () => work?.flush(),
+      elsewhere: (shard) => {
+        this.countedElsewhere += this.unitsOf(stage, this.shards[shard]);
+      },
+    });
+    this.countedElsewhere = 0;
+    if (left) await this.adopt(stage, left, here);
+  }
+
+  /** Nodes or edges that a shard counts. */
+  private unitsOf({ name }: Stage, { start, end }: Shard): number {
+    const { offsets } = this.job;
+    return name === 'score' ? offsets[end] - offsets[start] : end - start;
+  }
+
+  /** Computes shards of a stage in this process. */
+  compute(
+    { name: stage, round }: Stage,
+    shards: readonly Shard[],
+    onLeft: (shard: number, left: readonly RangeCheck[]) => void,
+  ): Promise<void> {
+    const tasks = shards.map((shard): ShardTask => ({ version: messageVersion, stage, round, shard }));
+    return this.runShards(tasks, ({ shard }, { checks = [] }) => onLeft(shard.index, rangesOf(checks)));
+  }
+
+  /** Takes over what all shards of a stage have left; those of `here` were computed in this process. */
+  async adopt(stage: Stage, left: LeftByShard, here: ReadonlySet<number>): Promise<void> {
+    const { name, round } = stage;
+    const segmentsOfShard = ({ index }: Shard) => left.get(index) ?? [];
+    const tasks = this.shards
+      .filter(({ index }) => !here.has(index))
+      .map((shard): ShardTask => {
+        return { version: messageVersion, stage: name, round, shard, restore: true, segments: segmentsOfShard(shard) };
+      });
+    if (tasks.length > 0) await this.runShards(tasks);
+    const { job, shards } = this;
+    const { order, offsets, nodeCount, storage } = job;
+    const specs = this.storageSpecs(shapeOf(job.features).dim, job.width).rows;
+    const rows: Record<string, RowStoreHandle> = {};
+    for (const array of stage.rows) {
+      const handle = storage.rows[array];
+      const ofEdges = specs.find((spec) => spec.name === array)?.per === 'edge';
+      const index = {
+        folder: this.options.shared!.path,
+        segments: shards.map((shard) => segmentsOfShard(shard).find(({ file }) => arrayOf(file) === rowsFile(array))),
+        starts: [...shards.map(({ start }) => start), nodeCount].map((node) => (ofEdges ? offsets[node] : node)),
+        order: stage.ofFeatures ? order : undefined,
+      };
+      rows[array] = { ...handle, words: { index } };
+    }
+    this.current = {
+      ...job,
+      version: job.version + 1,
+      storage: joinStorage(storage, { rows, columns: {}, scratch: {} }),
+    };
   }
 
   private runEdgeStage(stage: EdgeStage): Promise<void> {
@@ -445,7 +546,8 @@ export class ScoringRun {
   private async timed(part: string, unit: 'nodes' | 'edges', total: number, run: () => Promise<void>): Promise<void> {
     const { onProgress, observer } = this.options;
     const field = unit === 'edges' ? 'edgesScored' : part;
-    const tell = () => onProgress?.({ stage: part, done: this.counters.total(field), total, unit });
+    const tell = () =>
+      onProgress?.({ stage: part, done: this.counters.total(field) + this.countedElsewhere, total, unit });
     const ticker = onProgress && setInterval(tell, progressIntervalMs);
     try {
       await this.measured(part, run);
@@ -463,6 +565,11 @@ export class ScoringRun {
     this.seconds[part] = (performance.now() - began) / 1000;
     this.busy[part] = (this.counters.total('busySeconds') - busyBefore) / (this.seconds[part] * this.threads);
   }
+}
+
+/** Where tasks leave segments, all checks are of ranges. */
+function rangesOf(checks: readonly FileCheck[]): RangeCheck[] {
+  return checks.filter((check): check is RangeCheck => !('sum' in check));
 }
 
 /**

@@ -27,7 +27,7 @@ export class ShardRunner {
   }
 
   async run(task: ShardTask, job: LabelJob): Promise<ShardResult> {
-    const { shard, restore = false } = task;
+    const { shard } = task;
     checkVersion(task);
     const open = this.openJob(job);
     const { batch, finished } = job;
@@ -35,18 +35,19 @@ export class ShardRunner {
     if (open.writes) finished[shard.index] = 0;
     const edges = edgeStages.find((name) => name === task.stage);
     const stage = edges === undefined ? this.stageOf(task) : undefined;
-    if (stage) open.begin(stage);
+    if (stage) open.begin(stage, shard);
     for (let start = shard.start + finished[shard.index], end = start; start < shard.end; start = end) {
       checkCancelled(job);
       const began = performance.now();
-      end = start + tileSize(shard.end - start, batch);
+      end = task.segments ? shard.end : start + tileSize(shard.end - start, batch);
       if (edges) this.edgeTile(edges, open, start, end);
-      else if (stage) await this.tile(stage, open, start, end, restore);
+      else if (stage) await this.tile(stage, open, start, end, task);
       finished[shard.index] = end - shard.start;
       open.counters.add(this.worker, 'busySeconds', (performance.now() - began) / 1000);
     }
     const { description } = this.head;
-    return open.writes && stage ? { ...description, checks: open.writes.taken() } : description;
+    const checks = stage && open.left();
+    return checks ? { ...description, checks } : description;
   }
 
   /** Whether files still hold what an earlier process left in them for the shard. Rows are summed for their own shards. */
@@ -98,8 +99,16 @@ export class ShardRunner {
     }
   }
 
-  private async tile(stage: Stage, open: OpenJob, start: number, end: number, restore: boolean): Promise<void> {
-    if (restore) {
+  private async tile(
+    stage: Stage,
+    open: OpenJob,
+    start: number,
+    end: number,
+    { restore, segments }: ShardTask,
+  ): Promise<void> {
+    if (segments) {
+      open.restoreSegments(start, end, segments);
+    } else if (restore) {
       open.restoreColumns(start, end);
     } else {
       await this.head.run(stage, open, start, end);

@@ -24,6 +24,8 @@ export interface StorageOptions {
   readonly precision: Precision;
   /** Rows go to files in this folder. */
   readonly folder: string | undefined;
+  /** Tasks leave rows in segments: there is nothing to allocate for them. */
+  readonly segments?: boolean;
 }
 
 /** Allocates what is kept for each of `count` nodes or edges. Throws OUT_OF_MEMORY, and NOT_WRITABLE for files. */
@@ -31,11 +33,15 @@ export function allocateStorage(
   storage: Storage,
   per: 'node' | 'edge',
   count: number,
-  { precision, folder }: StorageOptions,
+  { precision, folder, segments = false }: StorageOptions,
 ): StorageHandle {
   const rows: Record<string, RowStoreHandle> = {};
   for (const { name, width, exact, memory } of storage.rows.filter((kept) => kept.per === per)) {
     const shape = { rowCount: count, dim: width, precision: exact ? ('f32' as const) : precision };
+    if (segments) {
+      rows[name] = { ...shape, words: { index: undefined } };
+      continue;
+    }
     const shared = folder === undefined && memory !== undefined ? rows[memory] : undefined;
     rows[name] = shared ?? allocateRows(shape, folder && join(folder, rowsFile(name)));
   }
@@ -95,7 +101,7 @@ export function storageBytes(
 }
 
 /** The file of rows. */
-function rowsFile(name: string): string {
+export function rowsFile(name: string): string {
   return `${name}.rows`;
 }
 

@@ -16,6 +16,7 @@ import { jsonText, oneLine } from '../io/messages.js';
 import { syncFolder } from '../io/sync-folder.js';
 import { type FileCheck, featureRows } from '../memory/file-writes.js';
 import type { Precision } from '../memory/row-store.js';
+import { isManifest, isSegment } from '../memory/segments.js';
 import { systemReason } from '../system-error.js';
 import { version } from '../version.js';
 
@@ -32,6 +33,8 @@ export interface WorkHeader {
   readonly stages: readonly (readonly [stage: string, round: number])[];
   /** Names of the files that they leave. */
   readonly files: readonly string[];
+  /** They leave segments instead, which several processes share. */
+  readonly segments?: boolean;
 }
 
 interface FinishedShard {
@@ -109,8 +112,8 @@ export class WorkDir {
       const header = headerOf(found);
       const resumed = header !== undefined && !request.restart && !found.entries.some(isFinished);
       if (resumed) checkIdentity(path, header, wanted);
-      else clear(path, found.state === 'none' ? [] : (header?.files ?? wanted.files), wanted.files);
-      checkDisk(path, request.diskBytes, resumed ? header.files : [], wanted.precision);
+      else clear(path, found.state === 'none' ? [] : ownFiles(path, header ?? wanted), wanted.files);
+      checkDisk(path, request.diskBytes, resumed ? ownFiles(path, header) : [], wanted.precision);
       for (const name of readdirSync(path)) {
         if (isJournalRemnant(journalName, name)) rmSync(join(path, name), { force: true });
       }
@@ -204,7 +207,7 @@ export class WorkDir {
     await this.flush();
     await this.lock.check();
     await this.journal.append([{ finished: new Date().toISOString() }]);
-    for (const name of this.header.files) rmSync(join(this.path, name), { force: true });
+    for (const name of ownFiles(this.path, this.header)) rmSync(join(this.path, name), { force: true });
   }
 
   async close(): Promise<void> {
@@ -242,7 +245,7 @@ export class WorkDir {
       if (!this.files.has(name) && existsSync(path)) this.files.set(name, await open(path, 'r+'));
       await this.files.get(name)?.datasync();
     }
-    if (this.files.size > known) syncFolder(this.path);
+    if (this.files.size > known || this.header.segments) syncFolder(this.path);
   }
 
   private count(entry: Entry): void {
@@ -365,7 +368,7 @@ function isFileCheck(check: unknown): boolean {
 
 /** Whether this is a name that runs give to files: a plain one, which leads to no other folder. */
 function isRunFile(name: unknown): boolean {
-  return typeof name === 'string' && /^[A-Za-z0-9]+\.(rows|column)$/.test(name);
+  return typeof name === 'string' && (/^[A-Za-z0-9]+\.(rows|column)$/.test(name) || isSegment(name));
 }
 
 function isCount(value: unknown): value is number {
@@ -388,6 +391,12 @@ export function differs(path: string, name: string, before: string, after: strin
     'BAD_USAGE',
     `${path}: holds a run with ${name} ${before}, got ${after}: give the same again, or --restart to give that run up`,
   );
+}
+
+/** Files of a run: by the names that it gives them or, as nobody else names files so, all segments and what lists them. */
+function ownFiles(path: string, { files, segments }: WorkHeader): readonly string[] {
+  if (!segments) return files;
+  return readdirSync(path).filter((name) => isSegment(name) || isManifest(name));
 }
 
 /** Leaves none of an earlier run's files. Throws BAD_USAGE when one of others has a name that this run needs. */

@@ -5,8 +5,8 @@ import { type BackendChoice, planBackend } from '../backends/plan.js';
 import { NaanError } from '../errors.js';
 import { type Probe, type ProbeRequest, probeBackend } from '../machine/backend-probe.js';
 import { type Limits, measureLimits } from '../machine/limits.js';
-import { arithmeticOf, type HeadName } from '../machines/arithmetic.js';
 import { describeMachine, type Machine } from '../machine/machine.js';
+import { arithmeticOf, type HeadName } from '../machines/arithmetic.js';
 import type { ProgressListener } from '../progress.js';
 
 export interface DoctorOptions {

@@ -70,6 +70,10 @@ export interface EngineRecord {
   /** Share of the threads' time that they worked, by part and over all parts. */
   readonly busy: Readonly<Record<string, number>>;
   readonly busyShare: number;
+  /** Where machines shared the run: how, what their arithmetic comes to, and how many ranks. */
+  readonly cluster?: string;
+  readonly arithmetic?: string;
+  readonly ranks?: number;
 }
 
 const marginSuffix = '_margins.npy';

@@ -70,6 +70,11 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
    * stopped. Inputs must be files.
    */
   readonly workDir?: string | undefined;
+  /** Share the run with other machines: `files` for ranks that see `workDir`. */
+  readonly cluster?: string | undefined;
+  /** With `files`: the number of this process, from 0, and how many there are. */
+  readonly rank?: number | undefined;
+  readonly ranks?: number | undefined;
   /** Bytes that the process may take; default: most of what is free. */
   readonly memory?: number | undefined;
   /** How rows are stored between stages; default `auto`: f32 where it fits in memory, else bf16. */

@@ -25,6 +25,7 @@ import { writeNpy } from '../io/npy-writer.js';
 import { constraintsOf, labelGroups } from './decided-rows.js';
 import { describeInputs, type EngineRecord, writeRun } from './label-files.js';
 import { type LabelOptions, type LabelPlan, type Origin, planLabel } from './label-plan.js';
+import type { Sharing } from './sharing.js';
 
 export type { LabelOptions, Origin } from './label-plan.js';
 
@@ -130,8 +131,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
   const plan = { ...planned, model: settleModel(planned.model, features) };
   const source: GraphSource =
     options.knn === undefined ? await timed('knn', () => searchGraph(plan, features)) : { knn: options.knn };
-  const work = options.workDir === undefined ? undefined : await openWork(options.workDir, plan, source.knn);
-  const run = await startRun(plan, work);
+  const { run, work, sharing } = await startRun(plan, source.knn);
   try {
     const { layout, map, inputs } = await prepare(run, plan, features, source.knn, work, timed);
     const decided = plan.decided && (map ? constraintsOf(plan.decided.rows, map) : plan.decided.nodes);
@@ -191,7 +191,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
     }
     await work?.checkOwned();
     if (options.out !== undefined) {
-      const engine = engineRecord(run, layout);
+      const engine = { ...engineRecord(run, layout), ...sharing?.record };
       const finding = {
         plan,
         knn: source.knn,
@@ -212,6 +212,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
       }
     }
     await work?.finish();
+    await sharing?.finish();
     return {
       summary: summary(),
       haloFactor: run.haloFactor,
@@ -226,18 +227,61 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
     throw error;
   } finally {
     await run.close();
+    await sharing?.close();
   }
 }
 
-async function startRun(plan: LabelPlan, work: WorkDir | undefined): Promise<ScoringRun> {
+/**
+ * The part of a rank above 0: computes its shards of every stage for the rank 0 that labels. Throws as `label`.
+ */
+export async function labelShare(options: LabelOptions): Promise<void> {
+  const plan = await planLabel({ ...options, out: undefined, constraints: undefined });
+  options.onPlan?.(plan.memory);
+  const features = await inflate(plan.features, plan.memory.parts.features);
+  const { knn = '' } = options;
+  const { run, work, sharing } = await startRun(plan, knn);
+  try {
+    const { layout, map } = await prepare(run, plan, features, knn, work, async (_, todo) => todo());
+    await run.score({ features: featuresOf(features, map), layout, uniteFrom: Number.POSITIVE_INFINITY });
+  } catch (error) {
+    if (work?.lost) throw work.lost;
+    if (options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
+    throw error;
+  } finally {
+    await run.close();
+    await sharing?.close();
+  }
+}
+
+interface StartedRun {
+  readonly run: ScoringRun;
+  readonly work: WorkDir | undefined;
+  readonly sharing: Sharing | undefined;
+}
+
+async function startRun(plan: LabelPlan, knn: string | KnnGraph): Promise<StartedRun> {
   const { options, model, head, hops } = plan;
+  const sharing = await shareAs(plan);
+  const work = options.workDir === undefined ? undefined : await openWork(options.workDir, plan, knn, sharing);
   const precision = work?.header.precision ?? plan.memory.precision;
   try {
-    return new ScoringRun({ ...options, model, head, hops, work, precision });
+    const spread = work && (await sharing?.start(work.header.identity));
+    const shared = work && spread && { path: work.path, spread };
+    const backend = sharing ? 'native' : options.backend;
+    return { run: new ScoringRun({ ...options, backend, model, head, hops, work, precision, shared }), work, sharing };
   } catch (error) {
     await work?.close();
+    await sharing?.close();
     throw error;
   }
+}
+
+/** Loaded when asked for. */
+async function shareAs(plan: LabelPlan): Promise<Sharing | undefined> {
+  const { cluster, rank, ranks } = plan.options;
+  if (cluster === undefined && rank === undefined && ranks === undefined) return undefined;
+  const { planSharing } = await import('./sharing.js');
+  return planSharing(plan);
 }
 
 /** Reads the graph and looks at the rows: the order of the nodes, which rows are nodes, and digests of the inputs. */
@@ -303,7 +347,13 @@ async function checkedGraph(
 }
 
 /** The work directory, with what its values depend on. */
-async function openWork(path: string, plan: LabelPlan, knn: string | KnnGraph): Promise<WorkDir> {
+async function openWork(
+  folder: string,
+  plan: LabelPlan,
+  knn: string | KnnGraph,
+  sharing: Sharing | undefined,
+): Promise<WorkDir> {
+  const path = sharing?.path ?? folder;
   const { WorkDir, workHeader } = await import('../engine/work-dir.js');
   const { options, model, head, nodes, threads, batch } = plan;
   const { k1, k2, sampleHops } = plan.hops;
@@ -319,11 +369,13 @@ async function openWork(path: string, plan: LabelPlan, knn: string | KnnGraph): 
     const { member } = parseInput(input);
     identity[name] = member === undefined ? sampledSha256 : `${sampledSha256} ${member}`;
   }
-  const shards = shardCount(nodes, { threads, batch, shards: options.shards });
+  Object.assign(identity, sharing?.identity);
+  const shards = sharing?.shards ?? shardCount(nodes, { threads, batch, shards: options.shards });
   const kept = head.stages(model.config).filter(isKept);
   const stages = kept.map(({ name, round }) => [name, round] as const);
-  const files = [...new Set(kept.flatMap(filesOf))];
-  const header = workHeader({ identity, nodes, precision, shards, stages, files });
+  const files = sharing ? [] : [...new Set(kept.flatMap(filesOf))];
+  const segments = sharing && { segments: true };
+  const header = workHeader({ identity, nodes, precision, shards, stages, files, ...segments });
   const state = await fileState(options.features as string);
   const work = await WorkDir.open(path, header, { restart, diskBytes, features: state, signal, onNotice });
   if (work.resumed) {

@@ -5,6 +5,7 @@
 import { allocateFile, FileRows } from './file-rows.js';
 import type { FileWrites } from './file-writes.js';
 import { HalfRows } from './half-rows.js';
+import { OutgoingRows, type SegmentIndex, SegmentRows, type TaskSegments } from './segments.js';
 import { SharedRows, type SharedRowsHandle } from './shared-rows.js';
 
 export const precisions = ['f32', 'bf16'] as const;
@@ -30,7 +31,7 @@ export interface RowStoreHandle {
   readonly dim: number;
   readonly precision: Precision;
   /** Rows of 32-bit words: d of them, or d / 2 for bf16. */
-  readonly words: SharedRowsHandle | { readonly path: string };
+  readonly words: SharedRowsHandle | { readonly path: string } | { readonly index: SegmentIndex | undefined };
 }
 
 export interface RowShape {
@@ -42,15 +43,36 @@ export interface RowShape {
 
 /** Rows of zeros in memory or, given a path, in a file; what a file of that name holds is kept. */
 export function allocateRows(shape: RowShape, path?: string): RowStoreHandle {
-  const wordsOfRow = (shape.dim * bytesOf[shape.precision]) / 4;
+  const wordsOfRow = wordsOf(shape);
   if (path === undefined) return { ...shape, words: SharedRows.allocate(shape.rowCount, wordsOfRow).handle() };
   allocateFile(path, shape.rowCount * wordsOfRow * 4);
   return { ...shape, words: { path } };
 }
 
 /** Opens a store on the calling thread. `writes` hears what is written to one in a file. */
-export function openStore({ rowCount, dim, precision, words }: RowStoreHandle, writes?: FileWrites): RowStore {
-  const wordsOfRow = (dim * bytesOf[precision]) / 4;
-  const rows = 'path' in words ? new FileRows(words.path, rowCount, wordsOfRow, writes) : SharedRows.from(words);
-  return precision === 'bf16' ? new HalfRows(rows) : rows;
+export function openStore(handle: RowStoreHandle, writes?: FileWrites): RowStore {
+  const { rowCount, precision, words } = handle;
+  const wordsOfRow = wordsOf(handle);
+  return inPrecision(precision, openWords());
+
+  function openWords(): RowStore {
+    if ('path' in words) return new FileRows(words.path, rowCount, wordsOfRow, writes);
+    if ('windows' in words) return SharedRows.from(words);
+    if (words.index === undefined) throw new Error('no task has left these rows yet');
+    return new SegmentRows(words.index, rowCount, wordsOfRow);
+  }
+}
+
+/** Rows that the running task appends to an array of its segments. */
+export function openOutgoing(handle: RowStoreHandle, segments: TaskSegments, array: string): RowStore {
+  return inPrecision(handle.precision, new OutgoingRows(segments, array, handle.rowCount, wordsOf(handle)));
+}
+
+/** 32-bit words of a row. */
+function wordsOf({ dim, precision }: RowShape): number {
+  return (dim * bytesOf[precision]) / 4;
+}
+
+function inPrecision(precision: Precision, words: RowStore): RowStore {
+  return precision === 'bf16' ? new HalfRows(words) : words;
 }

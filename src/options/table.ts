@@ -122,6 +122,13 @@ const watching = {
   ),
 };
 
+const mostRanks = 65_536;
+
+const cluster = choice(['files'], {
+  otherwise: 'this machine alone',
+  help: 'share the run with other machines that see --work-dir: files for --ranks that are started together',
+});
+
 const threshold = decimal({
   unit: 'score',
   min: 0,
@@ -657,6 +664,21 @@ export const commands = {
         help: 'keep rows and finished shards in files here: after a crash the same command goes on where it stopped',
       }),
       restart: flag({ help: 'give up the run that --work-dir holds and start anew' }),
+      cluster,
+      rank: integer({
+        unit: 'number',
+        min: 0,
+        max: mostRanks - 1,
+        otherwise: 'none',
+        help: 'with --cluster files: which of the ranks this process is, from 0; rank 0 writes the labels',
+      }),
+      ranks: integer({
+        unit: 'processes',
+        min: 1,
+        max: mostRanks,
+        otherwise: 'none',
+        help: 'with --cluster files: how many processes there are',
+      }),
       ...computing,
       ...watching,
     },

@@ -1,0 +1,123 @@
+/**
+ * A run on several machines that know each other by number, as a Slurm array or an indexed job of Kubernetes starts them.
+ * Rank r of n computes the r-th part of the shards of every stage, keeps what they leave in a folder of its own in the shared
+ * one, `rank-<r>`, with a journal as any run has, and then lists it in a manifest. It reads what the others have listed and
+ * goes on to the next stage. Nobody coordinates: a rank that died is started again, by the same command, and goes on. Rank 0
+ * makes the labels.
+ */
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { LeftByShard, Spread, SpreadStage } from '../engine/spread.js';
+import type { RangeCheck } from '../memory/file-writes.js';
+import { isManifest, isSegment } from '../memory/segments.js';
+import { checkAgrees, type Manifest, readManifest, writeManifest } from './manifest.js';
+
+export interface RanksRequest {
+  /** The folder that all ranks see. */
+  readonly folder: string;
+  readonly rank: number;
+  readonly ranks: number;
+  readonly identity: Manifest['identity'];
+  readonly signal?: AbortSignal | undefined;
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+const lookMs = 100;
+const noticeMs = 60_000;
+
+/** The folder of a rank. */
+export function folderOfRank(folder: string, rank: number): string {
+  return join(folder, `rank-${rank}`);
+}
+
+export class Ranks implements Spread {
+  constructor(private readonly request: RanksRequest) {}
+
+  async run(stage: SpreadStage): Promise<LeftByShard | undefined> {
+    const { rank, ranks } = this.request;
+    const { shards, done, last } = stage;
+    const own = shards.filter(({ index }) => Math.floor((index * ranks) / shards.length) === rank);
+    const left = new Map(own.flatMap(({ index }) => (done.has(index) ? [[index, done.get(index)!]] : [])));
+    const missing = own.filter(({ index }) => !left.has(index));
+    await stage.compute(missing, (shard, segments) => {
+      stage.record(shard, segments);
+      left.set(shard, segments);
+    });
+    await stage.flush();
+    await this.publish(stage, left);
+    // The last stage is for the labels, which rank 0 makes.
+    if (last && rank > 0) return undefined;
+    for (let other = 0; other < ranks; other++) {
+      if (other === rank) continue;
+      for (const [shard, segments] of await this.leftBy(other, stage)) {
+        const there = (check: RangeCheck) => ({ ...check, file: `../rank-${other}/${check.file}` });
+        left.set(shard, segments.map(there));
+        stage.elsewhere(shard);
+      }
+    }
+    const absent = shards.find(({ index }) => !left.has(index));
+    if (absent) throw new Error(`no rank has listed shard ${absent.index}`);
+    return left;
+  }
+
+  /** Removes what all ranks have left, once the labels are written. */
+  clear(): void {
+    const { folder, ranks } = this.request;
+    for (let rank = 1; rank < ranks; rank++) {
+      const path = folderOfRank(folder, rank);
+      for (const name of readdirSync(path)) {
+        if (isSegment(name) || isManifest(name) || name === 'journal') rmSync(join(path, name), { force: true });
+      }
+    }
+  }
+
+  /** Lists what this rank has left, unless an earlier process of it has listed the same. */
+  private async publish({ stage: { name, round } }: SpreadStage, left: LeftByShard): Promise<void> {
+    const { folder, rank, identity } = this.request;
+    const path = folderOfRank(folder, rank);
+    const { number, manifest } = await newestOf(path, name, round);
+    if (manifest && JSON.stringify([...manifest.left]) === JSON.stringify([...left])) return;
+    await writeManifest(path, number + 1, { identity, stage: name, round, left });
+  }
+
+  /** What another rank has listed; waits for it. */
+  private async leftBy(other: number, { stage: { name, round } }: SpreadStage): Promise<LeftByShard> {
+    const { folder, identity, signal, onNotice } = this.request;
+    const path = folderOfRank(folder, other);
+    for (let waited = 0; ; waited += lookMs) {
+      const { manifest } = await newestOf(path, name, round);
+      if (manifest) {
+        checkAgrees(`rank ${other}`, identity, manifest);
+        return manifest.left;
+      }
+      if (waited > 0 && waited % noticeMs === 0) {
+        onNotice?.(`waits for rank ${other} to end stage '${name}' since ${waited / 1000} s`);
+      }
+      await wait(lookMs, undefined, { signal });
+    }
+  }
+}
+
+/** The last whole manifest of a stage in a folder, and the number of the last. */
+async function newestOf(path: string, stage: string, round: number): Promise<{ number: number; manifest?: Manifest }> {
+  const numberOf = (name: string) => Number(name.split('.')[1]);
+  const names = namesIn(path)
+    .filter((name) => isManifest(name) && name.startsWith(`${stage}-${round}.`))
+    .sort((a, b) => numberOf(b) - numberOf(a));
+  for (const name of names) {
+    const manifest = await readManifest(join(path, name));
+    if (manifest) return { number: numberOf(names[0]), manifest };
+  }
+  return { number: names.length > 0 ? numberOf(names[0]) : 0 };
+}
+
+/** None where the folder is not there yet. */
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (['ENOENT', 'ESTALE'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+    throw error;
+  }
+}
