@@ -235,7 +235,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
  * The part of a rank above 0: computes its shards of every stage for the rank 0 that labels. Throws as `label`.
  */
 export async function labelShare(options: LabelOptions): Promise<void> {
-  const plan = await planLabel({ ...options, out: undefined, constraints: undefined });
+  const plan = await planLabel({ ...options, out: undefined, constraints: undefined, previous: undefined });
   options.onPlan?.(plan.memory);
   const features = await inflate(plan.features, plan.memory.parts.features);
   const { knn = '' } = options;
