@@ -13,6 +13,8 @@ interface Context {
   readonly tell: (line: string) => void;
   /** Told of what happens, when somebody watches. */
   readonly metrics: RunMetrics | undefined;
+  /** What was typed. */
+  readonly commandLine: readonly string[];
   /** Where each option came from. */
   readonly origins: Readonly<Record<string, string>>;
 }

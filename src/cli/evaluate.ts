@@ -13,6 +13,7 @@ export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unla
     const file = { name: 'clean-out', path: cleanOut, isOurs: () => false, otherwise: 'may be labels by hand' };
     await checkOutputs([file], { labels: path, truth }, overwrite);
   }
+  if (truth === undefined) return clean(path, cleanOut);
   if (isSameInput(path, truth))
     log.warn(`${path}: the labels and the truth are one and the same: they agree as they must`);
   const labels = await readLabels(path);
@@ -35,6 +36,27 @@ export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unla
     text: `${describe(evaluation)}\n\n${describeMatching(matching, path, truth)}`,
   };
 };
+
+/** Labels to train on need no truth. */
+async function clean(path: string, cleanOut: string | undefined) {
+  if (cleanOut === undefined) {
+    throw new NaanError('BAD_USAGE', '--truth (or NAAN_TRUTH) is missing: true identities, or --clean-out without');
+  }
+  const labels = await readLabels(path);
+  const cleaned = cleanLabels(labels);
+  await writeLabels(cleanOut, cleaned);
+  const labelled = (codes: Int32Array) => codes.reduce((sum, code) => sum + (code === -1 ? 0 : 1), 0);
+  const [before, after] = [labelled(labels.codes), labelled(cleaned.codes)];
+  const facts = table([
+    ['rows', count(labels.codes.length)],
+    ['  with a label', count(after)],
+    ['  left out, alone', count(before - after)],
+  ]);
+  return {
+    json: { rows: labels.codes.length, labelled: after, alone: before - after },
+    text: `${facts}\n\nlabels are in ${cleanOut}`,
+  };
+}
 
 function describe(evaluation: Evaluation): string {
   const { clusters, singletons, identities, discardRatio, purity } = evaluation;

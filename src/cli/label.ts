@@ -1,10 +1,10 @@
 import { describePlan, type MemoryPlan } from '../engine/memory-plan.js';
 import { type LabelResult, type LabelSummary, label, labelShare, type Origin } from '../jobs/label.js';
-import { keyName } from '../options/names.js';
+import { configOf } from '../options/resolve.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
-export const run: Run<'label'> = async (values, { signal, onProgress, log, tell, metrics, origins }) => {
+export const run: Run<'label'> = async (values, { signal, onProgress, log, tell, metrics, commandLine, origins }) => {
   const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
   const job = {
     ...values,
@@ -13,6 +13,7 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
     onNotice: log.warn,
     onPlan,
     observer: metrics,
+    commandLine,
     config: configOf(values, origins),
     optionSources: origins,
   };
@@ -27,12 +28,6 @@ export const run: Run<'label'> = async (values, { signal, onProgress, log, tell,
   const result = await label(job);
   return { json: result.summary, text: describe(result, values.out) };
 };
-
-/** The options that were given, by the keys of a config file. */
-function configOf(values: object, origins: Readonly<Record<string, string>>): Record<string, unknown> {
-  const given = Object.entries(values).filter(([name]) => name !== 'config' && origins[name] !== 'default');
-  return Object.fromEntries(given.map(([name, value]) => [keyName(name), value]));
-}
 
 function describe({ summary, haloFactor }: LabelResult, out: string): string {
   const { nodes, copies, badRows, edges, clusters, singletons, unlabelled, largest, seconds, peakRssBytes } = summary;

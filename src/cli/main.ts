@@ -20,6 +20,8 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   assign: () => import('./assign.js'),
   tune: () => import('./tune.js'),
   status: () => import('./status.js'),
+  diff: () => import('./diff.js'),
+  completion: () => import('./completion.js'),
   report: () => import('./report.js'),
   review: () => import('./review.js'),
   export: () => import('./export.js'),
@@ -100,7 +102,8 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     };
     const { metrics } = watching;
     const { signal } = interrupt;
-    const printed = await run(values, { signal, onProgress, log, tell: log.tell, metrics, origins });
+    const commandLine = process.argv.slice(2);
+    const printed = await run(values, { signal, onProgress, log, tell: log.tell, metrics, commandLine, origins });
     log.clear();
     await write(`${values.json ? JSON.stringify(printed.json) : printed.text}\n`);
     return await finish({ exitCode: interrupt.exitCode ?? 0 });

@@ -1,5 +1,5 @@
 import { relabel } from '../cluster/relabel.js';
-import { type SweepPoint, sweep } from '../evaluation/sweep.js';
+import { type SweepPoint, sweep, sweepPartition } from '../evaluation/sweep.js';
 import { edgesFromPairs } from '../graph/candidate-edges.js';
 import { readLabels } from '../io/labels.js';
 import { writeText } from '../io/output-file.js';
@@ -15,6 +15,8 @@ export const run: Run<'sweep'> = async ({
   truth: truthPath,
   plot,
   overwrite,
+  partition,
+  ...options
 }) => {
   if (plot !== undefined) {
     const file = { name: 'plot', path: plot, isOurs: isOurPage, otherwise: 'naan did not make it' };
@@ -27,10 +29,18 @@ export const run: Run<'sweep'> = async ({
   const { edges, place } = edgesFromPairs(truth?.length ?? relabel(pairs), pairs);
   const placed = new Float32Array(scores.length);
   for (let e = 0; e < placed.length; e++) placed[place[e]] = scores[e];
-  const points = sweep(edges, placed, { truth });
+  const { step, maxSize, maxIterations, start, leftovers } = options;
+  const ladder = { step, maxSize, maxIterations, start, leftovers };
+  const points =
+    partition === 'threshold'
+      ? sweep(edges, placed, { truth })
+      : sweepPartition(edges, placed, partition, { truth, ...ladder });
   const best = bestOf(points);
   if (plot !== undefined) await writePlot(plot, points, best, scoresPath);
-  return { json: { nodes, edges: placed.length, ...(best && { best }), points }, text: describe(points, best) };
+  return {
+    json: { nodes, edges: placed.length, partition, ...(best && { best }), points },
+    text: describe(points, best),
+  };
 };
 
 /** The point of the highest BCubed F, the lower threshold of equals. */

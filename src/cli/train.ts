@@ -1,4 +1,5 @@
 import { type TrainSummary, train } from '../jobs/train.js';
+import { configOf } from '../options/resolve.js';
 import type { TrainingReport } from '../training/trained.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
@@ -6,7 +7,7 @@ import { bytes, count, duration, table } from './format.js';
 /** After Ctrl-C a step has to end, and a checkpoint to be written. */
 export const graceMs = 30_000;
 
-export const run: Run<'train'> = async (values, { signal, onProgress, log, tell, metrics, origins }) => {
+export const run: Run<'train'> = async (values, { signal, onProgress, log, tell, metrics, commandLine, origins }) => {
   metrics?.trains(values.head);
   const onReport = (report: TrainingReport) => {
     metrics?.report(report);
@@ -19,6 +20,8 @@ export const run: Run<'train'> = async (values, { signal, onProgress, log, tell,
     onReport,
     onNotice: log.warn,
     observer: metrics,
+    commandLine,
+    config: configOf(values, origins),
     optionSources: origins,
   });
   return { json: summary, text: describe(summary, values.out) };

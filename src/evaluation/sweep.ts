@@ -4,9 +4,12 @@
  */
 import { DisjointSet } from '../cluster/disjoint-set.js';
 import { sortByThreshold, spanningEdges } from '../cluster/edges-by-threshold.js';
+import { labelsAt, type Partition, type PartitionOptions } from '../cluster/partition.js';
+import { countClusters, relabel } from '../cluster/relabel.js';
 import { lowestScore, touchedNodes, withScores } from '../cluster/scored-edges.js';
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
+import { evaluate } from './evaluate.js';
 import { MergeScorer } from './merge-scorer.js';
 import type { PrecisionRecall } from './precision-recall.js';
 
@@ -76,5 +79,36 @@ export function sweep(edges: CandidateEdges, scores: Float32Array, options: Swee
 
   const scorer = new MergeScorer(nodeCount, merges, options.truth);
   for (let t = thresholds.length - 1; t >= 0; t--) points[t] = { ...points[t], ...scorer.after(mergesDone[t]) };
+  return points;
+}
+
+/**
+ * The same by any partition, by default from 0.01 on: a run of it for each threshold, or less where it knows how. Throws as `sweep`
+ * and the partition do.
+ */
+export function sweepPartition(
+  edges: CandidateEdges,
+  scores: Float32Array,
+  partition: Partition,
+  { truth, thresholds = hundredths.slice(1), ...options }: SweepOptions & Omit<PartitionOptions, 'threshold'>,
+): SweepPoint[] {
+  const scored = withScores(edges, scores);
+  lowestScore(scored, 0, edges.nodeCount);
+  const rising = [...thresholds].sort((a, b) => a - b);
+  const points: SweepPoint[] = [];
+  for (const found of labelsAt(scored, partition, options, rising)) {
+    const labels = found.slice();
+    relabel(labels);
+    const { clusters, singletons, largest } = countClusters(labels);
+    const threshold = rising[points.length];
+    const all = truth && evaluate(labels, truth).all;
+    points.push({
+      threshold,
+      clusters,
+      singletons,
+      largest,
+      ...(all && { bcubed: all.bcubed, pairwise: all.pairwise }),
+    });
+  }
   return points;
 }

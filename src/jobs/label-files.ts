@@ -19,6 +19,7 @@ import { columnInput, itemsFileOf } from './decided-rows.js';
 import type { LabelResult, LabelSummary } from './label.js';
 import type { LabelOptions, LabelPlan } from './label-plan.js';
 import { changeTableName, filesOfRun, writeChanges } from './previous-run.js';
+import type { RunDescription } from './run-description.js';
 
 /** run.json: what was asked for, what was done, and what came of it. */
 export interface RunRecord extends OutputRecord, LabelSummary {
@@ -45,6 +46,8 @@ export interface RunRecord extends OutputRecord, LabelSummary {
   /** The options that were given, as a config file has them: `--config run.json` runs it again. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly optionSources?: Readonly<Record<string, string>>;
+  /** What was typed, where and when. */
+  readonly run: RunDescription;
   readonly engine: EngineRecord;
   readonly plan: MemoryPlan;
   readonly inputs: readonly FileDigest[];
@@ -135,6 +138,7 @@ export interface Finding {
   readonly trust: LabelResult['trust'];
   readonly identities: LabelResult['identities'];
   readonly engine: EngineRecord;
+  readonly run: () => RunDescription;
   readonly inputs: readonly FileDigest[];
   readonly notices: readonly string[];
   readonly curves: ScoreCurves | undefined;
@@ -145,7 +149,7 @@ export interface Finding {
 /** Writes the files of a result together, and then run.json. `timed` is told what takes time. Throws NOT_WRITABLE. */
 export async function writeRun(
   out: string,
-  { plan, knn, labels, edges, trust, identities, engine, inputs, notices, curves, summary }: Finding,
+  { plan, knn, labels, edges, trust, identities, engine, run, inputs, notices, curves, summary }: Finding,
   timed: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<void> {
   const { options, items, cluster, hops } = plan;
@@ -192,6 +196,7 @@ export async function writeRun(
         },
         ...(config && { config }),
         ...(optionSources && { optionSources }),
+        run: run(),
         engine,
         plan: plan.memory,
         inputs,

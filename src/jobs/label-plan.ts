@@ -93,6 +93,8 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly images?: string | undefined;
   /** Options as a config file has them, for run.json: `--config run.json` runs it again. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /** What was typed, for run.json. */
+  readonly commandLine?: readonly string[] | undefined;
   /** Where each option came from, for run.json. */
   readonly optionSources?: Readonly<Record<string, string>> | undefined;
   /** Hears what a user should know, such as rows that had to be normalised. */

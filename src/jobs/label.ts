@@ -25,6 +25,7 @@ import { writeNpy } from '../io/npy-writer.js';
 import { constraintsOf, labelGroups } from './decided-rows.js';
 import { describeInputs, type EngineRecord, writeRun } from './label-files.js';
 import { type LabelOptions, type LabelPlan, type Origin, planLabel } from './label-plan.js';
+import { describeRun } from './run-description.js';
 import type { Sharing } from './sharing.js';
 
 export type { LabelOptions, Origin } from './label-plan.js';
@@ -200,6 +201,11 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
         trust: options.trust ? trust : undefined,
         identities,
         engine,
+        run: () =>
+          describeRun(began, {
+            commandLine: options.commandLine,
+            goesOnFrom: work?.resumed ? work.header.started : undefined,
+          }),
         inputs: await inputs,
         notices,
         curves,

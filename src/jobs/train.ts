@@ -30,6 +30,7 @@ import { trainers } from '../training/trainers.js';
 import { identityOf } from '../training/training-identity.js';
 import { type CheckOwned, ownCheckpoint } from '../training/training-lock.js';
 import { version } from '../version.js';
+import { describeRun } from './run-description.js';
 
 /** What `naan train --json` prints. */
 export interface TrainSummary {
@@ -121,7 +122,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         naan: version,
         node: process.version,
         options: { ...describeOptions(options), head, validation, ...settings },
+        ...(options.config && { config: options.config }),
         ...(options.optionSources && { optionSources: options.optionSources }),
+        run: describeRun(began, { commandLine: options.commandLine }),
         inputs,
         model: { ...model.config },
         ...summary,

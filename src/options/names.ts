@@ -50,3 +50,6 @@ function editDistance(a: string, b: string): number {
   }
   return row[b.length];
 }
+
+/** Shells that `naan completion` knows. */
+export const shells = ['bash', 'zsh', 'fish'] as const;

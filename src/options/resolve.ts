@@ -122,3 +122,9 @@ function missing(name: string, option: Option): NaanError {
   const ways = option.positional ? name.toUpperCase() : `${flagName(name)} (or ${environmentName(name)})`;
   return new NaanError('BAD_USAGE', `${ways} is missing: ${option.help}`);
 }
+
+/** The options that were given, by the keys of a config file: `--config` takes them again. */
+export function configOf(values: object, origins: Readonly<Record<string, string>>): Record<string, unknown> {
+  const given = Object.entries(values).filter(([name]) => name !== 'config' && origins[name] !== 'default');
+  return Object.fromEntries(given.map(([name, value]) => [keyName(name), value]));
+}

@@ -15,6 +15,7 @@ import {
 } from '../defaults.js';
 import { mostThreads } from '../execution/threads.js';
 import { channelOrders, defaultBatch, presetNames, presets } from '../extraction/presets.js';
+import { shells } from './names.js';
 import {
   byteCount,
   choice,
@@ -809,6 +810,17 @@ export const commands = {
       port: integer({ unit: 'port', min: 0, max: 65535, default: 0, help: 'port of the page; 0 takes a free one' }),
     },
   },
+  diff: {
+    summary: 'say what differs between two runs',
+    description:
+      'Compares two folders that naan label wrote: options, inputs by their digests, results, and clusters: how many are the same, parted ' +
+      'and joined, with the largest as examples. Rows are matched by name where both runs have names, else by number.',
+    examples: [['naan diff labels labels-strict', '']],
+    options: {
+      before: path({ unit: 'folder', required: true, positional: true, help: 'the --out of one run' }),
+      after: path({ unit: 'folder', required: true, positional: true, help: 'the --out of the other' }),
+    },
+  },
   export: {
     summary: 'write the labelled set as what trainers read',
     description:
@@ -902,7 +914,11 @@ export const commands = {
         required: true,
         help: 'labels to judge, any names: one a line, a column of a table (FILE:COLUMN), .npy, or .npz (labels, or FILE:NAME)',
       }),
-      truth: path({ unit: 'file', required: true, help: 'true identities, same forms' }),
+      truth: path({
+        unit: 'file',
+        otherwise: 'needed, unless --clean-out is all that is wanted',
+        help: 'true identities, same forms',
+      }),
       unlabelled: choice(['alone', 'cluster', 'drop'], {
         default: 'alone',
         help: 'rows labelled -1 count as clusters of one, as one cluster together (as published), or not at all',
@@ -918,7 +934,10 @@ export const commands = {
   sweep: {
     summary: 'try every threshold on one scoring',
     description: 'Clusters at each threshold from the edges and scores of naan label --save-edges.',
-    examples: [['naan sweep --edges split1_edges.npy --scores split1_scores.npy --truth split1_labels.txt', '']],
+    examples: [
+      ['naan sweep --edges split1_edges.npy --scores split1_scores.npy --truth split1_labels.txt', ''],
+      ['naan sweep --partition linkage --edges E --scores S --truth T', 'by the partition that the labels will have'],
+    ],
     options: {
       ...savedScores,
       truth: path({
@@ -926,6 +945,8 @@ export const commands = {
         otherwise: 'sizes only',
         help: 'true identities, as for naan evaluate, for BCubed and pairwise',
       }),
+      partition: choice(partitions, { default: 'threshold', help: 'how scores become clusters, as for naan label' }),
+      ...ladder,
       plot: path({
         unit: 'file',
         otherwise: 'bars in the table',
@@ -985,6 +1006,18 @@ export const commands = {
       checkpoint: path({ unit: 'file', required: true, positional: true, help: 'checkpoint to read (.ckpt)' }),
       out: path({ unit: 'file', required: true, help: 'model to write (.safetensors)' }),
       overwrite,
+    },
+  },
+  completion: {
+    summary: 'print a script that completes commands and options in a shell',
+    description:
+      'For bash, zsh or fish: to be put where the shell looks for completions, or read by it when it starts.',
+    examples: [
+      ['naan completion bash > /etc/bash_completion.d/naan', ''],
+      ['source <(naan completion zsh)', 'in ~/.zshrc'],
+    ],
+    options: {
+      shell: choice(shells, { required: true, positional: true, help: 'the shell' }),
     },
   },
   doctor: {

@@ -66,6 +66,10 @@ export interface TrainOptions {
   /** Stages `read`, `knn` and `train`. */
   readonly onProgress?: ProgressListener | undefined;
   readonly observer?: TrainingObserver | undefined;
+  /** What was typed, for train.json. */
+  readonly commandLine?: readonly string[] | undefined;
+  /** Options as a config file has them, for train.json: `--config train.json` trains again. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
   /** Hears about each epoch (`concat`) or round (`pairwise`) when it is over. */
   readonly onReport?: ((report: TrainingReport) => void) | undefined;
   /** Hears what a user should know. */

@@ -86,6 +86,16 @@ test('labels of any names are evaluated, cleaned and swept as numbers are', asyn
   assert.deepEqual(await json([...swept, at('three.txt')]), await json([...swept, at('numbers.txt')]));
 });
 
+test('labels to train on need no truth', async () => {
+  writeFileSync(at('three-rows.txt'), '7\n7\n9\n');
+  const cleaned = await naan(['evaluate', '--labels', at('three-rows.txt'), '--clean-out', at('without-truth.txt')]);
+  assert.equal(cleaned.code, 0, cleaned.stderr);
+  assert.equal(readFileSync(at('without-truth.txt'), 'utf8'), '0\n0\n-1\n');
+  const neither = await naan(['evaluate', '--labels', at('three-rows.txt')]);
+  assert.equal(neither.code, 2);
+  assert.match(neither.stderr, /--truth \(or NAAN_TRUTH\) is missing/);
+});
+
 test('sweep goes over every threshold from the edges that label saved', async () => {
   const out = at('saved');
   const labelled = await naan([
@@ -105,6 +115,18 @@ test('sweep goes over every threshold from the edges that label saved', async ()
   const { points, best } = await json([...args, '--truth', inputs.truth]);
   assert.equal(points.length, 101);
   assert.equal(best.bcubed.f, Math.max(...points.map((point: { bcubed: { f: number } }) => point.bcubed.f)));
+
+  // By another partition: what cut gives at one threshold.
+  const { points: byLinkage } = await json([...args, '--partition', 'linkage', '--truth', inputs.truth]);
+  const cutAt = ['--threshold', '0.9', '--partition', 'linkage', '--rows', '165', '--out', at('linkage.txt')];
+  const linked = await json(['cut', ...args.slice(1), ...cutAt]);
+  const point = byLinkage.find(({ threshold }: { threshold: number }) => threshold === 0.9);
+  assert.deepEqual(
+    [point.clusters, point.singletons, point.largest],
+    [linked.clusters, linked.singletons, linked.largest],
+  );
+  const ofLinkage = await json(['evaluate', '--labels', at('linkage.txt'), '--truth', inputs.truth]);
+  assert.deepEqual(point.bcubed, ofLinkage.all.bcubed);
 
   // One of the points against the labels that the same threshold gives.
   const at90 = points.find((point: { threshold: number }) => point.threshold === 0.9);

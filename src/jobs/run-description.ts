@@ -1,0 +1,39 @@
+/** Where and when a run was, for run.json and train.json. */
+import { arch, cpus, hostname, platform, release, totalmem } from 'node:os';
+
+export interface RunDescription {
+  /** As it was typed, where it was. */
+  readonly commandLine?: readonly string[];
+  readonly directory: string;
+  readonly host: string;
+  readonly system: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** ISO 8601, UTC. */
+  readonly started: string;
+  readonly ended: string;
+  /** When the run began that this one goes on with. */
+  readonly goesOnFrom?: string;
+}
+
+/** `began`: as `performance.now()` had it. */
+export function describeRun(
+  began: number,
+  more: { readonly commandLine?: readonly string[] | undefined; readonly goesOnFrom?: string | undefined } = {},
+): RunDescription {
+  const cores = cpus();
+  const now = Date.now();
+  return {
+    ...(more.commandLine && { commandLine: more.commandLine }),
+    directory: process.cwd(),
+    host: hostname(),
+    system: `${platform()} ${release()} ${arch()}`,
+    cpu: cores[0]?.model.trim() ?? '',
+    cores: cores.length,
+    memoryBytes: totalmem(),
+    started: new Date(now - (performance.now() - began)).toISOString(),
+    ended: new Date(now).toISOString(),
+    ...(more.goesOnFrom !== undefined && { goesOnFrom: more.goesOnFrom }),
+  };
+}
