@@ -363,7 +363,9 @@ async function openWork(
   const { WorkDir, workHeader } = await import('../engine/work-dir.js');
   const { options, model, head, nodes, threads, batch } = plan;
   const { k1, k2, sampleHops } = plan.hops;
-  const { precision, diskBytes } = plan.memory;
+  const { precision } = plan.memory;
+  // Each rank brings its part to the disk.
+  const diskBytes = Math.ceil(plan.memory.diskBytes / (sharing?.record.ranks ?? 1));
   const { restart = false, signal, onNotice } = options;
   const { backend = 'auto', duplicates = 'collapse', badRows = 'refuse' } = options;
   const identity: Record<string, unknown> = { k1, k2, sampleHops, backend, duplicates, badRows };
