@@ -155,8 +155,8 @@ test('metrics of a training run', async (t) => {
   const text = await (await fetch(url)).text();
   child.kill('SIGINT');
   await ended;
-  for (const name of ['loss', 'pairs_total', 'steps_total', 'learning_rate', 'gradient_norm']) {
-    const value = Number(new RegExp(`^naan_training_${name} (\\S+)$`, 'm').exec(text)?.[1]);
+  for (const name of ['loss', 'pairs_total', 'steps_total', 'learning_rate', 'gradient_norm', 'held_out']) {
+    const value = Number(new RegExp(`^naan_training_${name}(?:\\{.*\\})? (\\S+)$`, 'm').exec(text)?.[1]);
     assert.ok(value > 0, `naan_training_${name} in\n${text}`);
   }
   if (spawnSync('promtool', ['--version']).error)
