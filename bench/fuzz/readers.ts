@@ -226,7 +226,7 @@ function rawSeed(): Seed {
 /** Lists of numbers with names beside them, and a column for each value. Fields lie in Thrift, at both ends of the file. */
 function parquetSeeds(path: string): Seed[] {
   const names = { name: 'path', data: Array.from({ length: rows }, (_, i) => `${i}.jpg`), type: 'STRING' as const };
-  const lists = Array.from({ length: rows }, (_, i) => JSON.stringify([...floats.subarray(i * dim, (i + 1) * dim)]));
+  const lists = Array.from({ length: rows }, (_, i) => [...floats.subarray(i * dim, (i + 1) * dim)]);
   const wide = Array.from({ length: dim }, (_, c) => ({
     name: `v${c}`,
     data: Array.from({ length: rows }, (_, i) => floats[i * dim + c]),

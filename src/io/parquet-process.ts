@@ -3,6 +3,7 @@
  * then one line about the file. The process is started by the first Parquet file, kept for the next, and ends with this one.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { usableBytes } from '../memory/available.js';
 
@@ -50,7 +51,7 @@ let child: ChildProcess | undefined;
 /** One request after the other, so that a process that ends was ended by the one that waits. */
 let last: Promise<unknown> = Promise.resolve();
 
-/** Throws what the library throws, and Error where the process ended over it. */
+/** Throws what the library throws, and Error where the process ended over it or did not end. */
 export function askParquet<const R extends ParquetRequest>(request: R): Promise<ResultOf<R>> {
   const answered = last.then(() => ask(request));
   last = answered.catch(() => {});
@@ -69,6 +70,7 @@ function ask(request: ParquetRequest): Promise<ParquetFacts | ParquetRows> {
   const process = child;
   return new Promise((resolve, reject) => {
     const settle = (finish: () => void) => {
+      clearTimeout(timer);
       process.off('message', onMessage).off('exit', onEnd).off('error', onEnd);
       process.unref();
       process.channel?.unref();
@@ -84,6 +86,12 @@ function ask(request: ParquetRequest): Promise<ParquetFacts | ParquetRows> {
       const how = code instanceof Error ? code.message : String(signal ?? `exit code ${code}`);
       settle(() => reject(new Error(`the process that decodes it ended (${how})`)));
     };
+    const seconds = secondsFor(request.path);
+    const timer = setTimeout(() => {
+      child = undefined;
+      process.kill('SIGKILL');
+      settle(() => reject(new Error(`it was not decoded within ${seconds} s`)));
+    }, 1000 * seconds);
     process.ref();
     process.channel?.ref();
     process.on('message', onMessage).on('exit', onEnd).on('error', onEnd);
@@ -91,6 +99,12 @@ function ask(request: ParquetRequest): Promise<ParquetFacts | ParquetRows> {
       if (error) onEnd(error);
     });
   });
+}
+
+/** Seconds that an answer may take: damage can make the library loop for ever. A whole file takes a small part of it. */
+function secondsFor(path: string): number {
+  const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  return 15 + Math.ceil(bytes / 2 ** 20);
 }
 
 function start(): ChildProcess {
