@@ -31,8 +31,9 @@ export function leftOut(
   return Uint8Array.from(sizes, (size, c) => Number(size < minSize || (trust !== undefined && trust[c] < minTrust)));
 }
 
-/** Rows of clusters that are left out get label −1, in place; the others keep theirs. */
-export function leaveOut(labels: Int32Array, left: Uint8Array): void {
+/** Clusters that are left out have no rows, which get label −1, in place; the others keep theirs. */
+export function leaveOut(labels: Int32Array, sizes: Int32Array, left: Uint8Array): void {
+  for (let c = 0; c < left.length; c++) if (left[c] === 1) sizes[c] = 0;
   for (let row = 0; row < labels.length; row++) if (labels[row] >= 0 && left[labels[row]] === 1) labels[row] = -1;
 }
 

@@ -9,7 +9,7 @@ export const clusterTableName = 'clusters.csv';
 const linesAtOnce = 4096;
 const [newline, comma, minus, dot] = [10, 44, 45, 46];
 
-/** `sizes`: rows of each cluster; `ids`: its label, by default its place. Throws NOT_WRITABLE. */
+/** `sizes`: rows of each cluster, 0 for one that is left out; `ids`: its label, by default its place. Throws NOT_WRITABLE. */
 export async function writeClusterTable(
   path: string,
   sizes: Int32Array,
@@ -23,6 +23,7 @@ export async function writeClusterTable(
     for (let first = 0; first < sizes.length; first += linesAtOnce) {
       let text = '';
       for (let c = first; c < Math.min(sizes.length, first + linesAtOnce); c++) {
+        if (sizes[c] === 0) continue;
         text += `${ids ? ids[c] : c},${sizes[c]},${field(cohesion[c])},${field(separation[c])},${field(weakestJoin[c])},${field(sure[c])}\n`;
       }
       await file.write(Buffer.from(text));

@@ -40,7 +40,8 @@ export function cluster({ pairs, scores }: ScoredPairs, nodeCount: number, optio
   const { clusters } = countClusters(labels);
   const trust =
     options.minTrust === undefined ? undefined : trustOf({ ...edges, scores: placed }, labels, clusters).trust;
-  const left = leftOut(clusterSizes(labels, clusters), trust, options);
-  if (left) leaveOut(labels, left);
+  const sizes = clusterSizes(labels, clusters);
+  const left = leftOut(sizes, trust, options);
+  if (left) leaveOut(labels, sizes, left);
   return labels;
 }

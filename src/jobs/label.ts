@@ -76,7 +76,7 @@ export interface LabelResult {
 
 /** How sure clusters are, in the order of their first rows, and rows: NaN where a row is left out, and a copy is as sure as what it is a copy of [n]. */
 export interface LabelTrust extends Trust {
-  /** Rows of each cluster. */
+  /** Rows of each cluster, 0 for one that is left out. */
   readonly sizes: Int32Array;
 }
 
@@ -184,7 +184,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
       }));
     const left = leftOut(sizes, trust?.trust, options);
     if (left) {
-      leaveOut(labels, left);
+      leaveOut(labels, sizes, left);
       counts = countClusters(labels);
     }
     if (identities) {

@@ -252,6 +252,11 @@ describe('label', () => {
     assert.equal(less.summary.unlabelled, expected.filter((id) => id < 0).length);
     assert.ok(less.summary.clusters < summary.clusters && less.summary.clusters > 0);
     assert.equal(less.summary.singletons, 0);
+
+    const out = join(folder, 'report of some');
+    await label({ ...inputs, model, threshold: 0.6, minSize: 2, minTrust, report: true, out });
+    const [, ...lines] = readFileSync(join(out, 'clusters.csv'), 'utf8').trim().split('\n');
+    assert.equal(lines.length, less.summary.clusters);
   });
 
   it('says which options mean nothing to the partition', async () => {
