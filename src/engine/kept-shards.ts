@@ -1,7 +1,7 @@
 /** Whether files of a work directory, and the features, still hold what a shard wrote and read, by their checksums. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 import type { RowReader } from '../io/matrix.js';
 import { type RangeCheck, type RowsCheck, rowChecksum } from '../memory/file-writes.js';
 

@@ -6,7 +6,7 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 import { NaanError } from '../errors.js';
 import { FolderLock, type LockRequest } from '../io/folder-lock.js';
 import { isJournalRemnant, Journal, type JournalContent, readJournal } from '../io/journal.js';

@@ -1,7 +1,7 @@
 /** A part: some images that lie side by side in the order of the set. What a thread is given, and what is kept of it. */
 import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 import { parseJsonObject } from '../io/json.js';
 import { writeOutput } from '../io/output-file.js';
 import { type ImagePlaces, pathOf } from './images.js';
@@ -34,7 +34,7 @@ export async function writePart(path: string, { rows, ...rest }: Part): Promise<
   head.write(magic, 'latin1');
   head.writeUInt32LE(text.length, magic.length);
   head.writeUInt32LE(bytes.length, magic.length + 4);
-  head.writeUInt32LE(bytes.length > 0 ? crc32(bytes, crc32(text)) : crc32(text), magic.length + 8); // of no bytes Node may give 0
+  head.writeUInt32LE(crc32(bytes, crc32(text)), magic.length + 8);
   await writeOutput(path, async (file) => {
     for (const piece of [head, text, bytes]) await file.write(piece);
   });

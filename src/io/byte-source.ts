@@ -5,7 +5,8 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
-import { crc32, createInflateRaw } from 'node:zlib';
+import { createInflateRaw } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 import { NaanError } from '../errors.js';
 import { inputSize, unreadable } from './input-file.js';
 

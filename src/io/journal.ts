@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 import { parseJson } from './json.js';
 import { syncFolder } from './sync-folder.js';
 

@@ -1,6 +1,6 @@
 /** The checksum of an archive's member from runs of its bytes that threads read in any order, each byte once. */
 import { closeSync } from 'node:fs';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 import { NaanError } from '../errors.js';
 import { openInput, readFully } from './input-file.js';
 

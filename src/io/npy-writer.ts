@@ -1,5 +1,5 @@
 /** NumPy arrays out: `.npy` files and stored `.npz` archives, in C order and little-endian, rows appended as they come. */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 import { writeOutput } from './output-file.js';
 import { localHeader, uint32, type ZipMember, zipDirectory } from './zip-writer.js';
 
@@ -41,7 +41,7 @@ export async function writeNpz(path: string, fill: (add: AddMember) => Promise<v
       const member: ZipMember = { name: `${name}.npy`, size, offset: file.length, crc32: 0 };
       await file.write(localHeader(member));
       await writeArray(type, shape, content, async (bytes) => {
-        if (bytes.length > 0) member.crc32 = crc32(bytes, member.crc32); // of no bytes Node may give 0
+        member.crc32 = crc32(bytes, member.crc32);
         await file.write(bytes);
       });
       await file.writeAt(uint32(member.crc32), member.offset + 14);

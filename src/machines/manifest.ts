@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 import type { LeftByShard } from '../engine/spread.js';
 import { NaanError } from '../errors.js';
 import { isObject, parseJson } from '../io/json.js';

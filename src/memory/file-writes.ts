@@ -2,7 +2,7 @@
  * What a thread writes to the files of a work directory for one shard, as checksums by which a later run knows the bytes
  * again. They are taken of the bytes in memory, just used, and not read back.
  */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 
 /** Bytes that lie side by side in a file. */
 export interface RangeCheck {

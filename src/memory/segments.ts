@@ -14,7 +14,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../checksum.js';
 import { NaanError } from '../errors.js';
 import { systemReason } from '../system-error.js';
 import type { RangeCheck } from './file-writes.js';
