@@ -7,6 +7,7 @@ import type { BackendName, OnnxProvider } from '../backends/names.js';
 import type { BackendChoice, BackendPlan } from '../backends/plan.js';
 import { labellingHops } from '../defaults.js';
 import type { Devices, DevicesHandle } from '../devices/devices.js';
+import type { MatrixLocation } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
 import type { OpenJob } from './open-job.js';
@@ -145,6 +146,8 @@ export interface Head<Config extends ModelConfig = ModelConfig> {
   readonly takesHops: boolean;
   /** What asks for hops, such as `k-hops 20 10`, for a message. */
   describeHops(hops: Hops): string;
+  /** The model as it scores these features, where it depends on the whole of them; by default as it is. */
+  settle?(model: NaanModel<Config>, features: MatrixLocation): NaanModel<Config>;
   /** Passes over the shards, in order. The last leaves the column `scores`. */
   stages(config: Config): readonly Stage[];
   storage(config: Config, shape: StorageShape): Storage;
@@ -171,6 +174,11 @@ export interface HeadWorker {
   run(stage: Stage, open: OpenJob, start: number, end: number): void | Promise<void>;
   /** Forgets what was opened for a job. */
   close(): void;
+}
+
+/** The model as it scores these features. */
+export function settledModel(head: Head, model: NaanModel, features: MatrixLocation): NaanModel {
+  return head.settle?.(model, features) ?? model;
 }
 
 /** Hops as asked, else those of the published labelling, or the model's where they are fewer. */

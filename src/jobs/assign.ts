@@ -9,12 +9,11 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { labelDefaults } from '../defaults.js';
-import { columnsOf, hopsFor } from '../engine/head.js';
+import { columnsOf, hopsFor, settledModel } from '../engine/head.js';
 import { ScoringRun } from '../engine/scoring-run.js';
 import { NaanError } from '../errors.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import { headOf } from '../heads/heads.js';
-import { settleModel } from '../heads/pairwise/chance.js';
 import { type FeatureSource, locateSource } from '../io/feature-source.js';
 import type { Items } from '../io/item-list.js';
 import { itemsBeside, openItems } from '../io/items.js';
@@ -111,8 +110,9 @@ export async function assign(options: AssignOptions): Promise<AssignResult> {
   const items = await itemsOf(options);
   const ofKnown = await locateSource(known, options.dim);
   // What chance gives is a matter of the set, not of the small graphs.
-  const model = settleModel(await readModel(modelFile), ofKnown);
-  const head = headOf(model);
+  const stored = await readModel(modelFile);
+  const head = headOf(stored);
+  const model = settledModel(head, stored, ofKnown);
   const hops = hopsFor(head, model, { kHops: record.hops, sampleHops: record.sampleHops });
   const fresh = await locateSource(options.features, options.dim);
   const { codes: labels } = await readLabels(filesOfRun(options.run).labels);

@@ -6,7 +6,7 @@ import type { Partition } from '../cluster/partition.js';
 import { countClusters, relabel } from '../cluster/relabel.js';
 import { clusterSizes, leaveOut, leftOut, type Trust, trustOf } from '../cluster/trust.js';
 import { checkGraph } from '../engine/graph-check.js';
-import { isKept } from '../engine/head.js';
+import { isKept, settledModel } from '../engine/head.js';
 import type { Layout } from '../engine/layout.js';
 import { checkWidth, ScoringRun, shardCount } from '../engine/scoring-run.js';
 import { filesOf } from '../engine/storage.js';
@@ -15,7 +15,6 @@ import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/node-map.js';
-import { settleModel } from '../heads/pairwise/chance.js';
 import { digestFile, fileState } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
@@ -129,11 +128,10 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
   const planned = await planLabel(options);
   options.onPlan?.(planned.memory);
   const features = await timed('read', () => inflate(planned.features, planned.memory.parts.features));
-  const plan = { ...planned, model: settleModel(planned.model, features) };
+  const plan = settled(planned, features);
   const source: GraphSource =
     options.knn === undefined ? await timed('knn', () => searchGraph(plan, features)) : { knn: options.knn };
-  const { run, work, sharing } = await startRun(plan, source.knn);
-  try {
+  return whileRunning(plan, source.knn, async ({ run, work, sharing }) => {
     const { layout, map, inputs } = await prepare(run, plan, features, source.knn, work, timed);
     const decided = plan.decided && (map ? constraintsOf(plan.decided.rows, map) : plan.decided.nodes);
     await run.score({ features: featuresOf(features, map), layout, uniteFrom: plan.cluster.uniteFrom });
@@ -227,42 +225,53 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
       ...(trust && options.trust ? { trust } : {}),
       ...(identities ? { identities } : {}),
     };
-  } catch (error) {
-    if (work?.lost) throw work.lost;
-    if (options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
-    throw error;
-  } finally {
-    await run.close();
-    await sharing?.close();
-  }
+  });
 }
 
 /**
  * The part of a rank above 0: computes its shards of every stage for the rank 0 that labels. Throws as `label`.
  */
 export async function labelShare(options: LabelOptions): Promise<void> {
-  const plan = await planLabel({ ...options, out: undefined, constraints: undefined, previous: undefined });
-  options.onPlan?.(plan.memory);
-  const features = await inflate(plan.features, plan.memory.parts.features);
+  const planned = await planLabel({ ...options, out: undefined, constraints: undefined, previous: undefined });
+  options.onPlan?.(planned.memory);
+  const features = await inflate(planned.features, planned.memory.parts.features);
+  const plan = settled(planned, features);
   const { knn = '' } = options;
-  const { run, work, sharing } = await startRun(plan, knn);
-  try {
+  await whileRunning(plan, knn, async ({ run, work }) => {
     const { layout, map } = await prepare(run, plan, features, knn, work, async (_, todo) => todo());
     await run.score({ features: featuresOf(features, map), layout, uniteFrom: Number.POSITIVE_INFINITY });
-  } catch (error) {
-    if (work?.lost) throw work.lost;
-    if (options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
-    throw error;
-  } finally {
-    await run.close();
-    await sharing?.close();
-  }
+  });
+}
+
+/** With the model as it scores these features. */
+function settled(plan: LabelPlan, features: MatrixLocation): LabelPlan {
+  return { ...plan, model: settledModel(plan.head, plan.model, features) };
 }
 
 interface StartedRun {
   readonly run: ScoringRun;
   readonly work: WorkDir | undefined;
   readonly sharing: Sharing | undefined;
+}
+
+/** Starts a run, and ends its threads when the work with it has ended, however that is. */
+async function whileRunning<T>(
+  plan: LabelPlan,
+  knn: string | KnnGraph,
+  todo: (started: StartedRun) => Promise<T>,
+): Promise<T> {
+  const started = await startRun(plan, knn);
+  const { run, work, sharing } = started;
+  try {
+    return await todo(started);
+  } catch (error) {
+    if (work?.lost) throw work.lost;
+    if (plan.options.signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
+    throw error;
+  } finally {
+    await run.close();
+    await sharing?.close();
+  }
 }
 
 async function startRun(plan: LabelPlan, knn: string | KnnGraph): Promise<StartedRun> {

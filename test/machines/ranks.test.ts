@@ -24,6 +24,16 @@ for (const head of ['pairwise', 'concat'] as const) {
   });
 }
 
+test('ranks that label by the general model know what chance gives in the whole set', async (t) => {
+  const folder = temporaryFolder((clean) => t.after(clean));
+  const set = await smallSet(folder, 'pairwise');
+  const run = { ...smallRun(set, 'pairwise'), model: undefined };
+  const { labels, edges } = await label(run);
+  const options = { ...run, workDir: join(folder, 'work'), cluster: 'files', ranks: 2 };
+  const [first] = await Promise.all([label({ ...options, rank: 0 }), labelShare({ ...options, rank: 1 })]);
+  assert.deepEqual({ labels: first.labels, edges: first.edges }, { labels, edges });
+});
+
 test('ranks that were killed go on, and a segment that was changed since is computed again', async (t) => {
   const folder = temporaryFolder((clean) => t.after(clean));
   const set = await smallSet(folder, 'pairwise');

@@ -6,7 +6,7 @@
  * pairs are of one identity, and those lie above the rest.
  */
 import { type MatrixLocation, openRows } from '../../io/matrix.js';
-import type { NaanModel } from '../../model/model.js';
+import type { PairwiseModel } from '../../model/model.js';
 
 /** Rows that say enough: each is compared with all others. */
 const mostRows = 512;
@@ -21,9 +21,9 @@ interface Chance {
 }
 
 /** A model that knows what chance gives in the set that it is about to score, where it asks for it. */
-export function settleModel(model: NaanModel, features: MatrixLocation): NaanModel {
+export function settleModel(model: PairwiseModel, features: MatrixLocation): PairwiseModel {
   const { config } = model;
-  if (config.head !== 'pairwise' || !config.centred) return model;
+  if (!config.centred) return model;
   const { middle, nearest } = chanceOf(features);
   const [from, to] = guardShares.map((share) => share * Math.max(nearest, leastNearest));
   return { ...model, config: { ...config, middle, guard: { from, to } } };

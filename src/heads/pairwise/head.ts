@@ -12,6 +12,7 @@
  */
 import { type Head, type Stage, stage } from '../../engine/head.js';
 import { type PairwiseConfig, structuralFeatureCount } from '../../model/pairwise.js';
+import { settleModel } from './chance.js';
 import { scoresOf } from './job.js';
 import { summaryWidth } from './score-features.js';
 import { listSummaryWidth } from './structural-features.js';
@@ -27,6 +28,7 @@ export const pairwiseHead: Head<PairwiseConfig> = {
   dimOf: () => undefined,
   hopsOf: ({ k }) => [k, k],
   takesHops: false,
+  settle: settleModel,
   describeHops: ({ k1 }) => `a model that looks at ${k1}`,
 
   stages({ rounds }) {
