@@ -6,6 +6,7 @@ import { writeOutput } from './output-file.js';
 
 export const clusterTableName = 'clusters.csv';
 
+const titles = 'cluster,size,cohesion,separation,weakest_join,trust';
 const linesAtOnce = 4096;
 const [newline, comma, minus, dot] = [10, 44, 45, 46];
 
@@ -19,7 +20,7 @@ export async function writeClusterTable(
   const { cohesion, separation, weakestJoin, trust: sure } = trust;
   const field = (value: number) => (Number.isNaN(value) ? '' : value.toFixed(6));
   await writeOutput(path, async (file) => {
-    await file.write(Buffer.from('cluster,size,cohesion,separation,weakest_join,trust\n'));
+    await file.write(Buffer.from(`${titles}\n`));
     for (let first = 0; first < sizes.length; first += linesAtOnce) {
       let text = '';
       for (let c = first; c < Math.min(sizes.length, first + linesAtOnce); c++) {
@@ -38,13 +39,14 @@ export interface ClusterTable {
   readonly cohesion: Float32Array;
   readonly separation: Float32Array;
   readonly weakestJoin: Float32Array;
+  readonly trust: Float32Array;
 }
 
-/** Reads what `writeClusterTable` wrote, columns that came later left out. Throws BAD_INPUT with the line for anything else. */
+/** Reads what `writeClusterTable` wrote. Throws BAD_INPUT with the line for anything else. */
 export async function readClusterTable(path: string): Promise<ClusterTable> {
   const bytes = await readFile(path);
   const head = bytes.indexOf(newline);
-  if (!bytes.toString('latin1', 0, Math.max(0, head)).startsWith('cluster,size,cohesion,separation,weakest_join')) {
+  if (bytes.toString('latin1', 0, Math.max(0, head)) !== titles) {
     throw new NaanError(
       'BAD_INPUT',
       `${path}: line 1: is no title of a table of clusters, expected what naan label --trust writes`,
@@ -54,7 +56,7 @@ export async function readClusterTable(path: string): Promise<ClusterTable> {
   for (let at = bytes.indexOf(newline, head + 1); at >= 0; at = bytes.indexOf(newline, at + 1)) count++;
   const ids = new Int32Array(count);
   const sizes = new Int32Array(count);
-  const [cohesion, separation, weakestJoin] = [0, 1, 2].map(() => new Float32Array(count));
+  const [cohesion, separation, weakestJoin, trust] = [0, 1, 2, 3].map(() => new Float32Array(count));
   let at = head + 1;
   const field = (): number => {
     const start = at;
@@ -81,16 +83,17 @@ export async function readClusterTable(path: string): Promise<ClusterTable> {
     cohesion[c] = field();
     separation[c] = field();
     weakestJoin[c] = field();
-    const isWhole =
-      sizes[c] > 0 && [cohesion[c], separation[c], weakestJoin[c]].every((x) => x !== Number.POSITIVE_INFINITY);
+    trust[c] = field();
+    const scores = [cohesion[c], separation[c], weakestJoin[c], trust[c]];
+    const isWhole = sizes[c] > 0 && scores.every((x) => x !== Number.POSITIVE_INFINITY);
     const end = bytes.indexOf(newline, at);
     if (!isWhole || end < 0) {
       throw new NaanError(
         'BAD_INPUT',
-        `${path}: line ${c + 2}: is no line of a table of clusters, expected cluster,size and three scores`,
+        `${path}: line ${c + 2}: is no line of a table of clusters, expected cluster,size and four scores`,
       );
     }
     at = end + 1;
   }
-  return { ids, sizes, cohesion, separation, weakestJoin };
+  return { ids, sizes, cohesion, separation, weakestJoin, trust };
 }

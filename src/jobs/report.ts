@@ -246,7 +246,7 @@ function trustChart(run: LabelledRun, truth: Int32Array | undefined): Chart[] {
   return [
     {
       title: 'Trust of clusters',
-      text: 'The trust of a cluster is what its loosest row hangs by, less the best score of an edge that leads out. Clusters of one row have none. From the left, the most trusted clusters that together hold a share of the rows.',
+      text: 'The trust of a cluster is the mean margin of its rows: the best score of a row to its own cluster, less its best to any other. Clusters of one row have none. From the left, the most trusted clusters that together hold a share of the rows.',
       kind: 'line',
       xTitle: 'share of the rows, most trusted first',
       x,

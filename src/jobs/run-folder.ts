@@ -21,7 +21,7 @@ export interface LabelledRun {
   /** Label of each cluster. */
   readonly ids: Int32Array;
   readonly sizes: Int32Array;
-  /** How sure each cluster is: the weakest join within less the best score to outside; NaN where it is not known [clusters]. */
+  /** How sure each cluster is, as clusters.csv says it; NaN for one of a single row, and where it is not known [clusters]. */
   readonly trust: Float32Array;
   /** clusters.csv, where the run has it. */
   readonly table: ClusterTable | undefined;
@@ -50,9 +50,7 @@ export async function readLabelledRun(folder: string): Promise<LabelledRun> {
   ) {
     throw new NaanError('BAD_INPUT', `${path}: is of other labels than ${files.labels}: run naan label --trust again`);
   }
-  const trust = table
-    ? table.weakestJoin.map((weakest, c) => weakest - table.separation[c])
-    : new Float32Array(count).fill(Number.NaN);
+  const trust = Float32Array.from(sizes, (size, c) => (table && size > 1 ? table.trust[c] : Number.NaN));
   return {
     folder,
     record: (readRun(folder) ?? {}) as Partial<RunRecord>,
