@@ -123,8 +123,8 @@ function say(text) {
 
 function showState() {
   at('state').textContent =
-    `${count(state.rows)} rows in ${count(state.clusters)} clusters of ${state.folder}; ${count(state.judged)} clusters judged, ` +
-    `${count(state.actions.merge ?? 0)} merges` +
+    `${count(state.rows)} rows in ${count(state.clusters)} clusters of ${state.folder}; judged: ${count(state.judged)}, ` +
+    `merges: ${count(state.actions.merge ?? 0)}` +
     (state.hasTrust ? '' : '. There is no trust: run naan label --trust for an order and for loose rows first');
   at('undo').disabled = state.recent.length === 0;
 }

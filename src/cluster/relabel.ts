@@ -49,6 +49,18 @@ function relabelBySort(labels: Int32Array): number {
   return count;
 }
 
+/** Labels as clusters: of each row, numbered by first appearance, −1 for none [n]; of each cluster its label and its rows. */
+export function clustersOf(labels: Int32Array): { clusterOf: Int32Array; ids: Int32Array; sizes: Int32Array } {
+  const clusterOf = labels.slice();
+  const count = relabel(clusterOf);
+  const [ids, sizes] = [new Int32Array(count), new Int32Array(count)];
+  for (let row = 0; row < labels.length; row++) {
+    const cluster = clusterOf[row];
+    if (cluster >= 0 && sizes[cluster]++ === 0) ids[cluster] = labels[row];
+  }
+  return { clusterOf, ids, sizes };
+}
+
 /** Clusters of labels that are numbered from 0, perhaps with gaps: how many, of how many nodes, and nodes without one. */
 export function countClusters(labels: Int32Array) {
   let ids = 0;

@@ -1,4 +1,4 @@
-/** Decodes images by sharp, a package that is loaded here alone: only `extract` needs it. */
+/** Decodes images by sharp, a package that is loaded here alone, when images are looked at. */
 import type { Sharp, SharpOptions } from 'sharp';
 import { NaanError } from '../errors.js';
 import type { Pixels } from './resize.js';
@@ -11,14 +11,33 @@ export const imageEndings: ReadonlySet<string> = new Set(['jpg', 'jpeg', 'png', 
 export const imageKinds = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
 
 /** A photograph of a crowd has fewer. */
-const mostPixels = 2 ** 27;
+export const mostImagePixels = 2 ** 27;
 const sharpVersion = '0.35.5';
 
-/** Throws BACKEND_UNAVAILABLE where the package is not installed or does not load. */
-export async function loadSharp(): Promise<MakeSharp> {
-  let sharp: typeof import('sharp').default;
+let loaded: Promise<MakeSharp> | undefined;
+
+/**
+ * Loads sharp and settles, once and for all threads of the process, what it may load: for a moment it can load nothing, so no
+ * image may be under way. Throws BACKEND_UNAVAILABLE where the package is not installed or does not load.
+ */
+export function loadSharp(): Promise<MakeSharp> {
+  loaded ??= importSharp().then((sharp) => {
+    sharp.cache(false); // each image is decoded once
+    sharp.concurrency(1); // images are decoded side by side, not one by several threads
+    sharp.block({ operation: ['VipsForeignLoad'] });
+    sharp.unblock({ operation: loaders.map((name) => `VipsForeignLoad${name}`) });
+    return sharp;
+  });
+  loaded.catch(() => {
+    loaded = undefined;
+  });
+  return loaded;
+}
+
+/** Sharp on a thread whose process has called `loadSharp`. Throws BACKEND_UNAVAILABLE as that does. */
+export async function importSharp(): Promise<typeof import('sharp').default> {
   try {
-    sharp = (await import('sharp')).default;
+    return (await import('sharp')).default;
   } catch (cause) {
     const isMissing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
     const [reason] = (cause instanceof Error ? cause.message : String(cause)).trim().split('\n');
@@ -29,11 +48,6 @@ export async function loadSharp(): Promise<MakeSharp> {
       { cause },
     );
   }
-  sharp.cache(false); // each image is decoded once
-  sharp.concurrency(1); // images are decoded side by side, not one by several threads
-  sharp.block({ operation: ['VipsForeignLoad'] });
-  sharp.unblock({ operation: loaders.map((name) => `VipsForeignLoad${name}`) });
-  return sharp;
 }
 
 /**
@@ -41,11 +55,24 @@ export async function loadSharp(): Promise<MakeSharp> {
  * colour profile, as readers of training sets have them. Throws Error with the reason where it is not whole.
  */
 export async function decode(sharp: MakeSharp, image: string | Uint8Array): Promise<Pixels> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await decodeOnce(sharp, image);
+    } catch (error) {
+      // All threads of libvips share one list of reasons, and one that fails just then can take this one's.
+      if (attempt === attempts || !/Unknown error/.test(String(error))) throw error;
+    }
+  }
+}
+
+const attempts = 5;
+
+async function decodeOnce(sharp: MakeSharp, image: string | Uint8Array): Promise<Pixels> {
   const { data, info } = await sharp(image, {
     failOn: 'error',
     autoOrient: true,
     ignoreIcc: true,
-    limitInputPixels: mostPixels,
+    limitInputPixels: mostImagePixels,
   })
     .removeAlpha()
     .toColourspace('srgb')

@@ -1,6 +1,7 @@
 /** The ONNX model of a recogniser: what its input is, and embeddings of batches of images. */
 import { NaanError } from '../errors.js';
 import type { InferenceSession, SessionOptions, ValueMetadata } from '../kernels/onnx-runtime.js';
+import { oneThread, runInto } from '../kernels/onnx-session.js';
 import type { Preset } from './presets.js';
 import type { Pixels } from './resize.js';
 
@@ -36,17 +37,10 @@ export interface Recogniser {
   release(): Promise<void>;
 }
 
-const onCpu: SessionOptions = {
-  executionProviders: ['cpu'],
-  intraOpNumThreads: 1,
-  interOpNumThreads: 1,
-  enableMemPattern: false,
-};
-
 /** Loads the model once, on the CPU, and runs an image of nothing through it. Throws BAD_MODEL, BAD_USAGE. */
 export async function planRecogniser(model: string, settings: RecogniserSettings): Promise<RecogniserPlan> {
   const { Tensor } = await import('../kernels/onnx-runtime.js');
-  const session = await openSession(model, onCpu);
+  const session = await openSession(model, oneThread);
   try {
     const { inputMetadata, outputMetadata } = session;
     const [input] = inputMetadata;
@@ -77,7 +71,6 @@ export async function planRecogniser(model: string, settings: RecogniserSettings
 
 export async function startRecogniser(plan: RecogniserPlan, options: SessionOptions): Promise<Recogniser> {
   const { Tensor } = await import('../kernels/onnx-runtime.js');
-  const { runInto } = await import('../kernels/onnx-session.js');
   const session = await openSession(plan.model, options);
   const { height, width, fixedBatch, dim, shape } = plan;
   const imageValues = 3 * height * width;

@@ -6,7 +6,7 @@ import { statSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { openInput } from '../io/input-file.js';
 import type { SessionOptions } from '../kernels/onnx-runtime.js';
-import { decode, loadSharp, type MakeSharp, reasonOf } from './decode.js';
+import { decode, importSharp, type MakeSharp, reasonOf } from './decode.js';
 import { type ImagePlaces, pathOf } from './images.js';
 import { type Part, stampOf } from './part.js';
 import { type Recogniser, type RecogniserPlan, startRecogniser } from './recogniser.js';
@@ -39,7 +39,7 @@ interface Worker extends ExtractionData {
 export async function startExtraction(data: ExtractionData): Promise<Worker> {
   const { places, plan, session } = data;
   const fd = places.kind === 'records' ? openInput(places.path) : undefined;
-  return { ...data, fd, sharp: await loadSharp(), recogniser: await startRecogniser(plan, session) };
+  return { ...data, fd, sharp: await importSharp(), recogniser: await startRecogniser(plan, session) };
 }
 
 type Decoded =

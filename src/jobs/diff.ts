@@ -1,6 +1,6 @@
 /** What differs between two runs: options, inputs, versions, and what became of the clusters. */
 import { type Comparison, compareLabels, type Regrouped } from '../cluster/compare.js';
-import { relabel } from '../cluster/relabel.js';
+import { clustersOf } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';
 import { isObject } from '../io/json.js';
 import { readRun, recordName } from '../io/output-record.js';
@@ -41,12 +41,7 @@ export async function diff(
 ): Promise<RunDifferences> {
   const [first, second] = [runIn(before), runIn(after)];
   const [old, now] = [await readPreviousRun(before), await readPreviousRun(after)];
-  const clusters = now.labels.slice();
-  relabel(clusters);
-  const ids = new Map<number, number>();
-  clusters.forEach((cluster, row) => {
-    if (cluster >= 0) ids.set(cluster, now.labels[row]);
-  });
+  const { clusterOf: clusters, ids } = clustersOf(now.labels);
   const noItems = old.items === undefined || now.items === undefined;
   if (noItems && old.labels.length !== now.labels.length) {
     onNotice?.(`${before} has ${old.labels.length} rows and ${after} ${now.labels.length}: matched by their numbers`);
@@ -59,7 +54,7 @@ export async function diff(
       others: others.map((one) => ({ cluster: other(one.cluster), rows: one.rows })),
     }));
   const idBefore = (cluster: number) => earlier.ids[cluster];
-  const idAfter = (cluster: number) => ids.get(cluster)!;
+  const idAfter = (cluster: number) => ids[cluster];
   const comparison = compareLabels(matched, clusters);
   const options = differences(optionsOf(first), optionsOf(second));
   const inputs = differences(inputsOf(first), inputsOf(second));

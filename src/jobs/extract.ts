@@ -21,6 +21,7 @@ import { writeNpy } from '../io/npy-writer.js';
 import { type OutputFile, writeFolder, writeJson, writeOutput, writing } from '../io/output-file.js';
 import { readRun, recordName, recordOutputs } from '../io/output-record.js';
 import { checkNewFolder } from '../io/outputs.js';
+import { oneThread } from '../kernels/onnx-session.js';
 import { usableBytes } from '../memory/available.js';
 import type { ProgressListener } from '../progress.js';
 import { version } from '../version.js';
@@ -257,10 +258,9 @@ async function computeParts(
     places: images.places,
     plan,
     session: {
+      ...oneThread,
       executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
       intraOpNumThreads: threadsEach,
-      interOpNumThreads: 1,
-      enableMemPattern: false,
     },
     batch,
     state,

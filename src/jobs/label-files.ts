@@ -205,7 +205,7 @@ export async function writeRun(
         ...written,
         model: plan.model.config,
         ...summary(),
-        highestIdentity: identities?.highest ?? summary().clusters - 1,
+        highestIdentity: identities?.highest ?? labels.reduce((most, label) => Math.max(most, label), -1),
       };
       await writeJson(join(folder, recordName), record);
     },

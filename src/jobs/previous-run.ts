@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Change, Earlier } from '../cluster/identities.js';
-import { relabel } from '../cluster/relabel.js';
+import { clustersOf } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';
 import type { Items } from '../io/item-list.js';
 import { openItems, readItems } from '../io/items.js';
@@ -61,15 +61,7 @@ export async function matchRows(
   items: Items | undefined,
   onNotice?: (message: string) => void,
 ): Promise<EarlierRows> {
-  const clusters = labels.slice();
-  const count = relabel(clusters);
-  const ids = new Int32Array(count);
-  const sizes = new Int32Array(count);
-  clusters.forEach((cluster, row) => {
-    if (cluster < 0) return;
-    ids[cluster] = labels[row];
-    sizes[cluster]++;
-  });
+  const { clusterOf: clusters, ids, sizes } = clustersOf(labels);
   const before = new Int32Array(rowCount).fill(-1);
   if (oldItems && items) await matchByName(oldItems, items, clusters, before);
   else {

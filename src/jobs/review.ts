@@ -142,7 +142,7 @@ class Session {
       return json(await done);
     }
     if (path === '') return { type: 'text/html; charset=utf-8', body: readFileSync(new URL('review.html', pages)) };
-    if (path in pageNames) {
+    if (Object.hasOwn(pageNames, path)) {
       return {
         type: `${pageNames[path as keyof typeof pageNames]}; charset=utf-8`,
         body: readFileSync(new URL(path, pages)),

@@ -1,7 +1,7 @@
 /** What naan label wrote to a folder, as reports and reviews read it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { relabel } from '../cluster/relabel.js';
+import { clustersOf } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';
 import { type ClusterTable, clusterTableName, readClusterTable } from '../io/cluster-table.js';
 import type { Items } from '../io/item-list.js';
@@ -33,20 +33,13 @@ export interface LabelledRun {
 export async function readLabelledRun(folder: string): Promise<LabelledRun> {
   const files = filesOfRun(folder);
   const { codes } = await readLabels(files.labels);
-  const clusterOf = codes.slice();
-  const count = relabel(clusterOf);
-  const ids = new Int32Array(count);
-  const sizes = new Int32Array(count);
-  for (let row = 0; row < codes.length; row++) {
-    const cluster = clusterOf[row];
-    if (cluster >= 0 && sizes[cluster]++ === 0) ids[cluster] = codes[row];
-  }
+  const { clusterOf, ids, sizes } = clustersOf(codes);
   const isWritten = readRecord(folder).outputs.some(({ name }) => name === clusterTableName);
   const path = join(folder, clusterTableName);
   const table = isWritten && existsSync(path) ? await readClusterTable(path) : undefined;
   if (
     table &&
-    (table.ids.length !== count || ids.some((id, c) => table.ids[c] !== id || table.sizes[c] !== sizes[c]))
+    (table.ids.length !== ids.length || ids.some((id, c) => table.ids[c] !== id || table.sizes[c] !== sizes[c]))
   ) {
     throw new NaanError('BAD_INPUT', `${path}: is of other labels than ${files.labels}: run naan label --trust again`);
   }

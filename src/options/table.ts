@@ -116,10 +116,10 @@ const watching = {
     {
       unit: 'URL',
       otherwise: 'not pushed',
-      expected: 'the address of a Pushgateway, such as http://127.0.0.1:9091',
+      expected: 'the address of a Pushgateway without a name or password in it, such as http://127.0.0.1:9091',
       help: 'push metrics to a Pushgateway, every few seconds and at the end; counts and times, nothing of the set',
     },
-    /^https?:\/\/[^\s/]+\S*$/,
+    /^https?:\/\/[^\s/@]+(\/\S*)?$/,
   ),
 };
 

@@ -64,7 +64,7 @@ test('clusters are judged by keys in two windows, and a killed server loses noth
   page.on('pageerror', (error) => problems.push(String(error)));
   await page.goto(first.url);
   await page.waitForSelector('article');
-  assert.match((await page.textContent('#state'))!, /^165 rows in \d+ clusters of .*; 0 clusters judged, 0 merges$/);
+  assert.match((await page.textContent('#state'))!, /^165 rows in \d+ clusters of .*; judged: 0, merges: 0$/);
   assert.equal(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), true);
 
   await press(page, 'a');
@@ -90,8 +90,8 @@ test('clusters are judged by keys in two windows, and a killed server loses noth
   await press(other, 'm');
   assert.deepEqual(await kinds(), ['same', 'different', 'same']);
   await page.reload();
-  await page.waitForSelector('#state:has-text(", 1 merges")');
-  assert.match((await page.textContent('#state'))!, /; 2 clusters judged/);
+  await page.waitForSelector('#state:has-text(", merges: 1")');
+  assert.match((await page.textContent('#state'))!, /; judged: 2,/);
 
   assert.equal(await page.title(), 'naan review');
 
@@ -106,7 +106,7 @@ test('clusters are judged by keys in two windows, and a killed server loses noth
   const names = await browser.newPage();
   await names.goto(second.url);
   await names.waitForSelector('article.judged');
-  assert.match((await names.textContent('#state'))!, /; 2 clusters judged, 1 merges$/);
+  assert.match((await names.textContent('#state'))!, /; judged: 2, merges: 1$/);
   assert.equal(await names.$$eval('img', (all) => all.length), 0, 'names where there are no images');
   await names.focus('article.judged:has-text("accepted")');
   await names.keyboard.press('n');

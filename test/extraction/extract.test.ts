@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { loadSharp } from '../../src/extraction/decode.js';
 import { locateFeatures } from '../../src/io/features.js';
 import { openRows } from '../../src/io/matrix.js';
 import { exportSet } from '../../src/jobs/export.js';
@@ -171,6 +172,19 @@ test('embeddings of every kind of image are those of Pillow and NumPy', { skip }
     readdirSync(folder).filter((name) => name.endsWith('.parts')),
     [],
   );
+});
+
+test('threads leave the loaders of the process as they are: for a moment none would work', { skip }, async () => {
+  const sharp = (await loadSharp()) as unknown as typeof import('sharp');
+  const jpeg = { operation: ['VipsForeignLoadJpeg'] };
+  const list = join(folder, 'one.txt');
+  writeFileSync(list, 'a.jpg\n');
+  sharp.block(jpeg);
+  try {
+    await assert.rejects(extracted({ images: list, root: faces }), /none of 1 images can be read: a\.jpg: is no JPEG/);
+  } finally {
+    sharp.unblock(jpeg);
+  }
 });
 
 test('mirror images, the order of channels and the scale are as asked for, in any layout and batch of the model', {
