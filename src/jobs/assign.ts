@@ -12,7 +12,6 @@ import { labelDefaults } from '../defaults.js';
 import { columnsOf, hopsFor, settledModel } from '../engine/head.js';
 import { ScoringRun } from '../engine/scoring-run.js';
 import { NaanError } from '../errors.js';
-import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import { headOf } from '../heads/heads.js';
 import { type FeatureSource, locateSource } from '../io/feature-source.js';
 import type { Items } from '../io/item-list.js';
@@ -26,11 +25,13 @@ import { normaliseRows } from '../io/normalise.js';
 import { writeOutput } from '../io/output-file.js';
 import { readRun, recordName } from '../io/output-record.js';
 import { checkOutputs, startsAs } from '../io/outputs.js';
-import { createSampleSearch, dot, queriesAtOnce } from '../knn/sample.js';
+import { createSampleSearch, queriesAtOnce } from '../knn/sample.js';
 import { requireMemory } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import { readModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
+import { Neighbourhoods } from './assign-graphs.js';
+import { Judge } from './assign-judge.js';
 import { filesOfRun } from './previous-run.js';
 
 export interface AssignOptions {
@@ -131,7 +132,7 @@ export async function assign(options: AssignOptions): Promise<AssignResult> {
     nearness: new Float32Array(reader.rowCount),
     margins: new Float32Array(reader.rowCount),
   };
-  const neighbourhoods = new Neighbourhoods(rows, graph, columns);
+  const neighbourhoods = new Neighbourhoods(rows, graph, columns, rowsAtOnce);
   const judge = new Judge(labels, model.config.absentPairs !== 'all', record.partition === 'linkage');
   const seconds = { total: 0, read: (performance.now() - began) / 1000, search: 0, score: 0 };
   const since = (start: number) => (performance.now() - start) / 1000;
@@ -275,176 +276,6 @@ function loadFresh(
     reader.read(from, view.length / reader.dim, view);
     normaliseRows(view, from, view.length / reader.dim, reader.dim, name);
   });
-}
-
-/** Small graphs side by side: those of new rows, each with a node for the new row first. */
-interface Local {
-  readonly graph: KnnGraph;
-  readonly features: MatrixLocation;
-  /** Row of each node: of the set, or behind it a new one. */
-  readonly rows: Int32Array;
-  /** Where the graph of each new row begins, and where they end [count + 1]. */
-  readonly starts: Int32Array;
-}
-
-class Neighbourhoods {
-  /** The node of each row of the set in the graph that is being made, and which graph that is. */
-  private readonly nodeOf: Int32Array;
-  private readonly madeFor: Int32Array;
-  private made = 0;
-  /** Rows of the nodes made so far, and their lists [nodes × width], −1 where they end. */
-  private readonly members: Int32Array;
-  private readonly lists: Int32Array;
-  private count = 0;
-
-  constructor(
-    private readonly rows: SharedRows,
-    private readonly known: KnnGraph,
-    private readonly width: number,
-  ) {
-    this.nodeOf = new Int32Array(known.nodeCount);
-    this.madeFor = new Int32Array(known.nodeCount);
-    const most = rowsAtOnce * Math.min(known.nodeCount + 1, 1 + (width - 1) * known.width);
-    this.members = new Int32Array(most);
-    this.lists = new Int32Array(most * width);
-  }
-
-  /** `nearest` [count × k]: rows of the set nearest to each new row, which are rows `first` and on. */
-  around(nearest: Int32Array, count: number, first: number): Local {
-    const { width, rows, lists, nodeOf } = this;
-    const k = nearest.length / count;
-    const starts = new Int32Array(count + 1);
-    this.count = 0;
-    for (let i = 0; i < count; i++) {
-      const own = nearest.subarray(i * k, (i + 1) * k);
-      const start = this.count;
-      this.made++;
-      starts[i] = start;
-      this.members[this.count++] = first + i;
-      for (const row of own) this.add(row);
-      for (const row of own) for (const next of this.listOf(row)) this.add(next);
-      lists.fill(-1, start * width, this.count * width);
-      lists[start * width] = start;
-      for (let c = 0; c < k; c++) lists[start * width + 1 + c] = nodeOf[own[c]];
-      const fresh = rows.row(first + i);
-      for (let node = start + 1; node < this.count; node++) this.list(node, fresh, start);
-    }
-    starts[count] = this.count;
-    const graph = allocateKnnGraph(this.count, width);
-    graph.ids.set(lists.subarray(0, this.count * width));
-    const members = this.members.slice(0, this.count);
-    const x = SharedRows.allocate(members.length, rows.dim);
-    x.eachRun(0, members.length, (view, from) => {
-      const here = view.length / rows.dim;
-      rows.gather(members.subarray(from, from + here), here, view);
-    });
-    return { graph, features: { kind: 'memory', name: 'new rows', rows: x.handle() }, rows: members, starts };
-  }
-
-  private add(row: number): void {
-    if (this.madeFor[row] === this.made) return;
-    this.madeFor[row] = this.made;
-    this.nodeOf[row] = this.count;
-    this.members[this.count++] = row;
-  }
-
-  /** Neighbours of a row of the set, itself left out. */
-  private listOf(row: number): Int32Array {
-    const { ids, width } = this.known;
-    let end = 1;
-    while (end < width && ids[row * width + end] >= 0) end++;
-    return ids.subarray(row * width + 1, row * width + end);
-  }
-
-  /** Writes the list of a node as far as it lies in the graph, with the new row where it would stand. */
-  private list(node: number, fresh: Float32Array, freshNode: number): void {
-    const { rows, width, lists, members, madeFor, made, nodeOf } = this;
-    const list = this.listOf(members[node]);
-    const own = rows.row(members[node]);
-    const cosine = dot(own, fresh);
-    let place = 0;
-    for (let end = list.length; place < end; ) {
-      const middle = (place + end) >>> 1;
-      if (dot(own, rows.row(list[middle])) >= cosine) place = middle + 1;
-      else end = middle;
-    }
-    let at = node * width;
-    lists[at++] = node;
-    // The list has width − 1 places, also for neighbours that are not in the graph.
-    for (let c = 0; c < Math.min(place, width - 1); c++) if (madeFor[list[c]] === made) lists[at++] = nodeOf[list[c]];
-    if (place >= width - 1) return;
-    lists[at++] = freshNode;
-    const last = Math.min(list.length, width - 2);
-    for (let c = place; c < last; c++) if (madeFor[list[c]] === made) lists[at++] = nodeOf[list[c]];
-  }
-}
-
-/** Finds the identity that a new row is nearest to. */
-class Judge {
-  /** Rows of each identity. */
-  private readonly sizes = new Map<number, number>();
-
-  constructor(
-    private readonly labels: Int32Array,
-    private readonly byRoom: boolean,
-    private readonly byMean: boolean,
-  ) {
-    for (const label of labels) if (label >= 0) this.sizes.set(label, (this.sizes.get(label) ?? 0) + 1);
-  }
-
-  judge(
-    { rows, starts }: Local,
-    run: ScoringRun,
-    give: (index: number, label: number, nearness: number, margin: number) => void,
-  ): void {
-    const { labels, sizes, byRoom, byMean } = this;
-    const { order, edges } = run;
-    const nodeAt = (position: number) => (order ? order[position] : position);
-    const others = new Float64Array(rows.length);
-    const counts = new Int32Array(rows.length);
-    const ofNew = new Map<number, { readonly node: number; readonly score: number }[]>();
-    const isNew = new Uint8Array(rows.length);
-    for (let i = 0; i + 1 < starts.length; i++) isNew[starts[i]] = 1;
-    for (let p = 0; p < edges.nodeCount; p++) {
-      for (let e = edges.offsets[p]; e < edges.offsets[p + 1]; e++) {
-        const score = edges.scores[e];
-        const ends = [nodeAt(p), nodeAt(edges.targets[e])];
-        for (const [node, other] of [ends, [ends[1], ends[0]]]) {
-          others[node] += 1 - score;
-          counts[node]++;
-          if (isNew[node] === 0) continue;
-          const found = ofNew.get(node);
-          if (found) found.push({ node: other, score });
-          else ofNew.set(node, [{ node: other, score }]);
-        }
-      }
-    }
-    const roomOf = (node: number) => (byRoom ? (others[node] + 1) / (counts[node] + 2) : 1);
-    for (let i = 0; i + 1 < starts.length; i++) {
-      const found = new Map<number, { weight: number; count: number; rooms: number; best: number }>();
-      for (const { node, score } of ofNew.get(starts[i]) ?? []) {
-        const label = labels[rows[node]];
-        if (label < 0) continue;
-        const sums = found.get(label) ?? { weight: 0, count: 0, rooms: 0, best: 0 };
-        sums.weight += score;
-        sums.count++;
-        sums.rooms += roomOf(node);
-        sums.best = Math.max(sums.best, score);
-        found.set(label, sums);
-      }
-      let [label, nearest, next] = [-1, 0, 0];
-      for (const [one, { weight, count, rooms: sum, best }] of found) {
-        const room = roomOf(starts[i]) * (sum / count) * sizes.get(one)!;
-        const nearness = byMean ? Math.fround(weight / Math.sqrt(count * ((byRoom ? count : 0) + room))) : best;
-        if (nearness > nearest || (nearness === nearest && one < label)) {
-          next = nearest;
-          nearest = nearness;
-          label = one;
-        } else next = Math.max(next, nearness);
-      }
-      give(i, label, nearest, nearest - next);
-    }
-  }
 }
 
 async function writeTable(
