@@ -1,4 +1,4 @@
-/** What is done unless somebody says otherwise. */
+/** Defaults of options. */
 
 /** Hops of the published labelling, which take effect where the model's are not fewer. */
 export const labellingHops = { k1: 20, k2: 10, sampleHops: 20 } as const;
@@ -6,7 +6,7 @@ export const labellingHops = { k1: 20, k2: 10, sampleHops: 20 } as const;
 export const labelDefaults = {
   /** Nodes of a tile. */
   batch: 512,
-  /** Where neither the user nor the model says more. */
+  /** The partition where neither the user nor the model names one. */
   partition: 'propagation',
   threshold: 0.8,
 } as const;

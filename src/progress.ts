@@ -1,18 +1,18 @@
-/** How a long job tells its caller where it stands. Called at most a few times a second, on the main thread. */
+/** Reports of a long job to its caller. Called at most a few times a second, on the main thread. */
 export interface ProgressEvent {
-  /** What is being done, such as `read`, `knn`, `edges`, a part of the head (`project` … `score`), `train`, `tune` or `assign`. */
+  /** The stage at work, such as `read`, `knn`, `edges`, a part of the head (`project` … `score`), `train`, `tune` or `assign`. */
   readonly stage: string;
   /** Done and total in `unit`s; a stage that cannot say how far it is has one step. */
   readonly done: number;
   readonly total: number;
-  /** What was done before this run began, when it goes on with an earlier one; default 0. */
+  /** The part done before this run began, when it resumes an earlier one; default 0. */
   readonly from?: number;
   readonly unit: 'nodes' | 'edges' | 'rows' | 'bytes' | 'pairs' | 'runs' | 'images' | 'steps';
 }
 
 export type ProgressListener = (event: ProgressEvent) => void;
 
-/** What a progress event says of stages: the one that has ended because another began, and the one that began. */
+/** The change of stages at a progress event: the one that has ended because another began, and the one that began. */
 export interface StageChange {
   readonly ended?: { readonly stage: string; readonly seconds: number };
   readonly began: string;

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
-/** What libuv, and so Node, has no words for. */
+/** Reasons that libuv, and so Node, has no words for. */
 const moreReasons: ReadonlyMap<string, string> = new Map([
   ['EDQUOT', 'disk quota exceeded'],
   ['ESTALE', 'stale file handle: the file server has removed it'],

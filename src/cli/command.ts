@@ -3,7 +3,7 @@ import type { CommandName, CommandValues } from '../options/table.js';
 import type { ProgressListener } from '../progress.js';
 import type { Log } from './log.js';
 
-/** What a command gets besides its options. */
+/** The context of a command, besides its options. */
 interface Context {
   /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal;
@@ -13,7 +13,7 @@ interface Context {
   readonly tell: (line: string) => void;
   /** Told of what happens, when somebody watches. */
   readonly metrics: RunMetrics | undefined;
-  /** What was typed. */
+  /** The command line. */
   readonly commandLine: readonly string[];
   /** Where each option came from. */
   readonly origins: Readonly<Record<string, string>>;

@@ -17,7 +17,7 @@ A complete run:
              --model model.safetensors --out labels
   naan evaluate --labels labels/split1_labels.txt --truth faces/unlabeled/split1_labels.txt`;
 
-/** What the user asked for: a command with the flags that were given, or a text such as help. */
+/** The request of the user: a command with the flags that were given, or a text such as help. */
 export type Asked = { readonly command: CommandName; readonly flags: Record<string, unknown> } | Usage;
 
 export interface Usage {

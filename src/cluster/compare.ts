@@ -1,4 +1,4 @@
-/** What became of the clusters of one labelling in another: which are parted, which are joined. */
+/** Compares the clusters of two labellings: which are parted, which are joined. */
 
 /** A cluster, and the clusters of the other labelling that its rows are in, the one with the most rows first. */
 export interface Regrouped {

@@ -1,5 +1,5 @@
 /**
- * What people have decided of a graph's nodes, and every way of clustering honours exactly.
+ * Decisions of people about a graph's nodes, which every way of clustering honours exactly.
  *
  * Nodes of one *group* are one identity: they are joined before all else. Which nodes are not, *sets* say: a set parts some
  * nodes, and nodes of different parts of one set are different identities. Two clusters may not be joined when they hold different
@@ -96,7 +96,7 @@ export function inOrder(constraints: Constraints, order: Int32Array | undefined)
 /** From so many parts on a cluster's are found by a map. */
 const mappedFrom = 16;
 
-/** Which of the clusters of nodes [from, to) may not be joined. Nodes outside of the range are clusters of one. */
+/** The clusters of nodes [from, to) that may not be joined. Nodes outside of the range are clusters of one. */
 export class Apart {
   private readonly next: Int32Array;
   private readonly last: Int32Array;

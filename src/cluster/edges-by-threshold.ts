@@ -132,7 +132,7 @@ export function sortByThreshold(parts: readonly ForestEdges[], thresholdCount: n
 const cells = 4096;
 
 /**
- * How many of the rising thresholds a score reaches. The range of thresholds is cut into equal cells, and a score compared
+ * Counts the rising thresholds that a score reaches. The range of thresholds is cut into equal cells, and a score compared
  * with the thresholds of its cell only: few, and mostly none, where a search among all would guess wrong at every step.
  */
 function thresholdFinder(thresholds: Float64Array): (score: number) => number {

@@ -1,5 +1,5 @@
 /**
- * Which clusters of a new labelling are which of the one before: the one-to-one matching that keeps the most rows in their
+ * Matches the clusters of a new labelling with those of the one before: the one-to-one matching that keeps the most rows in their
  * identity, found exactly. Overlaps are sparse, and fall into components of few clusters, mostly of one and one.
  */
 
@@ -52,7 +52,7 @@ export function heaviestMatching({ rowCount, columnCount, starts, columns, weigh
         heap.push(cost, column);
       }
       let next = heap.pop();
-      // What was reached by a shorter way since, or is passed, is there twice.
+      // A place that was reached by a shorter way since, or has been passed, is in the heap twice.
       while (next && next.cost > distance[next.key]) next = heap.pop();
       if (!next || next.cost >= end.cost) break;
       if (rowOf[next.key] < 0) {
@@ -140,7 +140,7 @@ export function identityBytes(rows: number): number {
   return 200 * rows;
 }
 
-/** What may become of an identity. */
+/** Possible changes of an identity. */
 export type ChangeKind = 'kept' | 'split' | 'merged' | 'new' | 'gone';
 
 export interface Change {

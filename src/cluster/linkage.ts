@@ -63,8 +63,8 @@ import { SharedDisjointSet } from './shared-disjoint-set.js';
 import { componentsAt } from './unite.js';
 
 /**
- * How much a pair of nodes without an edge counts: by the room in the lists of both, or 1, as in average linkage. `all` is
- * what models were calibrated with before there were rooms: w / √(c · |A| · |B|).
+ * The weight of a pair of nodes without an edge: by the room in the lists of both, or 1, as in average linkage. `all` is
+ * the form that older models were calibrated with: w / √(c · |A| · |B|).
  */
 export const absentPairs = ['room', 'all'] as const;
 export type AbsentPairs = (typeof absentPairs)[number];
@@ -76,7 +76,7 @@ export interface LinkageOptions {
   readonly absentPairs?: AbsentPairs | undefined;
   /** Input number of each node where nodes were renumbered: decides ties, so that they do not depend on it. */
   readonly order?: Int32Array | undefined;
-  /** What was decided of the nodes. */
+  /** Constraints on the nodes. */
   readonly constraints?: Constraints | undefined;
 }
 
@@ -374,7 +374,7 @@ export function joinBetween({ edges, state, rests, ...options }: BetweenInput): 
  */
 class Agglomeration {
   private readonly threshold: number;
-  /** What an edge counts beside what its pair of nodes does. */
+  /** The weight of an edge beside that of its pair of nodes. */
   private readonly edgeShare: number;
   private readonly order: Int32Array | undefined;
   private readonly from: number;
@@ -388,9 +388,9 @@ class Agglomeration {
   private readonly countTo: Int32Array;
   private readonly weightTo: Float64Array;
   private readonly met: Int32Array;
-  /** What is most alike to each node as long as neither is joined: nobody else grows more alike. −1 when not known, or joined. */
+  /** The nearest single node of each node as long as neither is joined: no other grows more similar. −1 when not known, or joined. */
   private readonly nearestSingles: Int32Array;
-  /** How alike the last cluster looked at and its nearest are. */
+  /** The similarity of the last cluster looked at and its nearest. */
   private nearestAlike = 0;
   private readonly constraints: Constraints | undefined;
   private readonly apart: Apart | undefined;
@@ -441,7 +441,7 @@ class Agglomeration {
     const { starts, ends, targets, weights } = this.lists;
     const { rooms } = this.state;
     for (let i = 0; i < nearestSingles.length; i++) {
-      // What was decided of is looked at when its turn comes.
+      // A constrained node is looked at when its turn comes.
       if (constraints && isConstrained(constraints, from + i)) continue;
       let best = -1;
       let bestAlike = this.threshold;
@@ -474,7 +474,7 @@ class Agglomeration {
           settled[top] = 1;
           chain.pop();
         } else if (nearest < from || nearest >= to || waiting[nearest - from] === 1) {
-          // What waits changes no more, so whoever is nearest to it waits as well.
+          // A waiting cluster changes no more, so every cluster whose nearest it is waits as well.
           for (const cluster of chain) waiting[cluster - from] = 1;
           chain.length = 0;
         } else if (nearest !== chain[chain.length - 2]) chain.push(nearest);
@@ -489,7 +489,7 @@ class Agglomeration {
     }
   }
 
-  /** What waits. */
+  /** The clusters that wait for the joining of shards. */
   rest(): Rest {
     const { from, waiting, next } = this;
     const { starts, ends, targets, counts, weights } = this.lists;

@@ -18,11 +18,11 @@ export interface PartitionOptions extends PropagationOptions {
   readonly absentPairs?: AbsentPairs | undefined;
   /** Input number of each node where nodes were renumbered: decides ties. */
   readonly order?: Int32Array | undefined;
-  /** What was decided of the nodes. */
+  /** Constraints on the nodes. */
   readonly constraints?: Constraints | undefined;
 }
 
-/** What a way of clustering scored edges is to the rest: an entry here is all that another one takes. */
+/** A method of clustering scored edges, as the rest of the program sees it: a new method needs one entry here. */
 interface PartitionMethod {
   /**
    * Labels in steps for some threads, over arrays in shared memory. `roundZero` [nodeCount]: the components of the edges of

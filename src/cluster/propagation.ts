@@ -48,11 +48,11 @@ export interface PropagationOptions {
   readonly maxIterations: number;
   /** Edges of round 0: those of score ≥ threshold, or all of them (as published). */
   readonly start: 'threshold' | 'all';
-  /** What oversize components become in the end: each a cluster, or all of them together one (as published). */
+  /** The end of oversize components: each becomes a cluster, or all of them together one (as published). */
   readonly leftovers: 'components' | 'merge';
 }
 
-/** What was decided of the nodes, and the input number of each where they were renumbered, which decides ties. */
+/** Constraints on the nodes, and the input number of each node where they were renumbered, which decides ties. */
 export interface Decided {
   readonly constraints?: Constraints | undefined;
   readonly order?: Int32Array | undefined;
@@ -129,7 +129,7 @@ export function withGroups(input: { readonly components: Int32Array; readonly co
   return set.componentOf(sharedInts(components.length));
 }
 
-/** What joins the nodes of groups that are left, at the highest rung. */
+/** The edges that join the nodes of groups that are left, at the highest rung. */
 function groupEdges({ firsts }: Constraints, left: Uint8Array, rungCount: number): ForestEdges {
   const seconds = Int32Array.from(firsts.keys()).filter((node) => firsts[node] !== node && left[node] === 1);
   return {
@@ -230,7 +230,7 @@ function divide({ labels, left, forests, rungCount, options: { maxSize, leftover
 
 interface ApartInput {
   readonly edges: ScoredEdges;
-  /** Of round 0, groups among them, if all joins were allowed. */
+  /** Components of round 0, with groups joined, as if all joins were allowed. */
   readonly components: Int32Array;
   /** Thresholds of the rounds 0, 1, 2, … */
   readonly rungs: readonly number[];

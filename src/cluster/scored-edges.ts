@@ -1,4 +1,4 @@
-/** What every way of clustering scored edges asks of them. */
+/** Scored edges, as every way of clustering them reads them. */
 import { NaanError } from '../errors.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 

@@ -16,7 +16,7 @@
  * Results (`find` of two nodes being equal, sizes, labels) are final when the threads that unite have been joined.
  */
 
-/** What another thread needs to see the same set. */
+/** The handle by which another thread sees the same set. */
 export interface SharedDisjointSetHandle {
   readonly parents: SharedArrayBuffer;
 }

@@ -18,7 +18,7 @@ interface PairsInput {
 }
 
 interface RangeInput extends PairsInput, NodeRange {
-  /** Where the pairs of each input number begin [n + 1]. */
+  /** The first pair of each input number [n + 1]. */
   readonly places: Uint32Array;
   readonly out: SortedPairs;
 }

@@ -1,14 +1,14 @@
-/** How sure labels are, by the scores of the edges within clusters and between them. */
+/** Trust of labels, by the scores of the edges within clusters and between them. */
 import type { ScoredEdges } from './scored-edges.js';
 
 export interface Trust {
-  /** Of each node, its best score to a node of its own cluster less its best to any other [nodes]. */
+  /** Margin of each node [nodes]: its best score to a node of its own cluster less its best to any other. */
   readonly margins: Float32Array;
   /** Mean score of the edges within each cluster; NaN where there are none [clusters], as all that follows. */
   readonly cohesion: Float32Array;
   /** Best score of an edge that leads out of the cluster; 0 where none does. */
   readonly separation: Float32Array;
-  /** What the loosest node hangs by: the least of the nodes' best scores within; NaN where there are no edges within. */
+  /** Least of the nodes' best scores within the cluster, the score that the loosest node hangs by; NaN where there are no edges within. */
   readonly weakestJoin: Float32Array;
   /** Mean margin of the cluster's nodes, where a node alone counts as 1 to its own. Of what was tried, leaving out what is low in it gains the most precision. */
   readonly trust: Float32Array;

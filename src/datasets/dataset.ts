@@ -12,11 +12,11 @@ export interface Part {
   readonly labels: Int32Array;
   /** Name of image i. */
   item(i: number): string;
-  /** Where image i lies. */
+  /** The file of image i. */
   file(i: number): string;
 }
 
-/** What a writer is given besides the images. */
+/** The settings of a writer besides the images. */
 export interface Destination {
   /** Folder to write to. It has nothing else in it, and takes its name when all is written. */
   readonly folder: string;

@@ -58,7 +58,7 @@ async function placeImages(part: Part, destination: Destination, name: (i: numbe
 }
 
 /**
- * Where image i goes, to be asked in order. Classes have as many digits as the last one, so that they sort by their label;
+ * The file of image i in the set, to be asked for in order. Classes have as many digits as the last one, to sort by their label;
  * a name that its class has already, by any case of letters, gets a number in front.
  */
 function namer(part: Part, onNotice: Destination['onNotice']): (i: number) => string {

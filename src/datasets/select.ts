@@ -1,4 +1,4 @@
-/** Which images a set is made of, and which labels they get. */
+/** Selects the images of a set, and the labels that they get. */
 import { createHash } from 'node:crypto';
 import { relabel } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';

@@ -28,7 +28,7 @@ export interface DeviceEnd {
   readonly started: boolean;
 }
 
-/** What workers need to feed devices. */
+/** The handle by which workers feed devices. */
 export interface DevicesHandle {
   readonly choices: readonly BackendChoice[];
   readonly links: readonly DeviceLinkHandle[];
@@ -47,7 +47,7 @@ export interface DevicesOptions {
   readonly module?: URL | undefined;
 }
 
-/** What a device has done, for metrics and run.json. */
+/** The counters of a device, for metrics and run.json. */
 export interface DeviceReading {
   readonly device: number;
   of(counter: DeviceCounter): number;
@@ -99,7 +99,7 @@ export class Devices {
     });
   }
 
-  /** What each device has done, as plain data. */
+  /** The counters of each device, as plain data. */
   summary(): Readonly<Record<Exclude<DeviceCounter, 'queue'> | 'device', number>>[] {
     return this.readings.map(({ device, of }) => ({
       device,

@@ -1,5 +1,5 @@
 /**
- * What the thread that owns a device shares with the workers that feed it. A worker has one slot: it fills the slot's
+ * The memory that the thread that owns a device shares with the workers that feed it. A worker has one slot: it fills the slot's
  * tile, submits it and sleeps; the owner takes submitted slots in turn, computes, and wakes their workers. So the queue
  * holds at most one batch a worker, and while the device computes one the other workers gather theirs.
  *

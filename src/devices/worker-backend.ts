@@ -11,14 +11,14 @@ import { DeviceLink } from './link.js';
 
 export interface WorkerBackendOptions {
   readonly devices: DevicesHandle | undefined;
-  /** What to start where there is no device. */
+  /** The back-end to start where there is no device. */
   readonly otherwise: BackendChoice | undefined;
   readonly simd: SimdLevel | undefined;
   /** Number of the worker. */
   readonly worker: number;
 }
 
-/** What a worker computes with. Throws BACKEND_UNAVAILABLE. */
+/** Starts the back-end of a worker. Throws BACKEND_UNAVAILABLE. */
 export async function startWorkerBackend(
   model: FactoredModel,
   capacity: TileCapacity,

@@ -1,5 +1,5 @@
 /**
- * How many candidate edges a graph will have, before it is read. An edge that both of its ends list is one, so there are
+ * Estimates the number of candidate edges of a graph before it is read. An edge that both of its ends list is one, so there are
  * fewer than entries in the lists, by a share that depends on the set; it is estimated from a few lists.
  */
 import type { KnnGraph } from '../graph/knn-graph.js';

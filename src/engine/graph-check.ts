@@ -1,5 +1,5 @@
 /**
- * Whether a kNN graph belongs to the features it is given with: the cosines of some rows, picked at random, with rows of
+ * Checks that a kNN graph belongs to the features it is given with: the cosines of some rows, picked at random, with rows of
  * their lists and with rows that they do not list. In a graph of these features the listed rows are nearer, and nearest first.
  */
 import { NaanError } from '../errors.js';
@@ -10,7 +10,7 @@ import { type MatrixLocation, openRows, type RowReader } from '../io/matrix.js';
 export type GraphCheck = 'refuse' | 'skip';
 
 export interface CheckedGraph {
-  /** What to call the graph in messages: its file. */
+  /** The name of the graph in messages: its file. */
   readonly name: string;
   readonly graph: KnnGraph;
 }

@@ -1,5 +1,5 @@
 /**
- * What the engine asks of a head, the part of a model that scores edges. The coordinator knows a head by its stages and by
+ * The contract between the engine and a head, the part of a model that scores edges. The coordinator knows a head by its stages and by
  * what they leave, so that memory, the memory plan, progress, files and restarts follow from one description; threads know
  * what computes the stages. A new head implements `Head`, and is named in `heads/heads.ts`.
  */
@@ -41,7 +41,7 @@ export function isKept({ rows, columns }: Stage): boolean {
   return rows.length + columns.length > 0;
 }
 
-/** What a head keeps for each node or each candidate edge, as `width` numbers. */
+/** An array that a head keeps, of `width` numbers for each node or each candidate edge. */
 interface Kept {
   readonly name: string;
   readonly per: 'node' | 'edge';
@@ -59,7 +59,7 @@ export interface Storage {
   readonly scratch: readonly Kept[];
 }
 
-/** What the sizes of a storage depend on. */
+/** The counts that the sizes of a storage depend on. */
 interface StorageShape {
   /** Values of a row of the features, padded to a multiple of 4. */
   readonly paddedDim: number;
@@ -67,7 +67,7 @@ interface StorageShape {
   readonly listWidth: number;
 }
 
-/** How far a run looks around a node. */
+/** The numbers of neighbours that a run looks at around a node. */
 export interface Hops {
   /** Neighbours of hop one and hop two. */
   readonly k1: number;
@@ -82,7 +82,7 @@ export interface AskedHops {
   readonly sampleHops?: number | undefined;
 }
 
-/** What one node costs in a part of a run. */
+/** The cost of one node in a part of a run. */
 export interface PartCost {
   /** Floating-point operations of matrix products. */
   readonly flops?: number;
@@ -105,7 +105,7 @@ interface WorkerShape {
   readonly listWidth: number;
 }
 
-/** What a user asks to compute with. */
+/** The back-end and provider that a user asks for. */
 interface BackendRequest {
   readonly backend: BackendName | 'auto';
   readonly provider?: OnnxProvider | 'auto' | undefined;
@@ -128,7 +128,7 @@ export interface ShardWorkerData {
   readonly model: NaanModel;
   readonly batch: number;
   readonly hops: Hops;
-  /** What computes in each worker, unless a device does. */
+  /** The back-end in each worker, unless a device computes. */
   readonly backend: BackendChoice | undefined;
   readonly devices: DevicesHandle | undefined;
   readonly simd: SimdLevel | undefined;
@@ -144,7 +144,7 @@ export interface Head<Config extends ModelConfig = ModelConfig> {
   hopsOf(config: Config, asked: readonly [number, number] | undefined): readonly [number, number];
   /** Whether hops can be chosen for it. */
   readonly takesHops: boolean;
-  /** What asks for hops, such as `k-hops 20 10`, for a message. */
+  /** Text for messages of the hops that are asked for, such as `k-hops 20 10`. */
   describeHops(hops: Hops): string;
   /** The model as it scores these features, where it depends on the whole of them; by default as it is. */
   settle?(model: NaanModel<Config>, features: MatrixLocation): NaanModel<Config>;
@@ -160,13 +160,13 @@ export interface Head<Config extends ModelConfig = ModelConfig> {
   planBackend(request: BackendRequest): BackendPlan;
   /** Starts the threads that own devices, where the plan has some. */
   startDevices(model: NaanModel<Config>, request: DevicesRequest): Devices | undefined;
-  /** What computes the stages on the calling thread. */
+  /** Starts the worker that computes the stages on the calling thread. */
   start(data: ShardWorkerData & { readonly model: NaanModel<Config> }, worker: number): Promise<HeadWorker>;
 }
 
 /** The stages of one head, on one thread. */
 export interface HeadWorker {
-  /** What computes. */
+  /** The back-end and SIMD level that compute. */
   readonly description: { readonly backend: string; readonly simd: string };
   /** The maximum of rows that a tile gathers. */
   readonly localRows: number;

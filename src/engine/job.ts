@@ -32,14 +32,14 @@ export interface LabelJob {
   readonly components: SharedDisjointSetHandle;
   /** Edges of this score or more are united when they have their final score. */
   readonly uniteFrom: number;
-  /** What the head keeps of nodes and, once they are counted, of edges. */
+  /** The arrays that the head keeps of nodes and, once they are counted, of edges. */
   readonly storage: StorageHandle;
   /** Nodes of a tile. */
   readonly batch: number;
   readonly counters: CountersHandle;
   /** Nodes finished by shard in the stage that runs, so that a task that is run again goes on where it stopped. */
   readonly finished: Int32Array;
-  /** Where rows and columns are kept in files, so that they survive a crash, and leave to write there. */
+  /** The files of rows and columns that survive a crash, and leave to write there. */
   readonly work?: WorkFiles | undefined;
   /** [1]: not zero asks every worker to stop. */
   readonly cancel: Int32Array;

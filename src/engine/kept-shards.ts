@@ -31,7 +31,7 @@ export function featuresAgree(reader: RowReader, { start, length, crc }: RangeCh
   return found === crc;
 }
 
-/** How rows were written to a file. */
+/** The layout of rows in a file. */
 export type WrittenRows = Pick<RowsCheck, 'file' | 'bytes' | 'rowBytes'>;
 
 /** Checksums of rows of a file, added up by the shard that wrote them: pairs of a shard and its sum. */

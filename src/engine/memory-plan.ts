@@ -1,5 +1,5 @@
 /**
- * What a labelling run will keep in memory and on disk, known before it starts, and the choice that follows from it:
+ * The memory and disk that a labelling run will take, known before it starts, and the choice that follows from it:
  * rows as float32 where they fit, else as bfloat16, else not at all.
  */
 
@@ -40,7 +40,7 @@ export interface PlanShape {
   readonly report?: boolean | undefined;
   /** Clusters are matched with those of an earlier run. */
   readonly previous?: boolean | undefined;
-  /** What constraints on the nodes take. */
+  /** The bytes of constraints on the nodes. */
   readonly constraintBytes?: number | undefined;
 }
 
@@ -63,7 +63,7 @@ export interface MemoryPlan {
   readonly searchBytes: number;
   /** Bytes in the work directory at the most. */
   readonly diskBytes: number;
-  /** What the process may take. */
+  /** The bytes that the process may take. */
   readonly limitBytes: number;
 }
 
@@ -123,7 +123,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     features: shape.deflated === undefined ? 0 : 4 * nodes * dim,
     graph: graph + nodes * (ofNode.columns + reverseOfNode),
     edges: edges * (4 + ofEdge.columns + reverseOfEdge + (inMemory ? ofEdge.rows : 0)),
-    // What is written comes after the partition, whose memory is free by then.
+    // Results are written after the partition, whose memory is free by then.
     partition: Math.max(
       methodOf(partition).bytes(nodes, edges, threads) + (shape.constraintBytes ?? 0),
       (saveEdges ? 12 * edges + 4 * nodes : 0) +

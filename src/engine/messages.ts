@@ -1,5 +1,5 @@
 /**
- * What the coordinator and those who compute shards say to each other. Messages are plain data without shared memory, so that
+ * The messages between the coordinator and those who compute shards. Messages are plain data without shared memory, so that
  * another process can be sent them; what they refer to, the job, comes beside them.
  */
 import type { FileCheck, RangeCheck } from '../memory/file-writes.js';
@@ -24,7 +24,7 @@ export interface ShardTask {
 }
 
 interface Verification {
-  /** What the shard left in files. */
+  /** The ranges of files that the shard has written. */
   readonly ranges: readonly RangeCheck[];
   /** Files whose rows at the shard's positions are summed: each row counts for the shard that wrote it. */
   readonly rows: readonly WrittenRows[];
@@ -32,16 +32,16 @@ interface Verification {
   readonly features?: RangeCheck | undefined;
 }
 
-/** What a task reports. */
+/** The result of a task. */
 export interface ShardResult {
-  /** What computed it. */
+  /** The back-end that computed the task. */
   readonly backend: string;
   readonly simd: string;
   /** Checksums of what it wrote to files and, named `features`, of the rows that it read. */
   readonly checks?: readonly FileCheck[];
 }
 
-/** What a task of verification reports. */
+/** The result of a task of verification. */
 export interface Verdict {
   /** Whether the ranges agree. */
   readonly ranges: boolean;

@@ -19,10 +19,10 @@ export class OpenJob {
   readonly components: SharedDisjointSet;
   readonly halo: Halo;
   readonly reader: RowReader;
-  /** What is written to the files of a work directory. */
+  /** Checksums of the bytes written to the files of a work directory. */
   readonly writes: FileWrites | undefined;
   private readonly columnFiles: ColumnFiles | undefined;
-  /** What is left for other machines. */
+  /** Segments that are left for other machines. */
   private readonly segments: TaskSegments | undefined;
   private readonly outgoing = new Map<string, RowStore>();
   private readonly stores = new Map<string, RowStore>();
@@ -54,7 +54,7 @@ export class OpenJob {
     this.stores.clear();
   }
 
-  /** What is written from now on is what this stage leaves. */
+  /** Counts everything written from now on to this stage. */
   begin(stage: Stage, { index }: Shard): void {
     this.stage = stage;
     this.writes?.begin(stage.ofFeatures);

@@ -1,7 +1,7 @@
 import type { DeviceReading } from '../devices/devices.js';
 import type { Counters } from '../execution/counters.js';
 
-/** What a run reports to an observer, on the main thread. The engine knows this type and nothing else of metrics. */
+/** The events that a run reports to an observer, on the main thread. The engine knows this type and nothing else of metrics. */
 export interface RunObserver {
   /** Once, before the first stage. `counters` are raised by the workers while they run. */
   start(run: RunDescription): void;
@@ -14,7 +14,7 @@ export interface RunObserver {
 }
 
 export interface RunDescription {
-  /** Of the model. */
+  /** The head of the model. */
   readonly head: string;
   readonly counters: Counters;
   readonly threads: number;

@@ -54,7 +54,7 @@ export interface EngineOptions {
   readonly devices?: readonly number[] | undefined;
   /** Forces a SIMD level of the native back-end; default: the best that this engine runs. */
   readonly simd?: SimdLevel | undefined;
-  /** How rows are stored between stages; default f32. */
+  /** The precision of rows between stages; default f32. */
   readonly precision?: Precision | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ProgressListener | undefined;
@@ -68,7 +68,7 @@ export interface ScoringOptions extends EngineOptions {
   /** The head of the model. */
   readonly head: Head;
   readonly hops: Hops;
-  /** Where rows and finished shards are kept in files; without it rows are in memory. */
+  /** The work directory that keeps rows and finished shards; without it rows are in memory. */
   readonly work?: WorkDir | undefined;
   /** Other processes that share the shards; what tasks leave is then in segments in this folder. */
   readonly shared?: { readonly path: string; readonly spread?: Spread } | undefined;
@@ -96,7 +96,7 @@ export class ScoringRun {
   readonly seconds: Record<string, number> = {};
   /** Part of the threads' time that they worked in each of them, 0..1. */
   readonly busy: Record<string, number> = {};
-  /** What the workers started, once the first task is done. */
+  /** The back-end that the workers started, once the first task is done. */
   backend: ShardResult | undefined;
   private readonly batch: number;
   private readonly stages: readonly Stage[];
@@ -154,7 +154,7 @@ export class ScoringRun {
     return this.runPlan(layOutPlan(graph, this.threads));
   }
 
-  /** What there is to know of the features before anything is computed from them. */
+  /** Surveys the features before anything is computed from them. */
   survey(features: MatrixLocation, findCopies: boolean): Promise<Survey> {
     return this.runPlan(surveyPlan(features, findCopies, surveyedRangesEach * this.threads));
   }
@@ -276,7 +276,7 @@ export class ScoringRun {
       const count = await this.verify(work, stage);
       if (count > 0) dropped.unshift(`${stage.name} ${count}`);
     }
-    // What a stage writes again is written over what was made of it; segments are not.
+    // A stage that runs again writes over results that later stages made of it; segments are never written over.
     for (const stage of shared ? [] : needed.filter(pending)) {
       for (const later of needed.filter((later) => kept.indexOf(later) > kept.indexOf(stage))) {
         if (writesOver(later, stage))
@@ -326,7 +326,7 @@ export class ScoringRun {
     return openStore(this.job.storage.rows[name]);
   }
 
-  /** What is kept of nodes and edges in memory, by name. */
+  /** The columns of nodes and edges in memory, by name. */
   get columns(): Readonly<Record<string, Column>> {
     return this.job.storage.columns;
   }
@@ -380,7 +380,7 @@ export class ScoringRun {
     const { spread } = this.options.shared ?? {};
     if (spread && isKept(stage)) return this.runSpread(stage, spread);
     const work = isKept(stage) ? this.options.work : undefined;
-    // What the stage writes over must have been used, and what was made of it must be on the disk.
+    // Files that the stage writes over must have been used, and the results made of them must be on the disk.
     if (work && this.stages.some((earlier) => earlier !== stage && writesOver(stage, earlier))) await work.flush();
     const done = work?.done(name, round);
     const tasks = this.shards.map(

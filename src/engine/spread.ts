@@ -12,7 +12,7 @@ export interface SpreadStage {
   /** Whether it is the last. */
   readonly last: boolean;
   readonly shards: readonly Shard[];
-  /** Of shards that are whole. */
+  /** The ranges left by shards that are complete. */
   readonly done: LeftByShard;
   /** Computes shards in this process. */
   compute(shards: readonly Shard[], onLeft: (shard: number, left: readonly RangeCheck[]) => void): Promise<void>;

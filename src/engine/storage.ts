@@ -13,7 +13,7 @@ export interface Column {
   readonly values: Float32Array;
 }
 
-/** What threads open: plain data and shared memory. */
+/** The handle that threads open a storage by: plain data and shared memory. */
 export interface StorageHandle {
   readonly rows: Readonly<Record<string, RowStoreHandle>>;
   readonly columns: Readonly<Record<string, Column>>;

@@ -1,4 +1,4 @@
-/** What a survey of the features means for a run: it is refused, or goes on with some of the rows, or with all. */
+/** The consequence of a survey of the features for a run: it is refused, or goes on with some of the rows, or with all. */
 
 import { NaanError } from '../errors.js';
 import { runPlan } from '../execution/plan.js';

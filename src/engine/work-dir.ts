@@ -24,7 +24,7 @@ import { version } from '../version.js';
 export interface WorkHeader {
   readonly naan: string;
   readonly started: string;
-  /** What the stored values depend on, by the name of the option or input. */
+  /** Values that stored results depend on, by the name of the option or input. */
   readonly identity: Readonly<Record<string, unknown>>;
   readonly nodes: number;
   readonly shards: number;
@@ -33,7 +33,7 @@ export interface WorkHeader {
   readonly stages: readonly (readonly [stage: string, round: number])[];
   /** Names of the files that they leave. */
   readonly files: readonly string[];
-  /** They leave segments instead, which several processes share. */
+  /** True where tasks leave segments instead, which several processes share. */
   readonly segments?: boolean;
 }
 
@@ -44,7 +44,7 @@ interface FinishedShard {
   readonly checks: readonly FileCheck[];
 }
 
-/** What was seen of the inputs later than the header was written; the last of each counts. */
+/** Observations of the inputs made after the header was written; the last of each counts. */
 interface SeenInputs {
   /** When and where the feature file was last changed. */
   readonly features?: string;
@@ -54,7 +54,7 @@ interface SeenInputs {
 
 type Entry = WorkHeader | FinishedShard | { readonly seen: SeenInputs } | { readonly finished: string };
 
-/** What `naan status` reports. */
+/** The state of a run, as `naan status` reports it. */
 export interface WorkStatus {
   readonly header: WorkHeader;
   /** Shards finished, by stage and round. */
@@ -66,7 +66,7 @@ export interface WorkStatus {
 export interface WorkRequest extends LockRequest {
   /** Give up the run that the folder holds. */
   readonly restart: boolean;
-  /** What the run's files will take. */
+  /** The bytes of disk that the run's files will take. */
   readonly diskBytes: number;
   /** Tells one state of the feature file from another. */
   readonly features: string;
@@ -290,7 +290,7 @@ function headerOf({ entries }: JournalContent<Entry>): WorkHeader | undefined {
 }
 
 /**
- * What the journal of a folder holds. Throws BAD_USAGE when something else has its name and, unless the run is given up
+ * Reads the journal of a folder. Throws BAD_USAGE when something else has its name and, unless the run is given up
  * anyway, when it is damaged or of an earlier version.
  */
 function checkJournal(path: string, restart: boolean): JournalContent<Entry> {

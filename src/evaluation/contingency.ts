@@ -1,5 +1,5 @@
 /**
- * How clusters and identities overlap: the contingency table, kept as its cells that are not 0. n rows have at most n of
+ * The contingency table of clusters and identities, kept as its cells that are not 0. n rows have at most n of
  * them, where the dense table would have clusters × identities.
  */
 export interface Contingency {
@@ -45,7 +45,7 @@ export function contingency(
     for (const end = row + clusterSizes[c]; row < end; row++) {
       const identity = identities[row];
       let cell = cellOf[identity];
-      // What cellOf holds of earlier clusters, or never set, points at no cell of this cluster and identity.
+      // An entry of cellOf that an earlier cluster left, or that was never set, points at no cell of this cluster and identity.
       if (cell < firstCell || cell >= cells || identities[cell] !== identity) {
         cell = cells++;
         cellOf[identity] = cell;

@@ -1,4 +1,4 @@
-/** How good pseudo-labels are, against true identities. */
+/** Agreement of pseudo-labels with true identities. */
 import { relabel } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';
 import { bcubed } from './bcubed.js';

@@ -1,5 +1,5 @@
 /**
- * What each identity adds to BCubed and pairwise agreement. Agreement is a quotient of sums over identities, so that of a
+ * The sums that each identity adds to BCubed and pairwise agreement. Agreement is a quotient of sums over identities, so that of a
  * resample, in which an identity counts several times or not at all, follows from these without labelling or counting again.
  * Clusters stay as they are: rows of identities that do not count are strangers in them still.
  */

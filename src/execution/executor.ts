@@ -1,4 +1,4 @@
-/** What runs tasks: threads of this process (`Pool`), or anything else that takes a task and answers with its result. */
+/** An executor of tasks: threads of this process (`Pool`), or anything else that takes a task and answers with its result. */
 import { asNaanError, NaanError } from '../errors.js';
 
 export interface Executor {
@@ -19,9 +19,9 @@ export interface Executor {
   close(): Promise<void>;
 }
 
-/** What the main thread does with tasks as they come and go. */
+/** The main thread's callbacks for tasks as they come and go. */
 export interface TaskListener<Task, Result> {
-  /** What tasks refer to: given beside each to what runs it, shared memory and all. */
+  /** The context that tasks refer to, shared memory included; the executor hands it over beside each task. */
   readonly context?: unknown;
   readonly onDone?: (task: Task, result: Result) => void;
   /** Counts after every change. */

@@ -23,7 +23,7 @@ export interface PoolOptions {
   readonly workerData?: unknown;
 }
 
-/** What a worker is given where the tasks have a context. */
+/** The message to a worker where tasks have a context. */
 export interface TaskInContext<Task, Context = unknown> {
   readonly task: Task;
   readonly context: Context;

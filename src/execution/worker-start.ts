@@ -1,5 +1,5 @@
 /**
- * How a thread of a pool starts. Native code (ONNX Runtime) aborts the whole process when its thread is ended while it
+ * The start of a thread of a pool. Native code (ONNX Runtime) aborts the whole process when its thread is ended while it
  * loads, so a pool must know which of its threads are still starting, and ends none before.
  */
 import { workerData } from 'piscina';
@@ -32,7 +32,7 @@ export async function startWorker<Data, Started>(start: (data: Data) => Promise<
 }
 
 /**
- * What the module of a worker exports: `start` once, as `startWorker` does, then `run` for each task, whose errors reach the
+ * The exports of the module of a worker: `start` once, as `startWorker` does, then `run` for each task, whose errors reach the
  * main thread with their codes.
  */
 export async function serve<Data, Started, Task, Result>(

@@ -1,4 +1,4 @@
-/** Where images come from: a folder tree, a list of files, or a record file. Threads are told where each lies. */
+/** Sources of images: a folder tree, a list of files, or a record file. Threads are told where each image lies. */
 import { opendirSync, statSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { NaanError } from '../errors.js';

@@ -8,17 +8,17 @@ import { type ImagePlaces, pathOf } from './images.js';
 
 export const imagesOfPart = 256;
 
-/** What became of the images of a part. */
+/** The embeddings and failures of the images of a part. */
 export interface Part {
   /** Embeddings [rows × dim] of the images that could be read, in order. */
   readonly rows: Float32Array;
-  /** Of each image of the set that could not be: its number and why. */
+  /** The images of the part that could not be read: number in the set, and reason. */
   readonly failed: readonly (readonly [image: number, reason: string])[];
   /** Labels of the rows, where images have some. */
   readonly labels: readonly number[] | undefined;
   /** Images that are not of the size that the model takes. */
   readonly resized: number;
-  /** Of sizes and times of the files, so that a file that is another one by now is read again. */
+  /** Checksum of the sizes and times of the files, so that a file that has changed is read again. */
   readonly stamp: number;
 }
 
@@ -64,7 +64,7 @@ export async function readPart(path: string, dim: number): Promise<Part | undefi
   return { ...part, rows };
 }
 
-/** Of the files as they are now. Those of a record file are known by that one. */
+/** The stamp of the files as they are now. Images in a record file have the stamp of that file. */
 export function stampOf(places: ImagePlaces, start: number, end: number): number {
   let stamp = 0;
   if (places.kind === 'records') return stamp;

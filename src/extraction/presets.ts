@@ -1,4 +1,4 @@
-/** How recognisers of the field want their images: names and numbers alone, so that help is printed without loading more. */
+/** Presets of the field's recognisers for their images: names and numbers alone, so that help is printed without loading more. */
 
 export const channelOrders = ['rgb', 'bgr'] as const;
 export type ChannelOrder = (typeof channelOrders)[number];

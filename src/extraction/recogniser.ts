@@ -5,7 +5,7 @@ import { oneThread, runInto } from '../kernels/onnx-session.js';
 import type { Preset } from './presets.js';
 import type { Pixels } from './resize.js';
 
-/** How a model is fed, found once and given to each thread. */
+/** The inputs and outputs of a model, found once and given to each thread. */
 export interface RecogniserPlan {
   readonly model: string;
   readonly input: string;

@@ -1,5 +1,5 @@
 /**
- * What a thread does: it decodes the images of a batch, all at once, while the model computes the batch before. ONNX Runtime
+ * A thread of extraction: it decodes the images of a batch, all at once, while the model computes the batch before. ONNX Runtime
  * holds the thread while it runs; images are decoded by the threads that Node has for files.
  */
 import { statSync } from 'node:fs';
@@ -32,7 +32,7 @@ export interface ExtractionTask {
 interface Worker extends ExtractionData {
   readonly sharp: MakeSharp;
   readonly recogniser: Recogniser;
-  /** Of the record file. */
+  /** The descriptor of the record file. */
   readonly fd: number | undefined;
 }
 

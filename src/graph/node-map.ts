@@ -1,5 +1,5 @@
 /**
- * Which rows of a set are nodes of the graph that is worked on: all but those that cannot be used, and of copies of one row
+ * The rows of a set that are nodes of the graph: all but those that cannot be used, and of copies of one row only
  * the first. Nodes are numbered as their rows are.
  */
 import { allocateKnnGraph, type KnnGraph } from './knn-graph.js';

@@ -25,14 +25,14 @@ const noiseSpread = 0.4;
 /** Columns of the spectrum before it falls. */
 const spectrumKnee = 48;
 
-/** What a random stream is for; the split is the lowest bit, so two splits share no identity. */
+/** Purposes of random streams; the split is the lowest bit, so two splits share no identity. */
 const purpose = { size: 0, family: 2, identity: 4, image: 6, order: 8, filler: 10 } as const;
 
 export interface SetOptions {
   readonly seed: number;
   readonly split: 0 | 1;
   readonly dim: number;
-  /** How much: so many identities of random sizes, or as many as fill so many nodes exactly (the last is shortened). */
+  /** The size of the set: a number of identities of random sizes, or as many identities as fill a number of nodes exactly (the last is shortened). */
   readonly extent: { readonly ids: number } | { readonly nodes: number };
   /** Nodes in random order rather than by identity. */
   readonly shuffle: boolean;

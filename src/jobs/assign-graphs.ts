@@ -10,7 +10,7 @@ export interface Local {
   readonly features: MatrixLocation;
   /** Row of each node: of the set, or behind it a new one. */
   readonly rows: Int32Array;
-  /** Where the graph of each new row begins, and where they end [count + 1]. */
+  /** The first node of the graph of each new row, and the end of the last one [count + 1]. */
   readonly starts: Int32Array;
 }
 

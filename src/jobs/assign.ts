@@ -74,7 +74,7 @@ export interface AssignResult {
   readonly summary: AssignSummary;
   /** Identity of each new row, −1 for none [n]. */
   readonly labels: Int32Array;
-  /** How near the nearest identity is, the one that was given or would have been, and how much nearer than the next one [n]. */
+  /** Score of the nearest identity [n], and the margin to the next one [n]. */
   readonly nearness: Float32Array;
   readonly margins: Float32Array;
 }
@@ -110,7 +110,7 @@ export async function assign(options: AssignOptions): Promise<AssignResult> {
   }
   const items = await itemsOf(options);
   const ofKnown = await locateSource(known, options.dim);
-  // What chance gives is a matter of the set, not of the small graphs.
+  // The median cosine of random pairs is a property of the whole set, not of the small graphs.
   const stored = await readModel(modelFile);
   const head = headOf(stored);
   const model = settledModel(head, stored, ofKnown);
@@ -194,7 +194,7 @@ interface RunFacts {
   readonly sampleHops: number | undefined;
 }
 
-/** What run.json says of a run. */
+/** The facts about a run that run.json records. */
 function recordOf(folder: string): RunFacts {
   const options = readRun(folder)?.options;
   if (!isObject(options)) {

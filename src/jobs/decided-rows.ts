@@ -1,4 +1,4 @@
-/** What was decided of the rows of a set, as constraints on them: names become numbers, and contradictions are told. */
+/** Decisions about the rows of a set, as constraints on them: names become numbers, and contradictions are reported. */
 import { type Constraints, constraintsFrom } from '../cluster/constraints.js';
 import { DisjointSet } from '../cluster/disjoint-set.js';
 import { relabel } from '../cluster/relabel.js';
@@ -22,7 +22,7 @@ export interface ConstraintOptions {
 interface Placed {
   readonly decision: DecisionAt<Statement>;
   readonly items: Int32Array;
-  /** Of `different`, where it is given. */
+  /** The decision that each entry of `different` comes from, where `different` is given. */
   readonly from?: Int32Array;
 }
 
@@ -268,7 +268,7 @@ class Tags {
     this.parts[this.count++] = part;
   }
 
-  /** Those of places that belong to nodes. */
+  /** The entries whose places are nodes, with node numbers in place of places. */
   onNodes(nodeOf: (place: number) => number) {
     const tagged = new Int32Array(this.count);
     const sets = new Int32Array(this.count);
@@ -314,7 +314,7 @@ function checkWhole(decided: DecidedRows, groups: DisjointSet, tags: Tags, conte
   let count = 0;
   for (let t = 0; t < tags.count; t++) {
     const place = tags.places[t];
-    // Of a column a row has one value.
+    // A row has only one value of a column, so a group of one row cannot contradict itself.
     if (tags.sets[t] >= context.firstWithin && groups.sizeOf(place) === 1) continue;
     const root = groups.find(place);
     let ofGroup = seen.get(root);

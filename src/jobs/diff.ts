@@ -1,4 +1,4 @@
-/** What differs between two runs: options, inputs, versions, and what became of the clusters. */
+/** The differences between two runs: options, inputs, versions, and clusters that were joined or parted. */
 import { type Comparison, compareLabels, type Regrouped } from '../cluster/compare.js';
 import { clustersOf } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';

@@ -1,4 +1,4 @@
-/** What this machine can do for naan: what it has, how fast each back-end computes on it, and which one `auto` takes. */
+/** A diagnosis of this machine: its parts, the speed of each back-end on it, and the back-end that `auto` takes. */
 import { backendNames, onnxProviders } from '../backends/names.js';
 import { missingFor } from '../backends/onnx-providers.js';
 import { type BackendChoice, planBackend } from '../backends/plan.js';
@@ -25,7 +25,7 @@ interface Rate {
 export interface BackendDiagnosis {
   readonly backend: string;
   readonly provider?: string | undefined;
-  /** It takes itself for a GPU and computes on the CPU. */
+  /** True for a device that calls itself a GPU and computes on the CPU. */
   readonly software?: boolean;
   /** On one thread, then on all where that is of use; none where it cannot start. */
   readonly rates: readonly Rate[];
@@ -36,10 +36,10 @@ export interface BackendDiagnosis {
 export interface Diagnosis {
   readonly machine: Machine;
   readonly limits: Limits;
-  /** What the arithmetic of the heads comes to: machines that agree may share a run. */
+  /** The digest of the arithmetic of each head: machines with equal digests may share a run. */
   readonly arithmetic: Readonly<Record<HeadName, string>>;
   readonly backends: readonly BackendDiagnosis[];
-  /** What `--backend auto` takes, and why nothing that it would rather have; undefined where nothing starts. */
+  /** The back-end that `--backend auto` takes; undefined where none starts. */
   readonly auto: { readonly backend: string; readonly provider?: string | undefined } | undefined;
 }
 

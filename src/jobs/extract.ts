@@ -35,7 +35,7 @@ export interface ExtractOptions {
   readonly out: string;
   /** Folder that relative names of a list lie in; default: the working directory. */
   readonly root?: string | undefined;
-  /** How the model wants pixels; default `arcface`. */
+  /** The layout and scale of pixels that the model expects; default `arcface`. */
   readonly preset?: PresetName | undefined;
   /** In place of what the preset says. */
   readonly channels?: ChannelOrder | undefined;
@@ -179,7 +179,7 @@ async function takeParts(folder: string, { signal, onNotice }: ExtractOptions): 
   return FolderLock.take(folder, { signal, onNotice, option: '--out' });
 }
 
-/** What must be the same for a run to go on. */
+/** Values that must be the same for a run to be resumed. */
 async function identityOf(source: string, images: Images) {
   const hash = createHash('sha256');
   for (let i = 0; i < images.count; i++) hash.update(`${images.item(i)}\0`);

@@ -165,7 +165,7 @@ async function writeFeatures(
   });
 }
 
-/** What a thread of its own makes the planted graph from. */
+/** The task of the thread that makes the planted graph. */
 export interface PlantTask {
   readonly set: SetOptions;
   readonly k: number;

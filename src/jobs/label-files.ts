@@ -46,13 +46,13 @@ export interface RunRecord extends OutputRecord, LabelSummary {
   /** The options that were given, as a config file has them: `--config run.json` runs it again. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly optionSources?: Readonly<Record<string, string>>;
-  /** What was typed, where and when. */
+  /** The command line, place and time of the run. */
   readonly run: RunDescription;
   readonly engine: EngineRecord;
   readonly plan: MemoryPlan;
   readonly inputs: readonly FileDigest[];
   readonly model: ModelConfig;
-  /** What the run said to the user while it ran. */
+  /** The notices that the run gave to the user. */
   readonly notices: readonly string[];
   /** With `report`: what the scores look like. */
   readonly curves?: ScoreCurves;
@@ -60,7 +60,7 @@ export interface RunRecord extends OutputRecord, LabelSummary {
   readonly highestIdentity: number;
 }
 
-/** How the engine ran. */
+/** The settings and counts of the engine. */
 export interface EngineRecord {
   readonly threads: number;
   readonly shards: number;
@@ -73,7 +73,7 @@ export interface EngineRecord {
   /** Share of the threads' time that they worked, by part and over all parts. */
   readonly busy: Readonly<Record<string, number>>;
   readonly busyShare: number;
-  /** Where machines shared the run: how, what their arithmetic comes to, and how many ranks. */
+  /** For a run shared by machines: the way of sharing, the digest of the arithmetic, and the number of ranks. */
   readonly cluster?: string;
   readonly arithmetic?: string;
   readonly ranks?: number;
@@ -128,7 +128,7 @@ function decisionInputs(options: LabelOptions) {
   };
 }
 
-/** What a run has found, to be written. */
+/** The results of a run, to be written. */
 export interface Finding {
   readonly plan: LabelPlan;
   /** The kNN graph: a file, or in memory. */

@@ -1,4 +1,4 @@
-/** What a labelling run will do, settled once from options, model and inputs before anything is computed. */
+/** The plan of a labelling run, settled once from options, model and inputs before anything is computed. */
 import { availableParallelism } from 'node:os';
 import { constraintBytes } from '../cluster/constraints.js';
 import { methodOf, type Partition, type PartitionOptions } from '../cluster/partition.js';
@@ -77,7 +77,7 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly ranks?: number | undefined;
   /** Bytes that the process may take; default: most of what is free. */
   readonly memory?: number | undefined;
-  /** How rows are stored between stages; default `auto`: f32 where it fits in memory, else bf16. */
+  /** The precision of rows between stages; default `auto`: f32 where it fits in memory, else bf16. */
   readonly precision?: Precision | 'auto' | undefined;
   /** Hears what the run will keep where, before it starts. */
   readonly onPlan?: ((plan: MemoryPlan) => void) | undefined;
@@ -93,9 +93,9 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly images?: string | undefined;
   /** Options as a config file has them, for run.json: `--config run.json` runs it again. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
-  /** What was typed, for run.json. */
+  /** The command line, for run.json. */
   readonly commandLine?: readonly string[] | undefined;
-  /** Where each option came from, for run.json. */
+  /** The origin of each option, for run.json. */
   readonly optionSources?: Readonly<Record<string, string>> | undefined;
   /** Hears what a user should know, such as rows that had to be normalised. */
   readonly onNotice?: ((message: string) => void) | undefined;
@@ -115,12 +115,12 @@ export interface LabelPlan {
   readonly hops: Hops;
   /** Entries of a kNN list that are looked at, the node itself included. */
   readonly columns: number;
-  /** Where the features lie, and their rows. */
+  /** The place and shape of the features. */
   readonly features: FeatureLocation;
   readonly nodes: number;
   /** Names of the rows. */
   readonly items: Items | undefined;
-  /** What was decided of the rows, and the same as constraints on nodes where all rows are nodes. */
+  /** Decisions about rows, and the constraints on nodes that follow from them where all rows are nodes. */
   readonly decided: { readonly rows: DecidedRows; readonly nodes: DecidedNodes } | undefined;
   /** The earlier run, and which rows were in it. */
   readonly previous: EarlierRows | undefined;
@@ -135,7 +135,7 @@ export interface LabelPlan {
   readonly threads: number;
   /** Nodes of a tile. */
   readonly batch: number;
-  /** What is kept where. */
+  /** The memory and disk that the run will take. */
   readonly memory: MemoryPlan;
 }
 

@@ -29,7 +29,7 @@ import type { Sharing } from './sharing.js';
 
 export type { LabelOptions, Origin } from './label-plan.js';
 
-/** What `naan label --json` prints. */
+/** The result of a labelling run, as `naan label --json` prints it. */
 export interface LabelSummary {
   /** Rows of the features. */
   readonly nodes: number;
@@ -45,7 +45,7 @@ export interface LabelSummary {
   readonly unlabelled: number;
   /** Nodes of the largest cluster. */
   readonly largest: number;
-  /** How the kNN graph was found, where none was given: neighbours of a row, method, and recall on sampled rows. */
+  /** The search for the kNN graph, where none was given: neighbours of a row, method, and recall on sampled rows. */
   readonly search?: { readonly k: number; readonly method: string; readonly recall: number };
   /** Decisions that count, where some were given. */
   readonly decisions?: number;
@@ -73,7 +73,7 @@ export interface LabelResult {
   readonly identities?: Identities;
 }
 
-/** How sure clusters are, in the order of their first rows, and rows: NaN where a row is left out, and a copy is as sure as what it is a copy of [n]. */
+/** Trust of clusters, in the order of their first rows, and of rows [n]: NaN where a row is left out; a copy has the trust of the row that it is a copy of. */
 export interface LabelTrust extends Trust {
   /** Rows of each cluster, 0 for one that is left out. */
   readonly sizes: Int32Array;

@@ -259,7 +259,7 @@ function trustChart(run: LabelledRun, truth: Int32Array | undefined): Chart[] {
   ];
 }
 
-/** Of each cluster: rows whose identity is known, and those of its most frequent one. */
+/** For each cluster, the number of rows whose identity is known, and the number of rows of its most frequent identity. */
 function majorities({ clusterOf, sizes }: LabelledRun, truth: Int32Array) {
   const ends = new Float64Array(sizes.length);
   for (let c = 0, end = 0; c < sizes.length; c++) ends[c] = end += sizes[c];

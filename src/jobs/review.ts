@@ -37,7 +37,7 @@ export interface Review {
   close(): Promise<void>;
 }
 
-/** What the page did, kept beside what it means, so that a review goes on where it stopped. */
+/** The action on the page that made a decision, kept beside the decision so that a review goes on where it stopped. */
 type Action = 'accept' | 'reject' | 'split' | 'name' | 'merge' | 'apart';
 type Noted = Decision & { readonly action?: Action; readonly clusters?: readonly number[]; readonly of?: string };
 
@@ -424,7 +424,7 @@ class Session {
     return { ...this.state(), decided: decision.kind === 'undo' ? undefined : decision.id };
   }
 
-  /** What counts, and what it says of the clusters of this run. */
+  /** Finds the decisions that are in force, and the clusters of this run that they are about. */
   private recount(): void {
     this.counted = inForce(this.all as unknown as readonly DecisionAt[]) as readonly Noted[];
     this.verdicts = new Map();

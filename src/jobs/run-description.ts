@@ -1,4 +1,4 @@
-/** Where and when a run was, for run.json and train.json. */
+/** The command line, place and time of a run, for run.json and train.json. */
 import { arch, cpus, hostname, platform, release, totalmem } from 'node:os';
 
 export interface RunDescription {

@@ -1,4 +1,4 @@
-/** What naan label wrote to a folder, as reports and reviews read it. */
+/** The folder that a labelling run has written, as reports and reviews read it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { clustersOf } from '../cluster/relabel.js';
@@ -21,7 +21,7 @@ export interface LabelledRun {
   /** Label of each cluster. */
   readonly ids: Int32Array;
   readonly sizes: Int32Array;
-  /** How sure each cluster is, as clusters.csv says it; NaN for one of a single row, and where it is not known [clusters]. */
+  /** Trust of each cluster [clusters], as in clusters.csv; NaN for a cluster of a single row, and where it is not known. */
   readonly trust: Float32Array;
   /** clusters.csv, where the run has it. */
   readonly table: ClusterTable | undefined;

@@ -7,7 +7,7 @@ import type { LabelOptions, LabelPlan } from './label-plan.js';
 export interface Sharing {
   /** The work directory of this process. */
   readonly path: string;
-  /** What stored values depend on besides inputs and options, which all processes must agree on. */
+  /** Facts besides inputs and options that stored values depend on, and that all processes must agree on. */
   readonly identity: Readonly<Record<string, unknown>>;
   /** Shards that the nodes are cut into. */
   readonly shards: number;

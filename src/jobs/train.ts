@@ -32,7 +32,7 @@ import { type CheckOwned, ownCheckpoint } from '../training/training-lock.js';
 import { version } from '../version.js';
 import { describeRun } from './run-description.js';
 
-/** What `naan train --json` prints. */
+/** The result of training, as `naan train --json` prints it. */
 export interface TrainSummary {
   readonly head: TrainedHead;
   readonly nodes: number;

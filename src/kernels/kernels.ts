@@ -110,7 +110,7 @@ export interface OfferPickedInput {
   readonly firstRow: number;
   readonly firstColumn: number;
   readonly rowLists: Float32Array;
-  /** What each of these lists keeps at least, as `leastKept` says it; kept up to date. */
+  /** The least similarity that each of these lists keeps, as `leastKept` returns it; kept up to date. */
   readonly rowLeast: Float32Array;
   /** [n × 2k]. */
   readonly columnLists: Float32Array;

@@ -1,5 +1,5 @@
 /**
- * Where ONNX Runtime is. naan brings its own copy (`scripts/bundle-runtime.ts`), so that an installation runs no script and
+ * The location of ONNX Runtime. naan brings its own copy (`scripts/bundle-runtime.ts`), so that an installation runs no script and
  * fetches nothing. Where the package onnxruntime-node of the very same version is installed beside naan, that one is taken:
  * it has what a GPU needs. Another version is left alone: later ones write and send telemetry. Loads nothing native.
  */
@@ -60,7 +60,7 @@ const providerLibraries: Partial<Record<NodeJS.Platform, Record<string, string>>
   win32: { webgpu: 'dxcompiler.dll', dml: 'DirectML.dll' },
 };
 
-/** How to get the libraries that naan's own copy leaves out. */
+/** Instructions for getting the libraries that naan's own copy leaves out. */
 export function howToInstall(environment = ''): string {
   return `'${environment}npm install onnxruntime-node@${locateOnnx().version}', its install script allowed`;
 }

@@ -1,4 +1,4 @@
-/** How sessions of ONNX Runtime are run here. */
+/** Runs sessions of ONNX Runtime. */
 import { MessageChannel } from 'node:worker_threads';
 import type { InferenceSession, SessionOptions, Tensor } from './onnx-runtime.js';
 

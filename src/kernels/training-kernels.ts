@@ -32,7 +32,7 @@ export interface WeightedRowsInput extends ListRange {
   readonly outColumn: number;
 }
 
-/** What makes the attention scalars of one head; s and t are read at `head`. See assembly/attention-gradient.ts. */
+/** The inputs of the attention scalars of one head; s and t are read at `head`. See assembly/attention-gradient.ts. */
 export interface AttentionScalars extends ListRange {
   /** s of list i at centre[(i + centreShift) · scalarStride + head]. */
   readonly centre: Float32Array;

@@ -17,7 +17,7 @@ export interface KnnJob {
   readonly rows: SharedRowsHandle;
   /** [n × 2k], see `offerTile`. */
   readonly lists: SharedRowsHandle;
-  /** What is built, k + 1 wide. */
+  /** The graph being built, k + 1 wide. */
   readonly graph: KnnGraph;
   readonly blockCount: number;
 }

@@ -28,7 +28,7 @@ export interface BoundJob {
   readonly margins: Float32Array;
   /** [n × 2L], see `offerTile`. */
   readonly lists: SharedRowsHandle;
-  /** What is built, k + 1 wide. */
+  /** The graph being built, k + 1 wide. */
   readonly graph: KnnGraph;
   readonly blockCount: number;
 }
@@ -197,7 +197,7 @@ export async function createBoundSearch(job: BoundJob): Promise<(task: BoundTask
     return Int32Array.from(unproven);
   }
 
-  /** Of a row's candidates, those first whose bound reaches what the k-th cosine has at least. */
+  /** Counts the first candidates of a row whose upper bound reaches the lower bound of the k-th cosine. */
   function countNeeded(row: number, listed: Int32Array, upper: Float32Array, start: number): number {
     let least = Number.POSITIVE_INFINITY;
     for (let at = start; at < start + k; at++) {

@@ -37,7 +37,7 @@ export interface CellJob {
   readonly capacity: number;
   /** Candidates by position [n × 2L], see `offerPicked`. */
   readonly lists: SharedRowsHandle;
-  /** What is built, k + 1 wide. */
+  /** The graph being built, k + 1 wide. */
   readonly graph: KnnGraph;
 }
 
@@ -55,7 +55,7 @@ export interface Block {
   readonly endSegment: number;
 }
 
-/** Of one block: rows (counted from its start) that probe cell c are rows[offsets[c] .. offsets[c + 1]). */
+/** The probes of one block: rows[offsets[c] .. offsets[c + 1]) are the rows, counted from its start, that probe cell c. */
 export interface Probes {
   readonly offsets: Int32Array;
   readonly rows: Uint16Array;
@@ -92,7 +92,7 @@ export const rowsAtOnce = 128;
 /** Rows and similarities of a tile: products of fewer rows cost more a pair, and a larger tile leaves the second-level cache. */
 const pickedAtOnce = 2048;
 const tilePairs = 2 ** 18;
-/** How much of a row's similarity to its own centroid is taken off those to others. Chosen on generated sets. */
+/** The share of a row's similarity to its own centroid that is taken off its similarities to others. Chosen on generated sets. */
 const ownShare = 0.6;
 
 /** Whether a row of this similarity to a cell, and to its own one, probes the cell: not below the threshold of a search. */

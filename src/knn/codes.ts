@@ -21,7 +21,7 @@ export function codeLength(dim: number): number {
 export class Coder {
   /** r. */
   readonly length: number;
-  /** Of the row coded last: s, ‖x − s p‖ and ‖x‖. */
+  /** The step s, the error ‖x − s p‖ and the norm ‖x‖ of the row coded last. */
   step = 0;
   error = 0;
   norm = 0;

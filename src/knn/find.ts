@@ -27,9 +27,9 @@ export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
 
 export interface FoundKnn {
   readonly graph: KnnGraph;
-  /** What made the graph. */
+  /** The method that found the graph. */
   readonly method: KnnMethod;
-  /** Measured on rows sampled from the set; 1 of exact search. */
+  /** Recall, measured on rows sampled from the set; 1 for exact search. */
   readonly recall: number;
   /** Rows that are copies of an earlier one: each lists that one first, and then its list. */
   readonly copies: number;

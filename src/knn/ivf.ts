@@ -29,7 +29,7 @@ import {
 import { inPortions, type Neighbours, queriesAtOnce, recallOf, sampleQueries } from './sample.js';
 import { fitSketch, sketchNorm, spread } from './sketch.js';
 
-/** How hard to look. */
+/** The effort of a search. */
 export interface Effort {
   /** Share of sampled neighbours that probing may miss. */
   readonly miss: number;
@@ -47,7 +47,7 @@ export interface ApproximateOptions {
 
 export interface ApproximateKnn {
   readonly graph: KnnGraph;
-  /** Of rows that the search was not fitted to, against exact search. */
+  /** Recall against exact search, on rows that the search was not fitted to. */
   readonly recall: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * How fast a back-end computes here: every stage of a made-up tile of 512 features, on as many threads as asked. It
+ * Measures the speed of a back-end on this machine: every stage of a made-up tile of 512 features, on as many threads as asked. It
  * runs in a process of its own, because a driver that does not suit a machine may end the process that loads it.
  *
  * B nodes, d features, R local rows.
@@ -54,7 +54,7 @@ const flopsOfANode = 8 * dim * dim + 2 * dim * (k1 + k2 + 2) + 6 * dim + 4 * dim
 /** A driver that compiles for a new device may take minutes; one that hangs never ends. */
 const patienceMs = 180_000;
 
-/** What the probing process answers. */
+/** The answer of the probing process. */
 export type ProbeAnswer = { readonly probe: Probe } | { readonly reason: string };
 
 /** Throws BACKEND_UNAVAILABLE with the reason in one line, CANCELLED after an abort. */

@@ -15,7 +15,7 @@ interface ProbeTask {
 
 export interface ComputeTask extends ProbeTask {
   readonly task: 'compute';
-  /** Which of `threads` this is. */
+  /** Number of this thread, below `threads`. */
   readonly index: number;
   readonly threads: number;
   readonly batch: number;

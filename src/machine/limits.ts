@@ -1,5 +1,5 @@
 /**
- * What this machine can do at most, measured the way the engine would use it, on every thread at once: products of
+ * The limits of this machine, measured the way the engine would use it, on every thread at once: products of
  * matrices, gathers of random rows and a stream of copies in shared memory; and sequential reads and writes of the disk.
  */
 import { availableParallelism } from 'node:os';

@@ -1,4 +1,4 @@
-/** What this machine has that naan can use, as the system reports it; nothing is measured. */
+/** The parts of this machine that naan can use, as the system reports them; nothing is measured. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -22,7 +22,7 @@ export interface Machine {
   readonly memory: {
     readonly totalBytes: number;
     readonly freeBytes: number;
-    /** What the control group allows, where it allows less than there is. */
+    /** The limit of the control group, where it is below the memory of the machine. */
     readonly limitBytes?: number;
   };
   readonly onnxruntime: {

@@ -1,5 +1,5 @@
 /**
- * What the arithmetic of this machine comes to: a digest of a small fixed set, scored by a fixed model of a head through every
+ * The digest of the arithmetic of this machine: that of a small fixed set, scored by a fixed model of a head through every
  * kernel that labelling uses. Processors may differ in the last bits of a sum (one without FMA does from one with it), and
  * only machines of one digest may share a run.
  */

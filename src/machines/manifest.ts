@@ -17,7 +17,7 @@ import { version } from '../version.js';
 
 export interface Manifest {
   readonly naan: string;
-  /** What stored values depend on, by the name of the option or input. */
+  /** Values that stored results depend on, by the name of the option or input. */
   readonly identity: Readonly<Record<string, unknown>>;
   readonly stage: string;
   readonly round: number;
@@ -68,7 +68,7 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
   return { ...found, left } as unknown as Manifest;
 }
 
-/** What a task says that it has left: names lead nowhere else. */
+/** True for a record of a range that a task has left, with a plain file name that leads to no other folder. */
 function isLeft(check: unknown): check is RangeCheck {
   if (!isObject(check)) return false;
   const { file, start, length, crc } = check;

@@ -81,7 +81,7 @@ export class Ranks implements Spread {
     await writeManifest(path, number + 1, { identity, stage: name, round, left });
   }
 
-  /** What another rank has listed; waits for it. */
+  /** The ranges that another rank has listed; waits for its list. */
   private async leftBy(other: number, { stage: { name, round } }: SpreadStage): Promise<LeftByShard> {
     const { folder, identity, signal, onNotice } = this.request;
     const path = folderOfRank(folder, other);

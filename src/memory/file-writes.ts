@@ -1,5 +1,5 @@
 /**
- * What a thread writes to the files of a work directory for one shard, as checksums by which a later run knows the bytes
+ * Checksums of the bytes that a thread writes to the files of a work directory for one shard, by which a later run knows the bytes
  * again. They are taken of the bytes in memory, just used, and not read back.
  */
 import { crc32 } from '../checksum.js';

@@ -1,5 +1,5 @@
 /**
- * Where the engine keeps a row for each node: shared memory or a file, as float32 or bfloat16. Who reads and writes rows
+ * The engine's store of a row for each node: shared memory or a file, as float32 or bfloat16. Code that reads and writes rows
  * knows only `RowStore` and float32.
  */
 import { allocateFile, FileRows } from './file-rows.js';
@@ -9,7 +9,7 @@ import { OutgoingRows, type SegmentIndex, SegmentRows, type TaskSegments } from 
 import { SharedRows, type SharedRowsHandle } from './shared-rows.js';
 
 export const precisions = ['f32', 'bf16'] as const;
-/** How a row is stored. bf16 keeps 8 significant bits and halves memory, disk and traffic. */
+/** The precision of a stored row. bf16 keeps 8 significant bits and halves memory, disk and traffic. */
 export type Precision = (typeof precisions)[number];
 
 export const bytesOf: Readonly<Record<Precision, number>> = { f32: 4, bf16: 2 };
@@ -25,7 +25,7 @@ export interface RowStore {
   close(): void;
 }
 
-/** What another thread needs to open the same store. */
+/** The handle by which another thread opens the same store. */
 export interface RowStoreHandle {
   readonly rowCount: number;
   readonly dim: number;

@@ -45,7 +45,7 @@ export function arrayOf(segment: string): string {
   return segment.split('.').slice(-2).join('.');
 }
 
-/** What one task at a time leaves in a folder: a segment for each array that it appends to. */
+/** The segments that one task at a time leaves in a folder, one for each array that it appends to. */
 export class TaskSegments {
   private readonly open = new Map<string, SegmentWriter>();
   private prefix = '';
@@ -155,7 +155,7 @@ export function readSegment(folder: string, check: RangeCheck, bytes: Uint8Array
   }
 }
 
-/** Where rows lie that tasks have left: shard s has the rows starts[s] .. starts[s + 1] − 1. */
+/** An index of the rows that tasks have left: shard s has the rows starts[s] .. starts[s + 1] − 1. */
 export interface SegmentIndex {
   readonly folder: string;
   /** By shard; a shard without rows has none. */

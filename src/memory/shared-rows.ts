@@ -8,7 +8,7 @@ import type { RowStore } from './row-store.js';
 
 const windowBytes = 2 ** 30;
 
-/** What another thread needs to see the same rows: plain data plus the shared buffers. */
+/** The handle by which another thread sees the same rows: plain data and the shared buffers. */
 export interface SharedRowsHandle {
   readonly rowCount: number;
   readonly dim: number;
@@ -105,7 +105,7 @@ export class SharedRows implements SharedRowsHandle, RowStore {
   /** Nothing to close: the memory goes with the last reference to it. */
   close(): void {}
 
-  /** How many of ids[i..count) are consecutive and in one window. */
+  /** The number of ids from ids[i] on that are consecutive and in one window. */
   private runLength(ids: Int32Array, i: number, count: number): number {
     const first = ids[i];
     const limit = Math.min(count - i, this.mask + 1 - (first & this.mask));

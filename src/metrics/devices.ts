@@ -11,7 +11,7 @@ const counters: readonly (readonly [name: string, counter: DeviceCounter, help: 
   ['naan_device_fallbacks_total', 'fallbacks', 'Workers that went on without their device.'],
 ];
 
-/** What devices have done so far, read from shared memory when scraped. A busy rate near 1 is a device that never waits. */
+/** Counters of devices, read from shared memory when scraped. A busy rate near 1 is a device that never waits. */
 export function addDeviceMetrics(registry: Registry, devices: readonly DeviceReading[]): void {
   const registers = [registry];
   for (const [name, counter, help] of counters) {

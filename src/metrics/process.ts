@@ -34,7 +34,7 @@ export function addProcessMetrics(registry: Registry): void {
   });
 }
 
-/** What runs; what is not known, or not yet, is empty. */
+/** Version, head, back-end and the like of the run; a value that is not known yet is empty. */
 export interface BuildInfo {
   readonly command: string;
   readonly head?: string;
@@ -42,7 +42,7 @@ export interface BuildInfo {
   readonly simd?: string;
 }
 
-/** What runs, as labels of a constant 1. Returns what tells more of it. */
+/** Adds `naan_build_info`, labels of a constant 1. Returns a function that fills in values once they are known. */
 export function addBuildInfo(registry: Registry): (known: BuildInfo) => void {
   const info = new Gauge({
     name: 'naan_build_info',

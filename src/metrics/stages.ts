@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import { type ProgressEvent, StageTimes } from '../progress.js';
 
-/** What records stages: their progress, and what the engine knows of those that have ended. */
+/** A recorder of stages: their progress, and the engine's counts of those that have ended. */
 export interface StageRecorder {
   progress(event: ProgressEvent): void;
   done(stage: string, seconds: number, busy: number): void;

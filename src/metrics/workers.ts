@@ -1,7 +1,7 @@
 import { Counter, type Registry } from 'prom-client';
 import type { Counters } from '../execution/counters.js';
 
-/** How busy each worker thread is: a rate near 1 is a worker that never waits. */
+/** Busy seconds of each worker thread: a rate near 1 is a worker that never waits. */
 export function addWorkerMetrics(registry: Registry, counters: Counters): void {
   new Counter({
     name: 'naan_worker_busy_seconds_total',

@@ -35,7 +35,7 @@ function nameOfKey(key: unknown): string {
   return typeof key === 'string' || typeof key === 'number' ? quoted(String(key)) : 'a key that is no text';
 }
 
-/** What DataParallel and torch.compile put before each name, once for each time that they wrap a module. */
+/** The prefixes that DataParallel and torch.compile put before each name, once for each time that they wrap a module. */
 const wrappers = /^((module|_orig_mod)\.)+/;
 
 /** Tensors of both state dicts under the names a model has. */

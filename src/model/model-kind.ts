@@ -1,4 +1,4 @@
-/** What all models have in common, and what one kind of them says of itself: `ModelKind`, one for each head. */
+/** The fields that all models have, and `ModelKind`, the description of one kind of model; there is one for each head. */
 import type { AbsentPairs } from '../cluster/linkage.js';
 import type { Partition } from '../cluster/partition.js';
 import type { Metadata } from './metadata.js';
@@ -30,7 +30,7 @@ export type NamedShape = [name: string, shape: number[]];
 export interface ModelKind<Config extends CommonConfig & { readonly head: string }> {
   /** Names and shapes of the tensors that a model of this configuration must have, in file order. */
   tensors(config: Config): NamedShape[];
-  /** How many of which part it repeats, and a lower bound of its tensors, computed without listing them. */
+  /** The number of repeated parts, their name, and a lower bound of the number of tensors, computed without listing them. */
   size(config: Config): { readonly repeats: number; readonly of: string; readonly tensors: number };
   /** Its own settings, as the file keeps them. */
   metadata(config: Config): Readonly<Record<string, string>>;

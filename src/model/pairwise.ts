@@ -14,7 +14,7 @@ export interface PairwiseConfig extends CommonConfig {
   readonly guard?: CosineGuard | undefined;
   /** Cosines are read beside the median of random pairs of the set, for sets of other embeddings than it was trained on. */
   readonly centred?: boolean | undefined;
-  /** That median, once a set is at hand; not in files. */
+  /** The median cosine of random pairs of the set being scored, filled in once a set is at hand; never stored in files. */
   readonly middle?: number | undefined;
 }
 

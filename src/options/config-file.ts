@@ -121,5 +121,5 @@ function extentOf(tokens: Iterable<string>): Extent {
   return { levels, keys, aliases };
 }
 
-/** What the lexer puts before the text of a scalar. */
+/** The character that the lexer puts before the text of a scalar. */
 const scalarFollows = '\x1f';

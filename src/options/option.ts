@@ -9,15 +9,15 @@ export type Zod = typeof z;
 
 export interface Option<T = unknown> {
   readonly help: string;
-  /** What is counted or named: `nodes`, `file`, `1..65535`. */
+  /** The unit or kind of the value: `nodes`, `file`, `1..65535`. */
   readonly unit: string;
   readonly default?: T;
-  /** What happens when nobody gives a value and there is no default. */
+  /** The behaviour when nobody gives a value and there is no default. */
   readonly otherwise?: string;
   readonly required?: true;
   /** Given as an argument without a flag: `naan import-model CHECKPOINT`. */
   readonly positional?: true;
-  /** How the value is written after the flag; a switch has none. */
+  /** The name of the value after the flag, as help prints it; a switch has none. */
   readonly placeholder?: string;
   /** Completes "expected …" in an error. */
   readonly expected: string;

@@ -9,7 +9,7 @@ import { didYouMean, environmentName, environmentPrefix, flagName, keyName } fro
 import type { Option, Options, Values, Zod } from './option.js';
 import { type CommandName, type CommandValues, commands, commonOptions, optionsOf } from './table.js';
 
-/** What was given and where: `from` is the flag, the variable, or the key and its file. */
+/** A value and its origin: `from` is the flag, the variable, or the key and its file. */
 interface Given {
   readonly value: unknown;
   readonly from: string;
@@ -23,9 +23,9 @@ export interface Sources {
 
 export interface Resolved<C extends CommandName> {
   readonly values: CommandValues[C] & Values<typeof commonOptions>;
-  /** What a user should know, such as variables that are no options. */
+  /** Notices for the user, such as variables that are no options. */
   readonly notices: readonly string[];
-  /** Where each value came from: `default`, `NAAN_THREADS`, `--threads`, `threads in naan.yaml`. */
+  /** The origin of each value: `default`, `NAAN_THREADS`, `--threads`, `threads in naan.yaml`. */
   readonly origins: Readonly<Record<string, string>>;
 }
 

@@ -37,7 +37,7 @@ import {
 
 interface Command {
   readonly summary: string;
-  /** What it reads and writes, said once, above the options. */
+  /** The inputs and outputs of the command, printed once above its options. */
   readonly description: string;
   readonly examples: readonly (readonly [command: string, comment: string])[];
   readonly options: Options;
@@ -89,7 +89,7 @@ const graphCheck = choice(['refuse', 'skip'], {
   help: 'a kNN graph whose lists, in a sample, are no nearer than other rows is refused as one of other features, or not looked at',
 });
 
-/** Of commands that may take long: Prometheus, by asking, or by a file or a gateway that outlast the run. */
+/** Options of long commands for Prometheus: a port to scrape, or a file or a gateway that outlast the run. */
 const watching = {
   metricsPort: integer({
     unit: 'port',
@@ -144,7 +144,7 @@ const images = path({
   help: 'folder that items lie in, where they are paths of images: contact sheets, with thumbnails where the package sharp is installed, else links',
 });
 
-/** What people have decided. */
+/** Options for decisions that people have made about rows. */
 const decisions = {
   constraints: path({
     unit: 'file',
@@ -158,7 +158,7 @@ const decisions = {
   }),
 };
 
-/** What `label --save-edges` has kept. */
+/** Options for the edges and scores that `label --save-edges` has kept. */
 const savedScores = {
   edges: path({
     unit: 'file',
@@ -209,7 +209,7 @@ const model = path({
 
 const overwrite = flag({ help: 'replace files that are there already and that naan cannot tell it wrote' });
 
-/** How far labelling looks. */
+/** Options for the number of neighbours that labelling looks at. */
 const hops = {
   kHops: integerPair({
     unit: 'neighbours of hop one and hop two',
@@ -227,7 +227,7 @@ const hops = {
   }),
 };
 
-/** Which clusters are left out. */
+/** Options for the clusters that are left out. */
 const leavingOut = {
   minSize: integer({
     unit: 'rows',
@@ -245,7 +245,7 @@ const leavingOut = {
   }),
 };
 
-/** What computes. */
+/** Options for the back-end and its threads. */
 const computing = {
   backend: choice(['auto', ...backendNames], {
     default: 'auto',
@@ -1032,7 +1032,7 @@ export const commands = {
 
 export type CommandName = keyof typeof commands;
 
-/** What each command gets once its options are resolved. */
+/** The values that each command gets once its options are resolved. */
 export type CommandValues = {
   [C in CommandName]: Values<(typeof commands)[C]['options'] & typeof commonOptions>;
 };

@@ -1,4 +1,4 @@
-/** What the scores of a run look like: how many edges have which score, and the components at every threshold. */
+/** The distribution of the scores of a run: edges by score, and the components at every threshold. */
 import { type ScoredEdges, touchedNodes } from '../cluster/scored-edges.js';
 import { sweep } from '../evaluation/sweep.js';
 

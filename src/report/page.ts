@@ -10,7 +10,7 @@ import { Html, html, jsonForScript } from './html.js';
 
 export interface Chart {
   readonly title: string;
-  /** What it shows, and how to read it. */
+  /** The meaning of the section, and how to read it. */
   readonly text: string;
   readonly kind: 'line' | 'bars';
   readonly xTitle: string;

@@ -1,8 +1,8 @@
 /**
- * What to label with, from edges that were scored by networks that saw neither end's identity: every partition is made at
+ * Calibration of the partition and its threshold, from edges scored by networks that saw neither end's identity: every partition is made at
  * every threshold and compared with the truth, and one partition and a threshold are chosen.
  *
- * What another set would say is seen from resamples of the identities (bootstrap, Efron 1979), in some of which the largest
+ * The choice that another set would lead to is estimated from resamples of the identities (bootstrap, Efron 1979), in some of which the largest
  * is not, or twice. The threshold is the median of those that are best by BCubed F in the resamples (bagging, Breiman 1996),
  * where a threshold counts with those beside it: another set has its best one a little elsewhere, so the edge of a cliff is no
  * good place. Pairwise F does not choose thresholds: a single join of two halves of a large identity can decide it, and the
@@ -20,7 +20,7 @@ import type { PrecisionRecall } from '../evaluation/precision-recall.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { RandomStream } from '../graph/random.js';
 
-/** How good a partition is at the threshold chosen for it. */
+/** The quality of a partition at the threshold chosen for it. */
 interface Calibrated {
   readonly threshold: number;
   readonly bcubed: PrecisionRecall;
@@ -34,7 +34,7 @@ export interface Calibration {
   readonly partition: Partition;
   /** Every partition that was tried. */
   readonly partitions: Readonly<Record<Partition, Calibrated>>;
-  /** How much absent pairs count in `linkage`. */
+  /** The weight of absent pairs in `linkage`. */
   readonly absentPairs: AbsentPairs;
 }
 
@@ -55,7 +55,7 @@ const resampleCount = 100;
 /** Purpose of a random stream. */
 const resamplePurpose = 86;
 
-/** What identities add to agreement, of each method at each threshold. */
+/** The sums that identities add to agreement, for each method at each threshold. */
 export interface Cuts {
   readonly agreement: IdentityAgreement;
   /** [methods × thresholds] */

@@ -1,5 +1,5 @@
 /**
- * Where a training run stands, in one `.safetensors` file: parameters, Adam's moments and the best parameters so far as
+ * The state of a training run in one `.safetensors` file: parameters, Adam's moments and the best parameters so far as
  * tensors, everything else as JSON in the metadata, and a checksum of it all. Random numbers need no state: blocks depend
  * on (seed, cut) and dropout on (seed, step), so a run that goes on from here takes the very steps it would have taken.
  */
@@ -12,7 +12,7 @@ import { jsonText, oneLine } from '../io/messages.js';
 import { readSafetensors, type TensorFile, writeSafetensors } from '../io/safetensors.js';
 
 export interface Checkpoint<State> {
-  /** What must be the same for the run to go on, by the name of the option or input. */
+  /** Values that must be the same for the run to be resumed, by the name of the option or input. */
   readonly identity: Readonly<Record<string, unknown>>;
   readonly state: State;
   readonly tensors: ReadonlyMap<string, Float32Array>;

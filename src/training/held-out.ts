@@ -1,4 +1,4 @@
-/** How well a model does on identities that it was not trained on. */
+/** Judges a model on identities that it was not trained on. */
 import { ScoringRun } from '../engine/scoring-run.js';
 import { auc } from '../evaluation/auc.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';

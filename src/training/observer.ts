@@ -1,4 +1,4 @@
-/** What a training run tells whoever watches it. Training knows this type and nothing else of metrics. */
+/** The events of a training run, for whoever watches it. Training knows this type and nothing else of metrics. */
 export interface TrainingObserver {
   steps(steps: TrainingSteps): void;
 }

@@ -1,4 +1,4 @@
-/** What a user of the library can ask of a training run. */
+/** The options of a training run, for users of the library. */
 
 import type { TrainedHead } from '../defaults.js';
 import type { GraphCheck } from '../engine/graph-check.js';
@@ -59,14 +59,14 @@ export interface TrainOptions {
   readonly checkpointEvery?: number | undefined;
   /** Go on from the checkpoint beside `out`, if there is one. */
   readonly resume?: boolean | undefined;
-  /** Where the history goes, and a plot under the same name with `.svg`; default: train.json beside `out`. */
+  /** The file of the history; a plot goes to the same name with `.svg`; default: train.json beside `out`. */
   readonly history?: string | undefined;
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Stages `read`, `knn` and `train`. */
   readonly onProgress?: ProgressListener | undefined;
   readonly observer?: TrainingObserver | undefined;
-  /** What was typed, for train.json. */
+  /** The command line, for train.json. */
   readonly commandLine?: readonly string[] | undefined;
   /** Options as a config file has them, for train.json: `--config train.json` trains again. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
@@ -74,6 +74,6 @@ export interface TrainOptions {
   readonly onReport?: ((report: TrainingReport) => void) | undefined;
   /** Hears what a user should know. */
   readonly onNotice?: ((message: string) => void) | undefined;
-  /** Where each option came from, for the history. */
+  /** The origin of each option, for the history. */
   readonly optionSources?: Readonly<Record<string, string>> | undefined;
 }

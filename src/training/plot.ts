@@ -3,7 +3,7 @@
 type Points = readonly (readonly [x: number, y: number])[];
 
 export interface Course {
-  /** What x counts: `epoch`, `round`. */
+  /** The unit of x: `epoch`, `round`. */
   readonly unit: string;
   readonly until: number;
   readonly trainingLoss: Points;

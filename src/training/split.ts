@@ -10,7 +10,7 @@ import { RandomStream } from '../graph/random.js';
 const splitPurpose = 66;
 
 /**
- * Which nodes are held out [n]: 1 for all rows of a random `share` of the identities, at least two and all but two of
+ * The nodes that are held out [n]: 1 for all rows of a random `share` of the identities, at least two and all but two of
  * them, and for the same share of the rows labelled −1. Throws BAD_INPUT for fewer than four identities.
  */
 export function holdOut(labels: Int32Array, share: number, seed: number): Uint8Array {

@@ -1,4 +1,4 @@
-/** What the training of any head tells while it runs, and hands back. */
+/** The events and results of the training of any head. */
 import type { Partition } from '../cluster/partition.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
 import type { NaanModel } from '../model/model.js';
@@ -27,7 +27,7 @@ export interface TrainingReport {
   };
 }
 
-/** What every head's training takes besides its own settings. */
+/** The callbacks and signals that every head's training takes besides its own settings. */
 export interface TrainingHooks {
   readonly checkpoint: CheckpointPlan;
   readonly signal?: AbortSignal | undefined;

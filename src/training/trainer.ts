@@ -1,4 +1,4 @@
-/** What `train` asks of the training of a head. */
+/** The contract between `train` and the training of a head. */
 import type { KnnGraph } from '../graph/knn-graph.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { TrainOptions } from './options.js';

@@ -1,5 +1,5 @@
 /**
- * What a training run learns from, by its content: the same set is the same under another name, in another folder, as
+ * The identity of the set that a training run learns from, by its content: the same set is the same under another name, in another folder, as
  * another link, or in memory.
  */
 import { createHash, type Hash } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** What training reads, checked and split into the part to train on and the part to judge by. */
+/** The inputs of training, checked and split into the part to train on and the part to judge by. */
 
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';

@@ -1,8 +1,8 @@
-/** Where the time of a run goes, beside what the machine can do: which of its limits a stage has reached. */
+/** The time of a run beside the limits of the machine: the limit that each stage has reached. */
 import type { PartCost } from '../engine/head.js';
 import type { Limits } from '../machine/limits.js';
 
-/** What one stage did, all threads together. */
+/** The work of one stage, all threads together. */
 export interface StageWork {
   readonly seconds: number;
   /** Absent for a stage that one thread does. */
@@ -25,7 +25,7 @@ export interface Explained {
   readonly nodes: number;
   /** Bytes of a gathered row where the costs do not say. */
   readonly rowBytes: number;
-  /** What a node costs in each stage. */
+  /** The cost of a node in each stage. */
   readonly costs: Readonly<Record<string, PartCost>>;
 }
 

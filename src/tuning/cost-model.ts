@@ -1,5 +1,5 @@
 /**
- * What a set of any size would take, from runs of two sizes or more: each stage costs something to start and something
+ * A model of the time that a set of any size takes, from runs of two sizes or more: each stage costs something to start and something
  * for each node, t(n) = fixed + perNode · n.
  */
 

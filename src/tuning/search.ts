@@ -85,7 +85,7 @@ export async function search({ settings, sizes, deadline, elapsed, pilot, time, 
 }
 
 /**
- * What to use: the fastest of those timed on the largest sample that any reached; of those as fast within noise, the one
+ * The recommended setting: the fastest of those timed on the largest sample that any reached; of those as fast within noise, the one
  * nearest to the defaults.
  */
 export function choose(candidates: readonly Candidate[], defaults: Candidate): Candidate {
@@ -110,7 +110,7 @@ export function speedOf({ runs }: Candidate, defaults: Candidate): number {
   return cost(defaults.runs) / cost(runs);
 }
 
-/** What a run of a sample of this size may take, from one of another: to start, and in proportion. */
+/** Estimated seconds of a run of a sample of this size, from a run of another: a constant to start, and the rest in proportion. */
 export function secondsAt(size: number, run: Run): number {
   const shared = sharedSeconds(run);
   return run.seconds - shared + (shared * size) / run.nodes;

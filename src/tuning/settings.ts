@@ -1,4 +1,4 @@
-/** What `naan tune` varies. A dimension more is a line more in `dimensions`. */
+/** The settings that `naan tune` varies. A dimension more is a line more in `dimensions`. */
 import { availableParallelism } from 'node:os';
 import type { LabelOptions } from '../jobs/label.js';
 
@@ -29,7 +29,7 @@ export const dimensions = [
 export type DimensionName = (typeof dimensions)[number]['name'];
 /** A value of each dimension. */
 export type Setting = Readonly<Record<DimensionName, Value>>;
-/** What `naan label` takes. */
+/** The options of `naan label` that a setting becomes. */
 export type SettingOptions = Pick<LabelOptions, DimensionName>;
 
 /** Every setting: the defaults first, then those that differ from them in one value, then in two … */

@@ -42,12 +42,12 @@ export interface TuneOptions
 /** A setting that was timed. */
 interface Trial {
   readonly setting: Setting;
-  /** What it is in options of `naan label` for the whole set. */
+  /** The setting as options of `naan label` for the whole set. */
   readonly options: SettingOptions;
   /** Nodes of the largest sample it was timed on. */
   readonly nodes: number;
   readonly runs: number;
-  /** How many times as fast as the defaults on the same sample. */
+  /** Speed as a multiple of the defaults' speed on the same sample. */
   readonly speed: number;
 }
 
@@ -56,14 +56,14 @@ export interface TuneResult {
   readonly dim: number;
   /** The fastest first. */
   readonly trials: readonly Trial[];
-  /** What to use: one of them. */
+  /** The recommended setting, one of the trials. */
   readonly best: Trial;
   /** The costs of the best setting. */
   readonly costs: CostModel;
   /** Seconds for the whole set without writing: by the best setting, and by the defaults. */
   readonly predicted: { readonly best: number; readonly defaults: number };
   readonly limits: Limits;
-  /** Where the time of the whole set should go with the best setting. */
+  /** Expected causes of the time of the whole set, by stage, with the best setting. */
   readonly stages: Readonly<Record<string, Causes>>;
   /** Rows that its tiles gathered on the largest sample, for each node. */
   readonly rowsGatheredPerNode: number;

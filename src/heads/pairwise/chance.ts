@@ -1,5 +1,5 @@
 /**
- * What a cosine says differs between embeddings. Where all rows share a direction, rows that have nothing to do with each
+ * The meaning of a cosine differs between embeddings. Where all rows share a direction, rows that have nothing to do with each
  * other are alike: models for any embeddings read cosines beside the middle, the median of random pairs, which is 0 then; 1
  * stays 1. And with the dimension, the spectrum and the number of rows it differs how near the nearest of these rows is:
  * scores of cosines that are not higher are bounded. Both are measured on the set at hand, without labels: few random
@@ -31,7 +31,7 @@ export function settleModel(model: PairwiseModel, features: MatrixLocation): Pai
 
 /** The guard's ends as shares of the cosine of the nearest by chance: nearer than it by so much, few strangers are. */
 const guardShares = [0.8, 1.15] as const;
-/** Where chance gives nothing, as among rows at right angles. */
+/** The least cosine taken for the nearest row by chance, where chance gives nothing, as among rows at right angles. */
 const leastNearest = 0.05;
 
 /** By some of the rows, evenly spaced; those that are no vectors are left out. */
@@ -56,10 +56,10 @@ export function chanceOf(features: MatrixLocation): Chance {
   }
 }
 
-/** Of a normal distribution, what lies more than one deviation below the middle. */
+/** The share of a normal distribution that lies more than one deviation below the middle. */
 const shareBelow = 0.15866;
 
-/** What one of n standard normal numbers exceeds, by the leading term of the tail, exp(−z²/2) / (z √2π) = 1/n. */
+/** The value that one of n standard normal numbers exceeds, by the leading term of the tail, exp(−z²/2) / (z √2π) = 1/n. */
 function highestOf(n: number): number {
   const many = Math.max(n, 16);
   let z = Math.sqrt(2 * Math.log(many));
@@ -67,7 +67,7 @@ function highestOf(n: number): number {
   return z;
 }
 
-/** Of all pairs, rising. */
+/** Cosines of all pairs, rising. */
 function cosinesOf(rows: readonly Float32Array[]): Float32Array {
   const cosines = new Float32Array((rows.length * (rows.length - 1)) / 2);
   let next = 0;

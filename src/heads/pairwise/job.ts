@@ -8,7 +8,7 @@ import { checkLists, type NeighbourLists } from './neighbour-lists.js';
 import { summaryWidth } from './score-features.js';
 import { listSummaryWidth } from './structural-features.js';
 
-/** What threads share; for n nodes and E edges 40·n + 72·E bytes beside lists, edges and scores. */
+/** The memory that threads share; for n nodes and E edges 40·n + 72·E bytes beside lists, edges and scores. */
 export interface PairwiseJob {
   readonly lists: NeighbourLists;
   /** Keyed by the end of smaller input number. */

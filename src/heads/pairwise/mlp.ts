@@ -69,7 +69,7 @@ export function mlpLogits({ mean, scale, layers }: MlpParameters, features: Floa
   return logits;
 }
 
-/** What `PairwiseMlp` does, by `mlpLogits`. */
+/** The network of `PairwiseMlp`, computed by `mlpLogits`. */
 export class PlainMlp {
   /** In: raw features [capacity × F]. */
   readonly features: Float32Array;

@@ -1,4 +1,4 @@
-/** What the features of an edge are made of: kNN lists with the cosine of each entry. */
+/** The lists that the features of an edge are made of: kNN lists with the cosine of each entry. */
 import { NaanError } from '../../errors.js';
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';

@@ -36,7 +36,7 @@ export function quantiseScore(score: number): number {
 /** Values of a node's summary: S and Q with p, ℓ(s₁), ℓ(s₃). */
 export const summaryWidth = 4;
 
-/** What features need to know of each end, for nodes start .. end−1: → rows of out, float64 [n × 4]. */
+/** Summaries of each end that features need, for nodes start .. end−1: → rows of out, float64 [n × 4]. */
 export function summariseScores(
   { offsets }: CandidateEdges,
   reverse: ReverseEdges,

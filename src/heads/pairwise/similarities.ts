@@ -7,7 +7,7 @@ import { paddedDim, sharedFloats } from '../../memory/shared-arrays.js';
 import { SharedRows, type SharedRowsHandle } from '../../memory/shared-rows.js';
 import type { NeighbourLists } from './neighbour-lists.js';
 
-/** What threads share to find cosines. */
+/** The memory that threads share to find cosines. */
 export interface SimilaritiesJob {
   /** Unit vectors [n × d]. */
   readonly rows: SharedRowsHandle;

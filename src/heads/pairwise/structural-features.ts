@@ -28,7 +28,7 @@ const pathHops = 10;
 /** Values of a list's summary: mean cosine to the first 1, 5 and k neighbours, then its weight cut at each h. */
 export const listSummaryWidth = 6;
 
-/** What features need to know of each list, for nodes start .. end−1: → rows of out, float32 [n × 6]. */
+/** Summaries of each list that features need, for nodes start .. end−1: → rows of out, float32 [n × 6]. */
 export function summariseLists(lists: NeighbourLists, k: number, start: number, end: number, out: Float32Array): void {
   const { ids, similarities, width } = lists;
   for (let node = start; node < end; node++) {
@@ -54,7 +54,7 @@ export function summariseLists(lists: NeighbourLists, k: number, start: number, 
 export class StructuralFeatures {
   /** Places of the nodes in the list of a, from 1; 0 when absent [n]. */
   private readonly ranks: Uint8Array;
-  /** How many of the first neighbours of a list each node [n]. */
+  /** The number of first neighbours that list each node [n]. */
   private readonly paths: Uint8Array;
   /** Cosines of a, those below 0 as 0, by place from 1 [k + 1]. */
   private readonly weights: Float64Array;
@@ -102,7 +102,7 @@ export class StructuralFeatures {
       const rankOfB = ranks[b];
       let rankOfA = k + 1;
       let cosine = rankOfB > 0 ? similarities[a * width + rankOfB] : 0;
-      // What the two lists share, by the tightest horizon that both places lie within.
+      // The neighbours that the two lists share, by the tightest horizon that both places lie within.
       let shared5 = 0;
       let shared10 = 0;
       let sharedK = 0;
@@ -191,7 +191,7 @@ export class StructuralFeatures {
     }
   }
 
-  /** How many of the first neighbours of b list a. Ends of a's edges have neighbours in common: each is looked at once. */
+  /** The number of first neighbours of b that list a. Ends of a's edges have neighbours in common: each is looked at once. */
   private pathsTo(a: number, b: number): number {
     const { ids, width } = this.lists;
     const { k, listers, asked } = this;

@@ -63,7 +63,7 @@ export function leastKept(count: i32, k: i32, lists: usize, out: usize): void {
 /**
  * Offers a tile to rows picked from one block of lists, and to its columns. A pair may come more than once: a list takes
  * an id once, and never its own. Ids count lists: that of row i is firstRow + picked[i], and its list the picked[i]-th.
- * What lists keep at least lies in arrays of its own, which stay in the cache where the lists do not.
+ * The least similarity that each list keeps lies in an array of its own, which stays in the cache where the lists do not.
  */
 export function offerPicked(
   rows: i32, // m
@@ -111,7 +111,7 @@ export function offerPicked(
   }
 }
 
-/** Which of four similarities their row or their column might keep: those that reach the lesser of the two. */
+/** Mask of those of four similarities that their row or their column might keep: those that reach the lesser of the two. */
 // @ts-expect-error: decorator
 @inline
 function passing(similarities: usize, leastOfRow: v128, leastOfColumn: usize): v128 {

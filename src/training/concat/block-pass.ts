@@ -23,7 +23,7 @@ const [beta1, beta2, epsilon] = [0.9, 0.999, 1e-8];
 /** Rows of a chunk, unless there are more than mostChunks of them: enough for a GEMM to be worth it. */
 const chunkRows = 384;
 
-/** What every thread of an engine gets once. */
+/** The memory and settings that every thread of an engine gets once. */
 export interface PassContext {
   readonly memory: WebAssembly.Memory;
   readonly sizes: FixedSizes;

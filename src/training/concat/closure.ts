@@ -1,5 +1,5 @@
 /**
- * What a training step over one block of nodes computes, as lists of local row numbers.
+ * The rows that a training step over one block of nodes computes, as lists of local row numbers.
  *
  * The *closure* of a block is the block, its one-hop halo (N(i)[1..k1] of its nodes) and the two-hop halo (N(j)[0..k2] of
  * every one-hop node). Its H rows stand in this order, so that each set is one range:

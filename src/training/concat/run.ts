@@ -11,7 +11,7 @@ import type { Trainer } from '../trainer.js';
 import { checkPairs, loadTrainingSet } from '../training-set.js';
 import { type ConcatSettings, type TrainedEpoch, trainConcat } from './training.js';
 
-/** What the options say. Defaults of hops are cut to the neighbours that there are; hops asked for are not. */
+/** Settings from the options. Defaults of hops are cut to the neighbours that there are; hops asked for are not. */
 export function concatSettings(options: Partial<TrainOptions>, listed: number, seed: number): ConcatSettings {
   const [k1, k2] = options.kHops ?? defaults.kHops.map((hops) => Math.min(hops, listed));
   const sampleHops = options.sampleHops ?? Math.min(defaults.sampleHops, listed);

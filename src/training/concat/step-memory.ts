@@ -1,5 +1,5 @@
 /**
- * Where a training step keeps its arrays: one WebAssembly memory that every thread sees and the kernels work in.
+ * The arrays of a training step: one WebAssembly memory that every thread sees and the kernels work in.
  * A fixed part (parameters, moments, gradients) comes first; behind it the arrays of the current block, laid out anew for
  * each block. Only pages that are written to take up memory.
  *
@@ -58,7 +58,7 @@ export function sizesOf(closure: Closure, dropout: boolean): StepSizes {
   };
 }
 
-/** What decides the size of the fixed part. */
+/** The numbers that decide the size of the fixed part. */
 export interface FixedSizes {
   readonly architecture: Architecture;
   readonly threads: number;

@@ -48,7 +48,7 @@ export interface TrainingInput {
 export interface StepSettings extends UpdateSettings {
   /** Share of attention entries that are dropped after the softmax, without normalising again; default 0. */
   readonly dropout?: number;
-  /** What a pair of two identities and a pair of one count in the loss; default 1 and 1. */
+  /** Weights in the loss of a pair of two identities and of a pair of one; default 1 and 1. */
   readonly classWeights?: ClassWeights;
 }
 

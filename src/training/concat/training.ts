@@ -73,7 +73,7 @@ export interface ConcatTraining {
   readonly steps: number;
 }
 
-/** What a checkpoint holds besides tensors. Counts `steps` are the engine's. */
+/** The values that a checkpoint holds besides tensors. The counts `steps` are the engine's. */
 interface State {
   epoch: number;
   pass: number;

@@ -1,4 +1,4 @@
-/** What the parts of a training step work with on one thread. */
+/** The arrays and kernels that the parts of a training step work with on one thread. */
 
 import type { Products } from '../../kernels/gemm.js';
 import type { TrainingKernels } from '../../kernels/training-kernels.js';
@@ -21,7 +21,7 @@ export interface StepTask {
   readonly step: number;
   /** Share of attention entries that are dropped. */
   readonly dropoutRate: number;
-  /** What the loss of a pair of two identities, and of a pair of one, counts; over all pairs they add up to 1. */
+  /** Weights of the loss of a pair of two identities and of a pair of one; over all pairs they add up to 1. */
   readonly pairWeights: readonly [negative: number, positive: number];
   readonly update?: UpdateSettings;
 }

@@ -1,5 +1,5 @@
 /**
- * What the threads of a training of head `pairwise` share, laid out once, and the tasks that they are sent. Tasks are plain
+ * The memory that the threads of a training of head `pairwise` share, laid out once, and the tasks that they are sent. Tasks are plain
  * data: the state of a network goes with them and comes back, so whoever sends it always has the last whole one.
  */
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
@@ -19,7 +19,7 @@ export interface PairwiseSettings {
   readonly epochs: number;
   /** Pairs of a step. */
   readonly batch: number;
-  /** Of the first step, falling to 0 over all steps of a network along half a cosine. */
+  /** Learning rate of the first step, falling to 0 over all steps of a network along half a cosine. */
   readonly learningRate: number;
   readonly weightDecay: number;
   readonly seed: number;
@@ -74,7 +74,7 @@ export interface NetworkState {
   readonly second: Float32Array;
 }
 
-/** What one pass over the pairs of one network did. */
+/** The result of one pass over the pairs of one network. */
 export interface PairwiseEpoch {
   /** From 0; `network` = folds is the one for the model. */
   readonly round: number;

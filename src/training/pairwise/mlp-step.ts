@@ -97,7 +97,7 @@ export class MlpStep {
     return this.on(parameters, mean, scale)();
   }
 
-  /** What `run` does with these arrays, as often as it is called. */
+  /** Binds `run` to these arrays; the result computes as often as it is called. */
   on(parameters: Float32Array, mean: Float32Array, scale: Float32Array): () => Promise<number> {
     const { batch, units } = this;
     const feeds: Record<string, Tensor> = {

@@ -24,7 +24,7 @@ import { type PairwiseRound, type PairwiseState, pairwiseDefaults, trainPairwise
 
 const mostFolds = 10;
 
-/** What the options say; neighbours are cut to those that there are, unless asked for. */
+/** Settings from the options; neighbours are cut to those that there are, unless asked for. */
 function pairwiseSettings(options: TrainOptions, listed: number, seed: number): PairwiseSettings {
   const { sampleHops = Math.min(defaults.sampleHops, listed), validation = defaults.validation } = options;
   const k = Math.min(pairwiseDefaults.k, listed);
@@ -131,7 +131,7 @@ async function trainOn(
     stepsSaved = stepsOf(after.epochs);
     await save();
   };
-  /** Of the rounds of this run. */
+  /** Held-out F by round of this run. */
   const fOfRound = new Map<number, number>();
   const onRound = (round: PairwiseRound, scores: Float32Array, epochs: readonly PairwiseEpoch[]) => {
     const { learningRate, loss, accuracy } = epochs[epochs.length - 1];

@@ -26,7 +26,7 @@ export interface LabelledLists {
   readonly lists: NeighbourLists;
   /** Identity of each node, −1 where not known; an identity is of one graph alone [n]. */
   readonly labels: Int32Array;
-  /** What is held out together: the identity, or the one that it is a copy of [n]. */
+  /** Groups of nodes that are held out together [n]: the identity, or the one that it is a copy of. */
   readonly groups: Int32Array;
 }
 
@@ -34,7 +34,7 @@ export interface StrangerOptions {
   readonly k: number;
   readonly seed: number;
   readonly threads?: number | undefined;
-  /** Of `startTrainingThreads`; without it cosines are found on the calling thread. */
+  /** Threads of `startTrainingThreads`; without them cosines are found on the calling thread. */
   readonly executor?: Executor | undefined;
   readonly signal?: AbortSignal | undefined;
 }

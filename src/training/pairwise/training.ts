@@ -66,11 +66,11 @@ export interface PairwiseTrainingSet {
   readonly edges: CandidateEdges;
   /** Identity of each node, −1 where not known [n]. */
   readonly labels: Int32Array;
-  /** What is held out together, −1 where the identity is not known; by default the identity [n]. */
+  /** Groups of nodes that are held out together [n], −1 where the identity is not known; by default the identity. */
   readonly groups?: Int32Array | undefined;
 }
 
-/** How well the fold networks of a round score the edges between known identities that they did not see. */
+/** The quality of the fold networks of a round on the edges between known identities that they did not see. */
 export interface PairwiseRound {
   readonly round: number;
   readonly edges: number;
@@ -80,7 +80,7 @@ export interface PairwiseRound {
 }
 
 /**
- * Where training stands between two epochs: plain numbers, and arrays by name. Random numbers need no state: they depend on
+ * The state of training between two epochs: plain numbers, and arrays by name. Random numbers need no state: they depend on
  * the seed, round, network and epoch.
  */
 export interface PairwiseState {
@@ -108,7 +108,7 @@ export interface PairwiseTrainingOptions {
     | undefined;
   /** Default: the cores this process may use. */
   readonly threads?: number | undefined;
-  /** Of `startTrainingThreads`, where the caller has some; by default training starts and ends its own. */
+  /** Threads of `startTrainingThreads`, where the caller has some; by default training starts and ends its own. */
   readonly executor?: Executor | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -118,7 +118,7 @@ export interface PairwiseTraining {
   /** Scores of all edges, in the model's last round, by networks that saw neither end's identity: to calibrate by [E]. */
   readonly scores: Float32Array;
   readonly epochs: readonly PairwiseEpoch[];
-  /** Of all rounds that were trained; the last may be one that the model does without. */
+  /** The results of all rounds that were trained; the last may be one that the model does without. */
   readonly rounds: readonly PairwiseRound[];
 }
 
@@ -212,7 +212,7 @@ class TrainingRun {
     if (options.signal?.aborted) this.stop();
   }
 
-  /** What features of every round read of the graph. */
+  /** Computes the features of the graph that every round reads. */
   async describeGraph(): Promise<void> {
     const { nodeCount, targets } = this.job.edges;
     await this.inRanges('summariseLists', nodeCount, nodesAtOnce);
@@ -324,12 +324,12 @@ class Progress {
   round = 0;
   /** Epochs that each network of the round has done [folds + 1]. */
   done: number[];
-  /** Of the round before; of the last one in the end [E]. */
+  /** Scores of the round before, and in the end of the last one [E]. */
   previous: Float32Array;
   /** By round, network and epoch. */
   epochs: PairwiseEpoch[] = [];
   rounds: PairwiseRound[] = [];
-  /** Of this round; undefined before the first epoch. */
+  /** States of the networks of this round; undefined before the first epoch. */
   networks: (NetworkState | undefined)[];
   private finished = new Map<string, Tensor>();
 
