@@ -1,17 +1,28 @@
+import { clustersOf } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';
 import { cleanLabels } from '../evaluation/clean-labels.js';
 import { type Agreement, type Evaluation, evaluate } from '../evaluation/evaluate.js';
+import type { PrecisionRecall } from '../evaluation/precision-recall.js';
+import { type TrustPoint, trustCurve } from '../evaluation/trust-curve.js';
+import { checkClusterTable, readClusterTable } from '../io/cluster-table.js';
 import { isSameInput } from '../io/input-file.js';
+import type { Labels } from '../io/label-codes.js';
 import { readLabels, writeLabels } from '../io/labels.js';
 import { itemsOfBoth, type Matching, matchByItem } from '../io/labels-by-item.js';
 import { checkOutputs } from '../io/outputs.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
-export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unlabelled, overwrite }, { log }) => {
+/** Lines of the curve by trust. */
+const curveSteps = 20;
+
+export const run: Run<'evaluate'> = async (
+  { labels: path, truth, clusters, cleanOut, unlabelled, overwrite },
+  { log },
+) => {
   if (cleanOut !== undefined) {
     const file = { name: 'clean-out', path: cleanOut, isOurs: () => false, otherwise: 'may be labels by hand' };
-    await checkOutputs([file], { labels: path, truth }, overwrite);
+    await checkOutputs([file], { labels: path, truth, clusters }, overwrite);
   }
   if (truth === undefined) return clean(path, cleanOut);
   if (isSameInput(path, truth))
@@ -27,15 +38,39 @@ export const run: Run<'evaluate'> = async ({ labels: path, truth, cleanOut, unla
     const got = `${path}: ${labels.codes.length} labels`;
     throw new NaanError('BAD_SHAPE', `${got}, expected ${codes.length} as ${truth} has, or an item beside each label`);
   }
-  const evaluation = evaluate(labels.codes, matching?.truth ?? codes, { unlabelled });
+  const identities = matching?.truth ?? codes;
+  const evaluation = evaluate(labels.codes, identities, { unlabelled });
+  const byTrust = clusters === undefined ? undefined : await curveOf(clusters, path, labels, identities);
   if (cleanOut !== undefined) await writeLabels(cleanOut, cleanLabels(labels));
-  if (!matching) return { json: evaluation, text: describe(evaluation) };
+  const json = { ...evaluation, ...(byTrust && { byTrust }) };
+  const text = [describe(evaluation), ...(byTrust ? [describeCurve(byTrust)] : [])].join('\n\n');
+  if (!matching) return { json, text };
   const { matched, onlyInLabels, onlyInTruth, ambiguous } = matching;
   return {
-    json: { ...evaluation, items: { matched, onlyInLabels, onlyInTruth, ambiguous } },
-    text: `${describe(evaluation)}\n\n${describeMatching(matching, path, truth)}`,
+    json: { ...json, items: { matched, onlyInLabels, onlyInTruth, ambiguous } },
+    text: `${text}\n\n${describeMatching(matching, path, truth)}`,
   };
 };
+
+async function curveOf(file: string, path: string, { codes }: Labels, truth: Int32Array) {
+  const clusters = await readClusterTable(file);
+  const { clusterOf, ids, sizes } = clustersOf(codes);
+  checkClusterTable(clusters, file, { ids, sizes }, path);
+  return trustCurve(clusterOf, clusters.trust, truth, curveSteps);
+}
+
+function describeCurve(points: readonly TrustPoint[]): string {
+  const figures = ({ precision, recall, f }: PrecisionRecall) => [precision, recall, f].map((x) => x.toFixed(4));
+  return table([
+    ['--min-trust', 'rows kept', 'BCubed: precision', 'recall', 'F', 'pairwise: precision', 'recall', 'F'],
+    ...points.map(({ trust, share, bcubed, pairwise }) => [
+      trust.toFixed(4),
+      share.toFixed(4),
+      ...figures(bcubed!),
+      ...figures(pairwise!),
+    ]),
+  ]);
+}
 
 /** Labels to train on need no truth. */
 async function clean(path: string, cleanOut: string | undefined) {

@@ -97,3 +97,17 @@ export async function readClusterTable(path: string): Promise<ClusterTable> {
   }
   return { ids, sizes, cohesion, separation, weakestJoin, trust };
 }
+
+/** Throws BAD_INPUT unless a table is of these clusters, given by label and size in the order of their first rows; `labels` names them. */
+export function checkClusterTable(
+  { ids, sizes }: ClusterTable,
+  path: string,
+  clusters: { readonly ids: Int32Array; readonly sizes: Int32Array },
+  labels: string,
+): void {
+  const isOfThem =
+    ids.length === clusters.ids.length &&
+    clusters.ids.every((id, c) => ids[c] === id && sizes[c] === clusters.sizes[c]);
+  if (isOfThem) return;
+  throw new NaanError('BAD_INPUT', `${path}: is of other labels than ${labels}: run naan label --trust again`);
+}

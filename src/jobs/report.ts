@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { NaanError } from '../errors.js';
 import { type Agreement, type Evaluation, evaluate } from '../evaluation/evaluate.js';
+import { type TrustPoint, trustCurve } from '../evaluation/trust-curve.js';
 import { bytes as bytesText, duration } from '../format.js';
 import { edgesFromPairs } from '../graph/candidate-edges.js';
 import { readLabels } from '../io/labels.js';
@@ -220,65 +221,34 @@ function markOf({ threshold, thresholdFrom }: LabelledRun['record']): Chart['mar
 
 const trustSteps = 50;
 
-/** Clusters by falling trust: how much is kept down to which trust, and how pure it is. */
-function trustChart(run: LabelledRun, truth: Int32Array | undefined): Chart[] {
-  const { trust, sizes } = run;
-  const order = Uint32Array.from(trust.keys()).filter((c) => !Number.isNaN(trust[c]));
-  if (order.length === 0) return [];
-  order.sort((a, b) => trust[b] - trust[a] || a - b);
-  const pure = truth && majorities(run, truth);
-  const total = order.reduce((sum, c) => sum + sizes[c], 0);
-  const x: number[] = [];
-  const least: number[] = [];
-  const purity: (number | null)[] = [];
-  const sum = { rows: 0, known: 0, pure: 0 };
-  for (const c of order) {
-    sum.rows += sizes[c];
-    if (pure) {
-      sum.known += pure.known[c];
-      sum.pure += pure.most[c];
-    }
-    if (sum.rows < ((x.length + 1) * total) / trustSteps) continue;
-    x.push(sum.rows / total);
-    least.push(trust[c]);
-    purity.push(sum.known > 0 ? sum.pure / sum.known : null);
-  }
+/** The most trusted clusters first: how much of the set they are, and how good what is kept is. */
+function trustChart({ clusterOf, table: clusters }: LabelledRun, truth: Int32Array | undefined): Chart[] {
+  if (!clusters) return [];
+  const points = trustCurve(clusterOf, clusters.trust, truth, trustSteps);
+  if (points.length === 0) return [];
+  const column = (of: (point: TrustPoint) => number | undefined) => points.map((point) => of(point) ?? null);
+  const trust = { name: 'least trust', values: column((point) => point.trust) };
+  const ofBCubed = [
+    { name: 'BCubed precision', values: column(({ bcubed }) => bcubed?.precision), right: true },
+    { name: 'BCubed recall', values: column(({ bcubed }) => bcubed?.recall), right: true },
+  ];
+  const ofPairs = [
+    { name: 'pairwise precision', values: column(({ pairwise }) => pairwise?.precision) },
+    { name: 'pairwise recall', values: column(({ pairwise }) => pairwise?.recall) },
+  ];
+  const kept = truth ? ' Precision and recall are over the rows that are kept, whose identities are known.' : '';
   return [
     {
       title: 'Trust of clusters',
-      text: 'The trust of a cluster is the mean margin of its rows: the best score of a row to its own cluster, less its best to any other. Clusters of one row have none. From the left, the most trusted clusters that together hold a share of the rows.',
+      text: `The trust of a cluster is the mean margin of its rows: the best score of a row to its own cluster, 1 for a row alone, less its best to any other. From the left, the most trusted clusters that together hold a share of the rows, which are those that --min-trust of the least trust keeps.${kept}`,
       kind: 'line',
       xTitle: 'share of the rows, most trusted first',
-      x,
-      series: [
-        { name: 'least trust', values: least },
-        ...(pure ? [{ name: 'purity', values: purity, right: true }] : []),
-      ],
+      x: points.map(({ share }) => share),
+      series: [trust, ...(truth ? ofBCubed : [])],
+      extra: truth ? ofPairs : [],
       every: 5,
     },
   ];
-}
-
-/** For each cluster, the number of rows whose identity is known, and the number of rows of its most frequent identity. */
-function majorities({ clusterOf, sizes }: LabelledRun, truth: Int32Array) {
-  const ends = new Float64Array(sizes.length);
-  for (let c = 0, end = 0; c < sizes.length; c++) ends[c] = end += sizes[c];
-  const identities = new Int32Array(clusterOf.length);
-  for (let row = 0; row < clusterOf.length; row++)
-    if (clusterOf[row] >= 0) identities[--ends[clusterOf[row]]] = truth[row];
-  const known = new Int32Array(sizes.length);
-  const most = new Int32Array(sizes.length);
-  for (let c = 0; c < sizes.length; c++) {
-    const counts = new Map<number, number>();
-    for (const identity of identities.subarray(ends[c], ends[c] + sizes[c])) {
-      if (identity === -1) continue;
-      const count = (counts.get(identity) ?? 0) + 1;
-      counts.set(identity, count);
-      known[c]++;
-      most[c] = Math.max(most[c], count);
-    }
-  }
-  return { known, most };
 }
 
 const sheetClusters = 12;

@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { clustersOf } from '../cluster/relabel.js';
-import { NaanError } from '../errors.js';
-import { type ClusterTable, clusterTableName, readClusterTable } from '../io/cluster-table.js';
+import { type ClusterTable, checkClusterTable, clusterTableName, readClusterTable } from '../io/cluster-table.js';
 import type { Items } from '../io/item-list.js';
 import { openItems } from '../io/items.js';
 import { readLabels } from '../io/labels.js';
@@ -37,12 +36,7 @@ export async function readLabelledRun(folder: string): Promise<LabelledRun> {
   const isWritten = readRecord(folder).outputs.some(({ name }) => name === clusterTableName);
   const path = join(folder, clusterTableName);
   const table = isWritten && existsSync(path) ? await readClusterTable(path) : undefined;
-  if (
-    table &&
-    (table.ids.length !== ids.length || ids.some((id, c) => table.ids[c] !== id || table.sizes[c] !== sizes[c]))
-  ) {
-    throw new NaanError('BAD_INPUT', `${path}: is of other labels than ${files.labels}: run naan label --trust again`);
-  }
+  if (table) checkClusterTable(table, path, { ids, sizes }, files.labels);
   const trust = Float32Array.from(sizes, (size, c) => (table && size > 1 ? table.trust[c] : Number.NaN));
   return {
     folder,

@@ -907,6 +907,10 @@ export const commands = {
       ['naan evaluate --labels labels/labels.csv --truth truth.csv', 'matched by the name of each row'],
       ['naan evaluate --labels labels/split1_labels.txt --truth split1_labels.txt', ''],
       ['naan evaluate --labels L --truth T --json | jq .all.bcubed.f', 'one number'],
+      [
+        'naan evaluate --labels labels/labels.csv --truth truth.csv --clusters labels/clusters.csv',
+        'what --min-trust would keep',
+      ],
     ],
     options: {
       labels: path({
@@ -918,6 +922,11 @@ export const commands = {
         unit: 'file',
         otherwise: 'needed, unless --clean-out is all that is wanted',
         help: 'true identities, same forms',
+      }),
+      clusters: path({
+        unit: 'file',
+        otherwise: 'no curve',
+        help: 'clusters.csv of the run: also precision, recall and share of rows kept at each --min-trust, over those rows alone',
       }),
       unlabelled: choice(['alone', 'cluster', 'drop'], {
         default: 'alone',

@@ -106,6 +106,7 @@ test('sweep goes over every threshold from the edges that label saved', async ()
     '--sample-hops',
     '8',
     '--save-edges',
+    '--trust',
   ]);
   assert.equal(labelled.code, 0, labelled.stderr);
   const args = ['sweep', '--edges', join(out, 'split1_edges.npy'), '--scores', join(out, 'split1_scores.npy')];
@@ -151,6 +152,22 @@ test('sweep goes over every threshold from the edges that label saved', async ()
   const { stdout } = await naan([...args, '--truth', inputs.truth]);
   const bar = '█'.repeat(Math.round(24 * best.bcubed.f));
   assert.match(stdout, new RegExp(`^${best.threshold.toFixed(2)} best .*  ${bar}$`, 'm'));
+});
+
+test('evaluate says what each --min-trust keeps', async () => {
+  const [labels, clusters] = [join(at('saved'), 'split1_labels.txt'), join(at('saved'), 'clusters.csv')];
+  const args = ['--labels', labels, '--truth', inputs.truth, '--unlabelled', 'drop'];
+  const { all, byTrust } = await json(['evaluate', ...args, '--clusters', clusters]);
+  const last = byTrust.at(-1);
+  assert.ok(byTrust.length > 5 && last.share === 1);
+  assert.ok(Math.abs(last.bcubed.f - all.bcubed.f) < 1e-12);
+  const { code, stdout } = await naan(['evaluate', ...args, '--clusters', clusters]);
+  assert.equal(code, 0);
+  assert.match(stdout, new RegExp(`^ *${last.trust.toFixed(4)} +1\\.0000 +${last.bcubed.precision.toFixed(4)}`, 'm'));
+
+  const other = await naan(['evaluate', '--labels', inputs.truth, '--truth', inputs.truth, '--clusters', clusters]);
+  assert.equal(other.code, 2);
+  assert.match(other.stderr, /clusters\.csv: is of other labels than/);
 });
 
 test('import-model reads both torch formats alike', async () => {
