@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { BackendChoice } from '../src/backends/plan.js';
-import { tileStages } from '../src/backends/stages.js';
+import { concatStages } from '../src/backends/stages.js';
 import { candidates, usesThreads } from '../src/jobs/doctor.js';
 import { type Probe, probeBackend } from '../src/machine/backend-probe.js';
 import { describeMachine } from '../src/machine/machine.js';
@@ -78,7 +78,7 @@ const results = rows.map(({ of, batch, threads, probes }) => {
     batch,
     threads,
     secondsPer1000NodesOnAThread: Object.fromEntries(
-      tileStages.map((stage) => [stage, median((probe) => probe.stageSeconds[stage])]),
+      concatStages.map((stage) => [stage, median((probe) => probe.stageSeconds[stage])]),
     ),
     nodesPerSecond: spread(probes.map((probe) => probe.nodesPerSecond)),
     gflops: median((probe) => probe.gflops),

@@ -5,11 +5,9 @@ import type { startDevice } from '../src/backends/start-device.js';
 import type { DeviceEnd, DeviceWorkerData } from '../src/devices/devices.js';
 import { DeviceLink } from '../src/devices/link.js';
 import { DeviceOwner } from '../src/devices/owner.js';
-import { factor } from '../src/model/factored.js';
 
 const { module, choices, model, capacity, device, handle } = workerData as DeviceWorkerData;
 const link = new DeviceLink(handle);
-const factored = factor(model);
 const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, ' ');
 
 async function start(): Promise<Backend | undefined> {
@@ -17,7 +15,7 @@ async function start(): Promise<Backend | undefined> {
   const starting: { startDevice: typeof startDevice } = await import(module);
   for (const [number, choice] of choices.entries()) {
     try {
-      const backend = await starting.startDevice(choice, factored, capacity, device);
+      const backend = await starting.startDevice(choice, model, capacity, device);
       link.started(number);
       return backend;
     } catch (error) {
@@ -31,7 +29,7 @@ async function start(): Promise<Backend | undefined> {
 let backend: Backend | undefined;
 try {
   backend = await start();
-  if (backend) await new DeviceOwner(backend, link, factored, capacity).serve();
+  if (backend) await new DeviceOwner(backend, link).serve();
 } catch (error) {
   link.end(reasonOf(error));
 }

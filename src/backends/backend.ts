@@ -1,14 +1,15 @@
 /**
- * What a back-end does: the arithmetic of one tile of nodes. The engine fills the tile's local memory (owned rows, the
- * halo rows they need, lists of local row numbers), asks for a stage, and takes the results from the same memory.
- * A back-end knows nothing of threads, shards or files.
+ * What a back-end does: the arithmetic of one tile of nodes, or of edges. A head fills the tile's local memory, asks for a
+ * stage by its name, and takes the results from the same memory. A back-end knows nothing of threads, shards or files; which
+ * stages a head has, and what each reads and writes, is a table (`stages.ts`).
  *
  * Shapes: B nodes a tile, R local rows, E edges, w list width, d features, p = d padded to a multiple of 4, M heads.
  */
 import type { SimdLevel } from '../kernels/kernels.js';
 import type { FactoredModel } from '../model/factored.js';
+import type { RoundNetworks } from '../model/round-network.js';
 import type { BackendName, OnnxProvider } from './names.js';
-import type { TileStage } from './stages.js';
+import type { ConcatStage, NetworkStage } from './stages.js';
 
 export interface TileCapacity {
   /** B. */
@@ -21,7 +22,12 @@ export interface TileCapacity {
   readonly edges: number;
 }
 
-export interface TileMemory {
+export type TileArray = Float32Array | Int32Array;
+
+/** The local memory of a tile: arrays by name. */
+export type TileMemory = Readonly<Record<string, TileArray>>;
+
+export type ConcatTile = {
   /** Raw features [B × d]: in of `project`. */
   readonly x: Float32Array;
   /** Local rows [R × M·p] and their t [R × M]: in of `aggregate` and `embed`. */
@@ -43,24 +49,44 @@ export interface TileMemory {
   readonly pairs: Int32Array;
   /** [E]: out of `score`. */
   readonly scores: Float32Array;
+};
+
+export type PairwiseTile = {
+  /** Raw features of edges [E × F], as many columns as the round has: in of `network`. */
+  readonly features: Float32Array;
+  /** [E]: out of `network`. */
+  readonly logits: Float32Array;
+};
+
+export interface Backend<Stage extends string = string, Tile extends TileMemory = TileMemory> {
+  readonly name: BackendName;
+  readonly simd?: SimdLevel;
+  /** Where it computes, if it has a choice. */
+  readonly provider?: string;
+  readonly tile: Tile;
+  /** Computes a stage of the first `count` nodes or edges of the tile. */
+  run(stage: Stage, count: number): Promise<void>;
+  release(): Promise<void>;
 }
 
 /**
- * Each stage computes the first `count` nodes, or edges for `score`; `stageLayouts` says what it reads and writes.
  *   project     h = W x + b, s = a_c · h, t = a_n · h
  *   aggregate   z = attention over the lists; h = W z + b, t = a_n · h
  *   embed       c = attention over the lists
  *   split       left = A c, right = B c + b1
  *   score       probability that the ends of an edge are one identity
  */
-export interface Backend extends Record<TileStage, (count: number) => Promise<void>> {
-  readonly name: BackendName;
-  readonly simd?: SimdLevel;
-  /** Where it computes, if it has a choice. */
-  readonly provider?: string;
-  readonly tile: TileMemory;
-  release(): Promise<void>;
-}
+export type ConcatBackend = Backend<ConcatStage, ConcatTile>;
+
+/**
+ *   network     of round r: the logit of each edge, from its features
+ */
+export type PairwiseBackend = Backend<NetworkStage, PairwiseTile>;
+
+/** The weights that a head's stages compute with. */
+export type BackendModel = FactoredModel | RoundNetworks;
+/** What computes with such weights. */
+export type BackendOf<Model extends BackendModel> = Model extends FactoredModel ? ConcatBackend : PairwiseBackend;
 
 export interface BackendOptions {
   readonly simd?: SimdLevel | undefined;
@@ -71,8 +97,8 @@ export interface BackendOptions {
 }
 
 /** Throws BACKEND_UNAVAILABLE when it cannot start here, BAD_USAGE when the tile does not fit. */
-export type BackendFactory = (
-  model: FactoredModel,
+export type BackendFactory<Model extends BackendModel> = (
+  model: Model,
   capacity: TileCapacity,
   options: BackendOptions,
-) => Promise<Backend>;
+) => Promise<BackendOf<Model>>;

@@ -1,69 +1,103 @@
 /**
- * The stages that a back-end computes, as data: which arrays of a tile each reads and writes. What moves tiles to a device
- * and back, and what probes a back-end, follows from this table.
+ * The stages that back-ends compute, as data: which arrays of a tile each reads and writes. What moves tiles to a device and
+ * back, and what probes a back-end, follows from these tables.
  *
  * Shapes: d features, p = d padded to a multiple of 4, M heads, w list width.
  */
-import type { TileCapacity, TileMemory } from './backend.js';
+import type { FactoredModel } from '../model/factored.js';
+import { featureCount } from '../model/pairwise.js';
+import type { RoundNetworks } from '../model/round-network.js';
+import type { BackendModel, ConcatTile, PairwiseTile, TileCapacity, TileMemory } from './backend.js';
 
-/** What the size of a tile depends on of the model. */
-export interface TileShape {
-  readonly dim: number;
-  readonly paddedDim: number;
-  readonly heads: { readonly length: number };
-}
+/** Numbers in one line of each of some arrays. */
+export type Lines<Name extends string = string> = Readonly<Partial<Record<Name, number>>>;
 
-type ArraysOf<T> = { [K in keyof TileMemory]: TileMemory[K] extends T ? K : never }[keyof TileMemory];
-
-/** Numbers in one line of an array. */
-type Columns = (shape: TileShape) => number;
-export type Lines = Readonly<Partial<Record<ArraysOf<Float32Array>, Columns>>>;
-
-export interface StageLayout {
+export interface StageLayout<Name extends string = string> {
   /** What one line of the stage is: `count` of them are computed at once. */
   readonly unit: 'nodes' | 'edges';
   /** Arrays that the stage reads a line of for each node or edge. */
-  readonly own: Lines;
+  readonly own: Lines<Name>;
   /** Arrays that it reads lines of by their number: column c of `by` names lines of `groups[c]`, later ones of the last. */
   readonly named?: {
-    /** Line numbers, −1 for none, as many for each node or edge as there are columns. */
-    readonly by: ArraysOf<Int32Array>;
-    readonly columns: (capacity: TileCapacity) => number;
-    readonly groups: readonly Lines[];
+    /** Line numbers, −1 for none, `columns` for each node or edge. */
+    readonly by: Name;
+    readonly columns: number;
+    readonly groups: readonly Lines<Name>[];
   };
   /** Arrays that it writes a line of for each node or edge. */
-  readonly out: Lines;
+  readonly out: Lines<Name>;
 }
 
-const one: Columns = () => 1;
-const features: Columns = ({ dim }) => dim;
-const row: Columns = ({ paddedDim }) => paddedDim;
-const ofHeads: Columns = ({ heads }) => heads.length;
-const rowOfHeads: Columns = ({ heads, paddedDim }) => heads.length * paddedDim;
+export interface TileLayout<Stage extends string = string, Tile extends TileMemory = TileMemory> {
+  readonly capacity: TileCapacity;
+  /** Type and length of each array. */
+  readonly arrays: Readonly<Record<keyof Tile & string, readonly ['float32' | 'int32', number]>>;
+  readonly stages: Readonly<Record<Stage, StageLayout<keyof Tile & string>>>;
+}
 
-const attention = {
-  by: 'lists',
-  columns: ({ width }: TileCapacity) => width,
-  groups: [{ rows: rowOfHeads, rowT: ofHeads }],
-} as const;
+export const concatStages = ['project', 'aggregate', 'embed', 'split', 'score'] as const;
+export type ConcatStage = (typeof concatStages)[number];
 
-export const tileStages = ['project', 'aggregate', 'embed', 'split', 'score'] as const;
-export type TileStage = (typeof tileStages)[number];
+export function concatLayout(model: FactoredModel, capacity: TileCapacity): TileLayout<ConcatStage, ConcatTile> {
+  const { dim, paddedDim: p } = model;
+  const { nodes, rows, width, edges } = capacity;
+  const M = model.heads.length;
+  const attention = { by: 'lists', columns: width, groups: [{ rows: M * p, rowT: M }] } as const;
+  const ends = { by: 'pairs', columns: 2, groups: [{ left: p }, { rows: p }] } as const;
+  return {
+    capacity,
+    arrays: {
+      x: ['float32', nodes * dim],
+      rows: ['float32', rows * M * p],
+      rowT: ['float32', rows * M],
+      s: ['float32', nodes * M],
+      lists: ['int32', nodes * width],
+      h: ['float32', nodes * M * p],
+      t: ['float32', nodes * M],
+      centres: ['float32', nodes * p],
+      left: ['float32', nodes * p],
+      right: ['float32', nodes * p],
+      pairs: ['int32', 2 * edges],
+      scores: ['float32', edges],
+    },
+    stages: {
+      project: { unit: 'nodes', own: { x: dim }, out: { h: M * p, s: M, t: M } },
+      aggregate: { unit: 'nodes', own: { s: M }, named: attention, out: { h: M * p, t: M } },
+      embed: { unit: 'nodes', own: { s: M }, named: attention, out: { centres: p } },
+      split: { unit: 'nodes', own: { centres: p }, out: { left: p, right: p } },
+      score: { unit: 'edges', own: {}, named: ends, out: { scores: 1 } },
+    },
+  };
+}
 
-export const stageLayouts: Readonly<Record<TileStage, StageLayout>> = {
-  project: { unit: 'nodes', own: { x: features }, out: { h: rowOfHeads, s: ofHeads, t: ofHeads } },
-  aggregate: { unit: 'nodes', own: { s: ofHeads }, named: attention, out: { h: rowOfHeads, t: ofHeads } },
-  embed: { unit: 'nodes', own: { s: ofHeads }, named: attention, out: { centres: row } },
-  split: { unit: 'nodes', own: { centres: row }, out: { left: row, right: row } },
-  score: {
-    unit: 'edges',
-    own: {},
-    named: { by: 'pairs', columns: () => 2, groups: [{ left: row }, { rows: row }] },
-    out: { scores: one },
-  },
-};
+/** The network of a round. */
+export type NetworkStage = `network${number}`;
 
-/** Arrays and their widths, of a set of lines. */
-export function linesOf(lines: Lines, shape: TileShape): { name: keyof Lines; columns: number }[] {
-  return Object.entries(lines).map(([name, columns]) => ({ name: name as keyof Lines, columns: columns(shape) }));
+export function roundOf(stage: NetworkStage): number {
+  return Number(stage.slice('network'.length));
+}
+
+export function pairwiseLayout(
+  { rounds }: RoundNetworks,
+  capacity: TileCapacity,
+): TileLayout<NetworkStage, PairwiseTile> {
+  const { edges } = capacity;
+  const network = (_: unknown, round: number): [NetworkStage, StageLayout<keyof PairwiseTile>] => [
+    `network${round}`,
+    { unit: 'edges', own: { features: featureCount(round) }, out: { logits: 1 } },
+  ];
+  return {
+    capacity,
+    arrays: { features: ['float32', edges * featureCount(rounds.length - 1)], logits: ['float32', edges] },
+    stages: Object.fromEntries(rounds.map(network)),
+  };
+}
+
+export function layoutOf(model: BackendModel, capacity: TileCapacity): TileLayout {
+  return 'rounds' in model ? pairwiseLayout(model, capacity) : concatLayout(model, capacity);
+}
+
+/** Names and widths, of a set of lines. */
+export function linesOf(lines: Lines): { name: string; columns: number }[] {
+  return Object.entries(lines as Lines).map(([name, columns = 0]) => ({ name, columns }));
 }

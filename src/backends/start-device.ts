@@ -1,18 +1,17 @@
 /** Starts a back-end on a device, for the thread that owns it. */
 import { NaanError } from '../errors.js';
-import type { FactoredModel } from '../model/factored.js';
-import type { Backend, TileCapacity } from './backend.js';
+import type { BackendModel, BackendOf, TileCapacity } from './backend.js';
 import { holdsRealAdapter } from './onnx-providers.js';
 import type { BackendChoice } from './plan.js';
 import { startBackend } from './start.js';
 
 /** `device`: its number among those of the provider. Throws BACKEND_UNAVAILABLE. */
-export async function startDevice(
+export async function startDevice<Model extends BackendModel>(
   { backend, provider, realAdapter }: BackendChoice,
-  model: FactoredModel,
+  model: Model,
   capacity: TileCapacity,
   device: number,
-): Promise<Backend> {
+): Promise<BackendOf<Model>> {
   const started = await startBackend(backend, model, capacity, { provider, device });
   if (!realAdapter || provider !== 'webgpu' || holdsRealAdapter()) return started;
   await started.release();

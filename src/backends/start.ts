@@ -1,24 +1,34 @@
 /** Starting a back-end by its name: its module, and the library that it needs, are loaded then and not before. */
 import { NaanError } from '../errors.js';
 import type { FactoredModel } from '../model/factored.js';
-import type { Backend, BackendFactory, BackendOptions, TileCapacity } from './backend.js';
+import type { RoundNetworks } from '../model/round-network.js';
+import type { BackendFactory, BackendModel, BackendOf, BackendOptions, TileCapacity } from './backend.js';
 import type { BackendName } from './names.js';
 
-const loaders: Readonly<Record<BackendName, () => Promise<BackendFactory>>> = {
-  native: async () => (await import('./native.js')).createNative,
-  onnx: async () => (await import('./onnx.js')).createOnnx,
-  reference: async () => (await import('./reference.js')).createReference,
-  tfjs: async () => (await import('./tfjs.js')).createTfjs,
+type Loaders<Model extends BackendModel> = Readonly<Record<BackendName, () => Promise<BackendFactory<Model>>>>;
+
+const concat: Loaders<FactoredModel> = {
+  native: async () => (await import('./concat/native.js')).createNative,
+  onnx: async () => (await import('./concat/onnx.js')).createOnnx,
+  reference: async () => (await import('./concat/reference.js')).createReference,
+  tfjs: async () => (await import('./concat/tfjs.js')).createTfjs,
+};
+const pairwise: Loaders<RoundNetworks> = {
+  native: async () => (await import('./pairwise/onnx.js')).createNative,
+  onnx: async () => (await import('./pairwise/onnx.js')).createOnnx,
+  reference: async () => (await import('./pairwise/reference.js')).createReference,
+  tfjs: async () => (await import('./pairwise/tfjs.js')).createTfjs,
 };
 
 /** Throws BACKEND_UNAVAILABLE with the reason when it cannot start, BAD_USAGE when the tile asked for does not fit. */
-export async function startBackend(
+export async function startBackend<Model extends BackendModel>(
   name: BackendName,
-  model: FactoredModel,
+  model: Model,
   capacity: TileCapacity,
   options: BackendOptions = {},
-): Promise<Backend> {
+): Promise<BackendOf<Model>> {
   try {
+    const loaders = ('rounds' in model ? pairwise : concat) as Loaders<Model>;
     const create = await loaders[name]();
     return await create(model, capacity, options);
   } catch (error) {

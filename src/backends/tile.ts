@@ -1,6 +1,6 @@
 /** The local memory of a tile. */
 import type { TileCapacity, TileMemory } from './backend.js';
-import type { TileShape } from './stages.js';
+import type { TileLayout } from './stages.js';
 
 interface Allocator {
   float32(length: number): Float32Array;
@@ -23,24 +23,10 @@ export function tileCapacity(batch: number, k1: number, k2: number): TileCapacit
   return { nodes: batch, width, rows: batch * width, edges: batch * width };
 }
 
-export function allocateTile(
-  { dim, paddedDim: p, heads }: TileShape,
-  { nodes, rows, width, edges }: TileCapacity,
+export function allocateTile<Tile extends TileMemory>(
+  { arrays }: TileLayout<never, Tile>,
   memory: Allocator = ownBuffers(),
-): TileMemory {
-  const M = heads.length;
-  return {
-    x: memory.float32(nodes * dim),
-    rows: memory.float32(rows * M * p),
-    rowT: memory.float32(rows * M),
-    s: memory.float32(nodes * M),
-    lists: memory.int32(nodes * width),
-    h: memory.float32(nodes * M * p),
-    t: memory.float32(nodes * M),
-    centres: memory.float32(nodes * p),
-    left: memory.float32(nodes * p),
-    right: memory.float32(nodes * p),
-    pairs: memory.int32(2 * edges),
-    scores: memory.float32(edges),
-  };
+): Tile {
+  const of = ([type, length]: readonly ['float32' | 'int32', number]) => memory[type](length);
+  return Object.fromEntries(Object.keys(arrays).map((name) => [name, of(arrays[name as keyof Tile & string])])) as Tile;
 }

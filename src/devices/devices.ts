@@ -3,12 +3,11 @@
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import type { TileCapacity } from '../backends/backend.js';
+import type { BackendModel, TileCapacity } from '../backends/backend.js';
 import { forbidReducedPrecision } from '../backends/onnx-providers.js';
 import type { BackendChoice, BackendPlan } from '../backends/plan.js';
+import { layoutOf } from '../backends/stages.js';
 import { NaanError } from '../errors.js';
-import { paddedDim } from '../memory/shared-arrays.js';
-import type { ConcatModel } from '../model/model.js';
 import { type DeviceCounter, DeviceLink, type DeviceLinkHandle } from './link.js';
 
 /** Data of the thread that owns a device. */
@@ -16,7 +15,7 @@ export interface DeviceWorkerData {
   /** Exports `startDevice`. */
   readonly module: string;
   readonly choices: readonly BackendChoice[];
-  readonly model: ConcatModel;
+  readonly model: BackendModel;
   readonly capacity: TileCapacity;
   readonly device: number;
   readonly handle: DeviceLinkHandle;
@@ -36,7 +35,7 @@ export interface DevicesHandle {
 
 export interface DevicesOptions {
   readonly plan: BackendPlan;
-  readonly model: ConcatModel;
+  readonly model: BackendModel;
   readonly capacity: TileCapacity;
   /** Workers that feed them. */
   readonly threads: number;
@@ -66,10 +65,8 @@ export class Devices {
   constructor({ plan, model, capacity, threads, devices, onNotice, module }: DevicesOptions) {
     checkNumbers(plan.devices, devices);
     forbidReducedPrecision();
-    const { dim, heads } = model.config;
-    const shape = { dim, paddedDim: paddedDim(dim), heads: { length: heads } };
     const slots = Math.ceil(threads / devices.length);
-    this.links = devices.map(() => DeviceLink.allocate(shape, capacity, slots));
+    this.links = devices.map(() => DeviceLink.allocate(layoutOf(model, capacity), slots));
     this.handle = { choices: plan.devices, links: this.links.map((link) => link.handle) };
     this.readings = this.links.map((link, i) => ({ device: devices[i], of: (counter) => link.of(counter) }));
     this.workers = this.links.map((link, i) => {

@@ -6,8 +6,8 @@
  * Order matters: a request is written before its slot is `submitted`, results before it is `done`, the reason before the
  * device is `gone`; each by an atomic store, which the other side reads first.
  */
-import type { TileCapacity, TileMemory } from '../backends/backend.js';
-import { type TileShape, type TileStage, tileStages } from '../backends/stages.js';
+import type { TileMemory } from '../backends/backend.js';
+import type { TileLayout } from '../backends/stages.js';
 import { allocateTile, ownBuffers } from '../backends/tile.js';
 
 const starting = 0;
@@ -38,6 +38,7 @@ const counterFields = ['batches', 'rows', 'bytes', 'busySeconds', 'retries'] as 
 export type DeviceCounter = (typeof counterFields)[number] | 'fallbacks' | 'queue';
 
 export interface DeviceLinkHandle {
+  readonly layout: TileLayout;
   readonly control: Int32Array;
   readonly counters: Float64Array;
   readonly reason: Uint8Array;
@@ -48,22 +49,27 @@ export interface DeviceLinkHandle {
 
 export interface Request {
   readonly slot: number;
-  readonly stage: TileStage;
+  readonly stage: string;
   readonly count: number;
   readonly tile: TileMemory;
 }
 
 export class DeviceLink {
-  constructor(readonly handle: DeviceLinkHandle) {}
+  private readonly stages: readonly string[];
 
-  static allocate(model: TileShape, capacity: TileCapacity, slots: number): DeviceLink {
+  constructor(readonly handle: DeviceLinkHandle) {
+    this.stages = Object.keys(handle.layout.stages);
+  }
+
+  static allocate(layout: TileLayout, slots: number): DeviceLink {
     const shared = (bytes: number) => new SharedArrayBuffer(bytes);
     return new DeviceLink({
+      layout,
       control: new Int32Array(shared(4 * (firstSlot + slots))),
       counters: new Float64Array(shared(8 * counterFields.length)),
       reason: new Uint8Array(shared(reasonBytes)),
       requests: new Int32Array(shared(8 * slots)),
-      tiles: Array.from({ length: slots }, () => allocateTile(model, capacity, ownBuffers(shared))),
+      tiles: Array.from({ length: slots }, () => allocateTile(layout, ownBuffers(shared))),
     });
   }
 
@@ -84,10 +90,10 @@ export class DeviceLink {
   }
 
   /** Computes a stage on the slot's tile; false when the device has gone: the inputs are as they were. */
-  compute(slot: number, stage: TileStage, count: number): boolean {
+  compute(slot: number, stage: string, count: number): boolean {
     const { control, requests } = this.handle;
     const cell = firstSlot + slot;
-    requests[2 * slot] = tileStages.indexOf(stage);
+    requests[2 * slot] = this.stages.indexOf(stage);
     requests[2 * slot + 1] = count;
     Atomics.store(control, cell, submitted);
     Atomics.add(control, callsCell, 1);
@@ -141,7 +147,7 @@ export class DeviceLink {
       for (let i = 0; i < tiles.length; i++) {
         const slot = (first + i) % tiles.length;
         if (Atomics.load(control, firstSlot + slot) !== submitted) continue;
-        return { slot, stage: tileStages[requests[2 * slot]], count: requests[2 * slot + 1], tile: tiles[slot] };
+        return { slot, stage: this.stages[requests[2 * slot]], count: requests[2 * slot + 1], tile: tiles[slot] };
       }
       Atomics.wait(control, callsCell, calls);
     }

@@ -2,15 +2,14 @@
  * The thread that owns a device: takes the batches that workers submit, moves their inputs into the back-end's memory,
  * computes, and moves the results back.
  *
- * A batch that fails is halved and tried again, down to a least size, and later batches keep to the size that worked; a
+ * A batch that fails, or gives what is no number, is halved and tried again, down to a least size, and later batches keep to the size that worked; a
  * part takes along only the rows that it reads, so it needs less of the device. When the least size fails as well, the
  * device is given up and its workers go on without it.
  */
 import { performance } from 'node:perf_hooks';
-import type { Backend, TileCapacity, TileMemory } from '../backends/backend.js';
-import { linesOf, stageLayouts, type TileStage } from '../backends/stages.js';
+import type { Backend, TileArray, TileMemory } from '../backends/backend.js';
+import { linesOf, type TileLayout } from '../backends/stages.js';
 import { Halo } from '../memory/halo.js';
-import type { FactoredModel } from '../model/factored.js';
 import type { DeviceLink, Request } from './link.js';
 
 /** A batch is halved at most this often. */
@@ -24,11 +23,10 @@ export class DeviceOwner {
   constructor(
     private readonly backend: Backend,
     private readonly link: DeviceLink,
-    model: FactoredModel,
-    private readonly capacity: TileCapacity,
   ) {
-    this.part = new TilePart(backend.tile, model, capacity);
-    this.most = { nodes: capacity.nodes, edges: capacity.edges };
+    const { layout } = link.handle;
+    this.part = new TilePart(backend.tile, layout);
+    this.most = { nodes: layout.capacity.nodes, edges: layout.capacity.edges };
   }
 
   /** Serves until the link is closed. Rejects with what the device failed with when it has to be given up. */
@@ -44,14 +42,16 @@ export class DeviceOwner {
   }
 
   private async compute({ stage, count, tile }: Request): Promise<void> {
-    const { backend, part, link, most, capacity } = this;
-    const { unit } = stageLayouts[stage];
+    const { backend, part, link, most } = this;
+    const { capacity, stages } = link.handle.layout;
+    const { unit } = stages[stage];
     const least = Math.ceil(capacity[unit] / 2 ** halvings);
     for (let start = 0; start < count; ) {
       const end = Math.min(count, start + most[unit]);
       const { rows, bytes } = part.read(stage, tile, start, end);
       try {
-        await backend[stage](end - start);
+        await backend.run(stage, end - start);
+        part.checkFinite(stage, end - start);
       } catch (error) {
         if (end - start <= least) throw error;
         link.count('retries', 1);
@@ -73,25 +73,25 @@ class TilePart {
 
   constructor(
     private readonly local: TileMemory,
-    private readonly model: FactoredModel,
-    private readonly capacity: TileCapacity,
+    private readonly layout: TileLayout,
   ) {
+    const { capacity, stages } = layout;
     const most = Math.max(capacity.rows, capacity.nodes);
-    const groups = Math.max(...Object.values(stageLayouts).map(({ named }) => named?.groups.length ?? 0));
+    const groups = Math.max(...Object.values(stages).map(({ named }) => named?.groups.length ?? 0));
     this.used = Array.from({ length: groups }, () => new Halo(most, most));
   }
 
   /** Moves the inputs of a stage. Returns rows and bytes moved. */
-  read(stage: TileStage, tile: TileMemory, start: number, end: number): { rows: number; bytes: number } {
-    const { local, model, capacity } = this;
-    const { own, named } = stageLayouts[stage];
+  read(stage: string, tile: TileMemory, start: number, end: number): { rows: number; bytes: number } {
+    const { local, layout } = this;
+    const { own, named } = layout.stages[stage];
     const count = end - start;
     let bytes = 0;
-    for (const { name, columns } of linesOf(own, model)) {
+    for (const { name, columns } of linesOf(own)) {
       bytes += move(tile[name], local[name], columns, start, 0, count);
     }
     if (!named) return { rows: count, bytes };
-    const columns = named.columns(capacity);
+    const { columns } = named;
     const used = this.used.slice(0, named.groups.length);
     for (const halo of used) halo.clear();
     const [from, to] = [tile[named.by], local[named.by]];
@@ -102,18 +102,29 @@ class TilePart {
     let rows = 0;
     for (const [group, lines] of named.groups.entries()) {
       rows += used[group].count;
-      for (const { name, columns } of linesOf(lines, model)) {
+      for (const { name, columns } of linesOf(lines)) {
         bytes += gather(used[group], tile[name], local[name], columns);
       }
     }
     return { rows, bytes: bytes + 4 * count * columns };
   }
 
+  /** Throws when a result is NaN or infinite. */
+  checkFinite(stage: string, count: number): void {
+    for (const { name, columns } of linesOf(this.layout.stages[stage].out)) {
+      const values = this.local[name];
+      let sum = 0;
+      // 0 but for what is not finite, which gives NaN.
+      for (let i = 0; i < count * columns; i++) sum += values[i] * 0;
+      if (sum !== 0) throw new Error(`stage '${stage}' gives values that are not finite`);
+    }
+  }
+
   /** Moves the results of a stage. Returns bytes moved. */
-  write(stage: TileStage, tile: TileMemory, start: number, end: number): number {
-    const { local, model } = this;
+  write(stage: string, tile: TileMemory, start: number, end: number): number {
+    const { local, layout } = this;
     let bytes = 0;
-    for (const { name, columns } of linesOf(stageLayouts[stage].out, model)) {
+    for (const { name, columns } of linesOf(layout.stages[stage].out)) {
       bytes += move(local[name], tile[name], columns, 0, start, end - start);
     }
     return bytes;
@@ -121,7 +132,7 @@ class TilePart {
 }
 
 /** The rows in use [count × columns]; those that lie side by side are moved together. Returns their bytes. */
-function gather({ ids, count }: Halo, from: Float32Array, to: Float32Array, columns: number): number {
+function gather({ ids, count }: Halo, from: TileArray, to: TileArray, columns: number): number {
   for (let i = 0; i < count; ) {
     let run = 1;
     while (i + run < count && ids[i + run] === ids[i] + run) run++;
@@ -131,8 +142,8 @@ function gather({ ids, count }: Halo, from: Float32Array, to: Float32Array, colu
   return 4 * count * columns;
 }
 
-/** Rows of `columns` floats from one place to another; returns their bytes. */
-function move(from: Float32Array, to: Float32Array, columns: number, source: number, target: number, rows: number) {
+/** Rows of `columns` numbers from one place to another; returns their bytes. */
+function move(from: TileArray, to: TileArray, columns: number, source: number, target: number, rows: number) {
   to.set(from.subarray(source * columns, (source + rows) * columns), target * columns);
   return 4 * rows * columns;
 }

@@ -1,11 +1,9 @@
 /** A worker's end of a device: a back-end whose arithmetic the device's owner does, or `native` once the device has gone. */
-import type { Backend, TileCapacity, TileMemory } from '../backends/backend.js';
+import type { Backend, BackendModel, BackendOf, TileCapacity, TileMemory } from '../backends/backend.js';
 import type { BackendChoice } from '../backends/plan.js';
-import { type TileStage, tileStages } from '../backends/stages.js';
 import { startBackend } from '../backends/start.js';
 import { NaanError } from '../errors.js';
 import type { SimdLevel } from '../kernels/kernels.js';
-import type { FactoredModel } from '../model/factored.js';
 import type { DevicesHandle } from './devices.js';
 import { DeviceLink } from './link.js';
 
@@ -19,17 +17,17 @@ export interface WorkerBackendOptions {
 }
 
 /** Starts the back-end of a worker. Throws BACKEND_UNAVAILABLE. */
-export async function startWorkerBackend(
-  model: FactoredModel,
+export async function startWorkerBackend<Model extends BackendModel>(
+  model: Model,
   capacity: TileCapacity,
   { devices, otherwise, simd, worker }: WorkerBackendOptions,
-): Promise<Backend> {
+): Promise<BackendOf<Model>> {
   if (devices) {
     const { links, choices } = devices;
     const link = new DeviceLink(links[worker % links.length]);
     if (link.waitForStart()) {
       const native = () => startBackend('native', model, capacity, { simd });
-      return deviceBackend(link, Math.floor(worker / links.length), choices[link.choice], native);
+      return deviceBackend(link, Math.floor(worker / links.length), choices[link.choice], native) as BackendOf<Model>;
     }
     if (!otherwise) throw new NaanError('BACKEND_UNAVAILABLE', link.reason);
   }
@@ -46,23 +44,21 @@ function deviceBackend(
   startNative: () => Promise<Backend>,
 ): Backend {
   let instead: Backend | undefined;
-  /** The caller of a batch that the device did not do holds the slot's tile, so the results go there once more. */
-  const compute = (stage: TileStage) => async (count: number) => {
-    if (instead) return instead[stage](count);
-    if (link.compute(slot, stage, count)) return;
-    const tile = link.handle.tiles[slot];
-    const native = await startNative();
-    link.countFallback();
-    copyTile(tile, native.tile);
-    await native[stage](count);
-    copyTile(native.tile, tile);
-    instead = native;
-  };
-  const stages = Object.fromEntries(tileStages.map((stage) => [stage, compute(stage)]));
   return {
-    ...(stages as Pick<Backend, TileStage>),
     name,
     ...(provider && { provider }),
+    /** The caller of a batch that the device did not do holds the slot's tile, so the results go there once more. */
+    async run(stage, count) {
+      if (instead) return instead.run(stage, count);
+      if (link.compute(slot, stage, count)) return;
+      const tile = link.handle.tiles[slot];
+      const native = await startNative();
+      link.countFallback();
+      copyTile(tile, native.tile);
+      await native.run(stage, count);
+      copyTile(native.tile, tile);
+      instead = native;
+    },
     get tile() {
       return instead?.tile ?? link.handle.tiles[slot];
     },
@@ -73,5 +69,5 @@ function deviceBackend(
 }
 
 function copyTile(from: TileMemory, to: TileMemory): void {
-  for (const name of Object.keys(from) as (keyof TileMemory)[]) to[name].set(from[name]);
+  for (const name of Object.keys(from)) to[name].set(from[name]);
 }

@@ -5,10 +5,10 @@
  * B nodes, d features, R local rows.
  */
 import { fork } from 'node:child_process';
-import type { Backend, BackendOptions } from '../backends/backend.js';
+import type { BackendOptions, ConcatBackend } from '../backends/backend.js';
 import type { BackendName } from '../backends/names.js';
 import { holdsRealAdapter } from '../backends/onnx-providers.js';
-import { stageLayouts, type TileStage, tileStages } from '../backends/stages.js';
+import { type ConcatStage, concatLayout, concatStages } from '../backends/stages.js';
 import { startBackend } from '../backends/start.js';
 import { tileCapacity } from '../backends/tile.js';
 import { NaanError } from '../errors.js';
@@ -24,7 +24,7 @@ export interface ProbeRequest extends BackendOptions {
   readonly seconds: number;
 }
 
-type StageSeconds = Record<TileStage, number>;
+type StageSeconds = Record<ConcatStage, number>;
 
 export interface Probe {
   readonly backend: BackendName;
@@ -99,26 +99,28 @@ export function probeBackend(request: ProbeRequest, signal?: AbortSignal): Promi
 export async function probeTile(request: ProbeRequest, ready: () => void): Promise<Probe> {
   const { batch, seconds, threads, backend: name, ...options } = request;
   const model = probeModel();
-  const backend = await startBackend(name, model, tileCapacity(batch, k1, k2), options);
+  const capacity = tileCapacity(batch, k1, k2);
+  const layouts = concatLayout(model, capacity).stages;
+  const backend = await startBackend(name, model, capacity, options);
   const { lists, scores } = await fillTile(backend, batch);
-  const spent = Object.fromEntries(tileStages.map((stage) => [stage, 0])) as StageSeconds;
+  const spent = Object.fromEntries(concatStages.map((stage) => [stage, 0])) as StageSeconds;
   ready();
   const began = performance.now();
   let tiles = 0;
   while (performance.now() - began < seconds * 1000) {
-    for (const stage of tileStages) {
+    for (const stage of concatStages) {
       if (stage === 'aggregate' || stage === 'embed') backend.tile.lists.set(lists[stage]);
       const start = performance.now();
-      await backend[stage](stageLayouts[stage].unit === 'edges' ? batch * edgesOfANode : batch);
+      await backend.run(stage, layouts[stage].unit === 'edges' ? batch * edgesOfANode : batch);
       spent[stage] += (performance.now() - start) / 1000;
     }
     tiles++;
   }
   const software = backend.provider === 'webgpu' && !holdsRealAdapter();
   await backend.release();
-  const perThousand = (stage: TileStage) => (1000 * spent[stage]) / (batch * tiles);
-  const stageSeconds = Object.fromEntries(tileStages.map((stage) => [stage, perThousand(stage)])) as StageSeconds;
-  const nodesPerSecond = 1000 / tileStages.reduce((sum, stage) => sum + stageSeconds[stage], 0);
+  const perThousand = (stage: ConcatStage) => (1000 * spent[stage]) / (batch * tiles);
+  const stageSeconds = Object.fromEntries(concatStages.map((stage) => [stage, perThousand(stage)])) as StageSeconds;
+  const nodesPerSecond = 1000 / concatStages.reduce((sum, stage) => sum + stageSeconds[stage], 0);
   return {
     backend: backend.name,
     provider: backend.provider,
@@ -133,7 +135,7 @@ export async function probeTile(request: ProbeRequest, ready: () => void): Promi
 }
 
 /** Takes the tile through all stages, as the engine would, so that every input of every stage is in place and warm. */
-async function fillTile(backend: Backend, batch: number) {
+async function fillTile(backend: ConcatBackend, batch: number) {
   const { tile } = backend;
   const random = new RandomStream(1, 1, 0);
   const width = k1 + 1;
@@ -155,23 +157,23 @@ async function fillTile(backend: Backend, batch: number) {
   const lists = { aggregate: near(k2, 0), embed: near(k1, batch) };
   random.gaussians(tile.x);
   for (let i = 0; i < tile.x.length; i++) tile.x[i] /= Math.sqrt(dim);
-  await backend.project(batch);
+  await backend.run('project', batch);
   copyRows(tile.h, dim, tile.rows, 0, halo);
   copyRows(tile.t, 1, tile.rowT, 0, halo);
   tile.lists.set(lists.aggregate);
-  await backend.aggregate(batch);
+  await backend.run('aggregate', batch);
   copyRows(tile.h, dim, tile.rows, batch, halo);
   copyRows(tile.t, 1, tile.rowT, batch, halo);
   tile.lists.set(lists.embed);
-  await backend.embed(batch);
-  await backend.split(batch);
+  await backend.run('embed', batch);
+  await backend.run('split', batch);
   copyRows(tile.right, dim, tile.rows, 0, halo);
   const edges = batch * edgesOfANode;
   for (let e = 0; e < edges; e++) {
     tile.pairs[2 * e] = random.below(batch);
     tile.pairs[2 * e + 1] = random.below(halo);
   }
-  await backend.score(edges);
+  await backend.run('score', edges);
   return { lists, scores: tile.scores.slice(0, edges) };
 }
 

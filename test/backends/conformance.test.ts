@@ -1,22 +1,26 @@
-/** Every back-end against the results of the published code in PyTorch. */
+/** Every back-end: head `concat` against the results of the published code in PyTorch, `pairwise` against plain loops. */
 
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { propagate } from '../../src/cluster/propagation.js';
+import type { EngineOptions } from '../../src/engine/scoring-run.js';
 import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
 import { locateFeatures } from '../../src/io/features.js';
 import { readKnn } from '../../src/io/knn.js';
+import { label } from '../../src/jobs/label.js';
 import { importCheckpoint } from '../../src/model/import-checkpoint.js';
 import {
   largestDifference,
   loadCase,
+  randomPairwise,
   readJson,
   realData,
   realResults,
   withoutRealData,
   withRun,
 } from '../engine/fixture.js';
-import { setups } from './setups.js';
+import { pairwiseTolerance, setups } from './setups.js';
 
 for (const { name: setup, options, skip = false, tolerance, realTolerance } of setups) {
   describe(`back-end ${setup} agrees with PyTorch`, { skip }, () => {
@@ -68,5 +72,47 @@ for (const { name: setup, options, skip = false, tolerance, realTolerance } of s
         }
       });
     });
+  });
+}
+
+const pairwiseInputs = {
+  'a fixture, in three rounds': {
+    features: 'test/fixtures/four_heads/feats.npz',
+    knn: 'test/fixtures/four_heads/knn.npy',
+  },
+  'Omniglot longtail, by the general model': realSet('longtail'),
+  'Omniglot matched, by the general model': realSet('matched'),
+} as const;
+
+function realSet(name: string) {
+  const folder = `../shared/data/omniglot_${name}`;
+  return { features: `${folder}/split0_feats.npz`, knn: `${folder}/split0_knn.npy` };
+}
+
+/** Scores and labels of an input in plain loops, computed once. */
+const plainResults = new Map<string, ReturnType<typeof labelPairwise>>();
+
+function labelPairwise(name: keyof typeof pairwiseInputs, options: EngineOptions) {
+  const model = name.startsWith('a fixture') ? { model: randomPairwise(10, 3), threshold: 0.5 } : {};
+  return label({ ...pairwiseInputs[name], ...model, ...options, saveEdges: true });
+}
+
+for (const { name: setup, options, skip = false } of setups.slice(1)) {
+  describe(`back-end ${setup} scores pairwise as plain loops do`, { skip }, () => {
+    for (const name of Object.keys(pairwiseInputs) as (keyof typeof pairwiseInputs)[]) {
+      const missing = existsSync(pairwiseInputs[name].features)
+        ? false
+        : `${pairwiseInputs[name].features} is not here`;
+      it(`on ${name}, with the same labels`, { skip: missing }, async () => {
+        const plain = plainResults.get(name) ?? labelPairwise(name, { backend: 'reference', threads: 2 });
+        plainResults.set(name, plain);
+        const [expected, found] = await Promise.all([plain, labelPairwise(name, options)]);
+        assert.ok(expected.edges && found.edges);
+        assert.deepEqual(found.edges.pairs, expected.edges.pairs);
+        const difference = largestDifference(found.edges.scores, expected.edges.scores);
+        assert.ok(difference <= pairwiseTolerance, String(difference));
+        assert.deepEqual(found.labels, expected.labels);
+      });
+    }
   });
 }

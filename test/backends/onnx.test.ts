@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Backend } from '../../src/backends/backend.js';
+import type { ConcatBackend } from '../../src/backends/backend.js';
 import type { OnnxProvider } from '../../src/backends/names.js';
 import { startBackend } from '../../src/backends/start.js';
 import { startDevice } from '../../src/backends/start-device.js';
@@ -13,14 +13,14 @@ const { model } = await loadCase('one_head');
 const factored = factor(model);
 const capacity = tileCapacity(32, 8, 4);
 
-async function withOnnx(provider: OnnxProvider, use: (backend: Backend) => Promise<void>): Promise<void> {
+async function withOnnx(provider: OnnxProvider, use: (backend: ConcatBackend) => Promise<void>): Promise<void> {
   const backend = await startBackend('onnx', factored, capacity, { provider });
   await use(backend);
   await backend.release();
 }
 
 /** Fills a tile of `count` nodes, the last local rows in their lists, so that all rows are uploaded. */
-function fill({ tile }: Backend, count: number): void {
+function fill({ tile }: ConcatBackend, count: number): void {
   tile.rows.forEach((_, i) => {
     tile.rows[i] = Math.sin(i);
   });
@@ -34,11 +34,11 @@ describe('back-end onnx', () => {
   it('computes each row alike in batches of every size', async () => {
     await withOnnx('cpu', async (backend) => {
       fill(backend, 32);
-      await backend.aggregate(32);
+      await backend.run('aggregate', 32);
       const whole = backend.tile.h.slice();
       for (const count of [1, 3, 4, 5, 8, 9, 16, 17, 31]) {
         backend.tile.h.fill(-1);
-        await backend.aggregate(count);
+        await backend.run('aggregate', count);
         assert.deepEqual(backend.tile.h.slice(0, count * 32), whole.slice(0, count * 32), `${count} nodes`);
       }
     });
@@ -52,7 +52,7 @@ describe('back-end onnx', () => {
       await withOnnx(provider, async (backend) => {
         fill(backend, 32);
         const run = async (batches: number) => {
-          for (let i = 0; i < batches; i++) await backend.embed(1 + (i % 32));
+          for (let i = 0; i < batches; i++) await backend.run('embed', 1 + (i % 32));
         };
         await run(100);
         const before = process.memoryUsage.rss();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { memory } from '@tensorflow/tfjs-core';
-import type { Backend } from '../../src/backends/backend.js';
+import type { ConcatBackend } from '../../src/backends/backend.js';
 import { startBackend } from '../../src/backends/start.js';
 import { tileCapacity } from '../../src/backends/tile.js';
 import { factor } from '../../src/model/factored.js';
@@ -11,7 +11,7 @@ const batch = 8;
 const stages = ['project', 'aggregate', 'embed', 'split'] as const;
 
 /** Fills every input of a tile: lists of one to w entries, rows in reach of any list. */
-function fill({ tile }: Backend): void {
+function fill({ tile }: ConcatBackend): void {
   for (const values of [tile.x, tile.rows, tile.rowT, tile.s, tile.centres, tile.left]) {
     for (let i = 0; i < values.length; i++) values[i] = Math.sin(i);
   }
@@ -34,8 +34,8 @@ describe('TensorFlow.js', () => {
     fill(backend);
     for (let i = 0; i < 1000; i++) {
       const count = 1 + (i % batch);
-      for (const stage of stages) await backend[stage](count);
-      await backend.score(backend.tile.scores.length - (i % 5));
+      for (const stage of stages) await backend.run(stage, count);
+      await backend.run('score', backend.tile.scores.length - (i % 5));
     }
     const { numTensors, numBytes } = memory();
     assert.deepEqual({ numTensors, numBytes }, { numTensors: held.numTensors, numBytes: held.numBytes });
@@ -50,9 +50,9 @@ describe('TensorFlow.js', () => {
       (['tfjs', 'reference'] as const).map(async (name) => {
         const backend = await startBackend(name, factored, tileCapacity(batch, 10, 4));
         fill(backend);
-        for (const stage of stages) await backend[stage](batch);
+        for (const stage of stages) await backend.run(stage, batch);
         fill(backend);
-        await backend.score(backend.tile.scores.length);
+        await backend.run('score', backend.tile.scores.length);
         await backend.release();
         return backend.tile;
       }),

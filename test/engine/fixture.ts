@@ -11,7 +11,7 @@ import { locateFeatures } from '../../src/io/features.js';
 import { readKnn } from '../../src/io/knn.js';
 import type { MatrixLocation } from '../../src/io/matrix.js';
 import { importCheckpoint } from '../../src/model/import-checkpoint.js';
-import { type ConcatModel, expectedTensors, type PairwiseModel } from '../../src/model/model.js';
+import { type ConcatModel, expectedTensors, type NaanModel, type PairwiseModel } from '../../src/model/model.js';
 import type { PairwiseConfig } from '../../src/model/pairwise.js';
 
 /** Real embeddings and the published code's results on them stand beside a checkout, not in it. */
@@ -55,12 +55,14 @@ interface RunInput {
 
 /** A run on one model at its own hops, closed after `use`, which scores the input. */
 export async function withRun<T>(
-  model: ConcatModel,
+  model: NaanModel,
   { features, graph, order, uniteFrom = 0.5 }: RunInput,
   options: EngineOptions & Pick<ScoringOptions, 'startDevice'>,
   use: (run: ScoringRun, score: (afterPart?: (part: string) => void) => Promise<void>) => Promise<T>,
 ): Promise<T> {
-  const run = new ScoringRun({ ...options, model, head: headOf(model), hops: model.config });
+  const { config } = model;
+  const hops = config.head === 'concat' ? config : { k1: config.k, k2: config.k, sampleHops: config.sampleHops };
+  const run = new ScoringRun({ ...options, model, head: headOf(model), hops });
   try {
     const layout = order ? runPlan(layOutIn(graph, order, 3)) : { graph };
     return await use(run, (afterPart) => run.score({ features, layout, uniteFrom }, afterPart));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Backend } from '../../src/backends/backend.js';
+import type { ConcatBackend } from '../../src/backends/backend.js';
 import { startBackend } from '../../src/backends/start.js';
 import { tileCapacity } from '../../src/backends/tile.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
@@ -16,25 +16,18 @@ import { factor } from '../../src/model/factored.js';
 import { type Case, loadCase } from './fixture.js';
 
 /** Runs all stages on this thread; `fault` may throw before a stage of the back-end, and the task is then run again. */
-async function scoresOf(
-  input: Case,
-  fault: (stage: keyof Backend) => void,
-): Promise<{ scores: Float32Array; failures: number }> {
+async function scoresOf(input: Case, fault: () => void): Promise<{ scores: Float32Array; failures: number }> {
   const { model, graph, features } = input;
   const { k1, k2, sampleHops, dim } = model.config;
   const n = graph.nodeCount;
   const batch = 16;
   const factored = factor(model);
   const backend = await startBackend('native', factored, tileCapacity(batch, k1, k2));
-  const faulty: Backend = {
+  const faulty: ConcatBackend = {
     ...backend,
-    embed: async (count) => {
-      fault('embed');
-      return backend.embed(count);
-    },
-    split: async (count) => {
-      fault('split');
-      return backend.split(count);
+    async run(stage, count) {
+      if (stage === 'embed' || stage === 'split') fault();
+      await backend.run(stage, count);
     },
   };
   const stages = concatHead.stages(model.config);

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { RoundNetwork } from '../../src/backends/pairwise/network.js';
+import { mlpLogits } from '../../src/backends/pairwise/reference.js';
+import { startBackend } from '../../src/backends/start.js';
 import { NaanError } from '../../src/errors.js';
 import { reverseEdges } from '../../src/graph/reverse-edges.js';
+import { sigmoid } from '../../src/heads/pairwise/edge-score.js';
 import { allocatePairwiseJob } from '../../src/heads/pairwise/job.js';
-import { mlpLogits, roundParameters, sigmoid } from '../../src/heads/pairwise/mlp.js';
-import { PairwiseMlp } from '../../src/heads/pairwise/network.js';
-import { PairwiseScorer, scorePairwise } from '../../src/heads/pairwise/scorer.js';
+import { cachedTile, PairwiseScorer, scorePairwise } from '../../src/heads/pairwise/scorer.js';
 import { expectedTensors, type PairwiseModel } from '../../src/model/model.js';
 import { featureCount, type PairwiseConfig } from '../../src/model/pairwise.js';
+import { roundNetworks, roundParameters } from '../../src/model/round-network.js';
 import * as literal from './literal.js';
 
 function randomModel(next: () => number, shape: Partial<PairwiseConfig> = {}): PairwiseModel {
@@ -45,21 +48,20 @@ test('the network agrees with its plain form, and an edge with itself in any bat
   for (const round of [0, 1]) {
     const parameters = roundParameters(model, round);
     const rows = 300;
-    const mlp = await PairwiseMlp.create(parameters, rows);
-    const features = mlp.features.map(() => 8 * next() - 4);
-    mlp.features.set(features);
-    await mlp.run(rows);
-    const logits = mlp.logits.slice();
-    const expected = mlpLogits(parameters, features.subarray(0, rows * featureCount(round)));
+    const network = await RoundNetwork.create(parameters);
+    const features = Float32Array.from({ length: rows * featureCount(round) }, () => 8 * next() - 4);
+    const logits = new Float32Array(rows);
+    await network.run(rows, features, logits);
+    const expected = mlpLogits(parameters, features);
     expected.forEach((logit, row) => {
       assert.ok(Math.abs(logits[row] - logit) < 1e-4, `round ${round}, row ${row}: ${logits[row]} ≠ ${logit}`);
     });
     for (const count of [1, 2, 5, 15, 16, 17, 64, 100, 299]) {
-      mlp.logits.fill(0);
-      await mlp.run(count);
-      assert.deepEqual(mlp.logits.subarray(0, count), logits.subarray(0, count));
+      const again = new Float32Array(rows);
+      await network.run(count, features, again);
+      assert.deepEqual(again.subarray(0, count), logits.subarray(0, count));
     }
-    await mlp.release();
+    await network.release();
   }
 });
 
@@ -120,7 +122,8 @@ async function inRanges(
   next: () => number,
 ): Promise<Float32Array[]> {
   const job = allocatePairwiseJob(lists, edges, reverseEdges(edges), model.config.k);
-  const scorers = [await PairwiseScorer.create(model, job), await PairwiseScorer.create(model, job)];
+  const backends = [1, 2].map(() => startBackend('native', roundNetworks(model), cachedTile));
+  const scorers = (await Promise.all(backends)).map((backend) => new PairwiseScorer(model, job, backend));
   const ranges = (count: number) => {
     const cuts = [0, Math.floor(next() * (count + 1)), Math.floor(next() * (count + 1)), count].sort((x, y) => x - y);
     return [2, 1, 0].map((i) => [cuts[i], cuts[i + 1], i % 2] as const);
@@ -134,7 +137,7 @@ async function inRanges(
       await scorers[i].score(round, first, until, previous, scores);
     previous = scores;
   }
-  for (const scorer of scorers) await scorer.release();
+  for (const backend of backends) await (await backend).release();
   return rounds;
 }
 

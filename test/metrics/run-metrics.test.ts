@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { after, test } from 'node:test';
+import { pairwiseLayout } from '../../src/backends/stages.js';
 import { type DeviceCounter, DeviceLink } from '../../src/devices/link.js';
 import { Counters } from '../../src/execution/counters.js';
 import { addDeviceMetrics } from '../../src/metrics/devices.js';
@@ -76,7 +77,7 @@ test('a scrape shows what workers have counted so far', async () => {
 
 test('a scrape shows what devices have done', async () => {
   const metrics = new RunMetrics('label');
-  const link = DeviceLink.allocate({ dim: 4, paddedDim: 4, heads: [0] }, { nodes: 1, rows: 1, width: 1, edges: 1 }, 1);
+  const link = DeviceLink.allocate(pairwiseLayout({ rounds: [] }, { nodes: 1, rows: 1, width: 1, edges: 1 }), 1);
   const devices = [{ device: 3, of: (counter: DeviceCounter) => link.of(counter) }];
   metrics.start({
     head: 'concat',

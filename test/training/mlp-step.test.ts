@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { mlpLogits } from '../../src/backends/pairwise/reference.js';
 import { RandomStream } from '../../src/graph/random.js';
-import { mlpLogits } from '../../src/heads/pairwise/mlp.js';
 import { adamw } from '../../src/training/pairwise/adamw.js';
 import { layersOf, MlpStep } from '../../src/training/pairwise/mlp-step.js';
 

@@ -18,6 +18,7 @@ import { labellingHops } from '../../defaults.js';
 import { Devices } from '../../devices/devices.js';
 import { type Head, stage } from '../../engine/head.js';
 import type { ConcatConfig } from '../../model/concat.js';
+import { factor } from '../../model/factored.js';
 
 const project = stage('project', { ofFeatures: true, rows: ['a'], columns: ['s', 't'] });
 const aggregate = stage('aggregate', { gathers: true, rows: ['b'], columns: ['tz'], reads: [project] });
@@ -72,13 +73,12 @@ export const concatHead: Head<ConcatConfig> = {
   startDevices(model, { plan, batch, hops, threads, devices, onNotice, module }) {
     if (plan.devices.length === 0) return undefined;
     const capacity = tileCapacity(batch, hops.k1, hops.k2);
-    return new Devices({ plan, model, capacity, threads, devices, onNotice, module });
+    return new Devices({ plan, model: factor(model), capacity, threads, devices, onNotice, module });
   },
 
   async start({ model, batch, hops, backend, devices, simd }, worker) {
     const { ConcatStages } = await import('./stages.js');
     const { startWorkerBackend } = await import('../../devices/worker-backend.js');
-    const { factor } = await import('../../model/factored.js');
     const factored = factor(model);
     const capacity = tileCapacity(batch, hops.k1, hops.k2);
     const started = await startWorkerBackend(factored, capacity, { devices, otherwise: backend, simd, worker });

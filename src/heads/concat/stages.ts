@@ -2,7 +2,7 @@
  * The stages of the `concat` head: what a tile gathers into the back-end's local memory before each, and what it writes
  * back after.
  */
-import type { Backend } from '../../backends/backend.js';
+import type { ConcatBackend } from '../../backends/backend.js';
 import type { HeadWorker, Hops, Stage } from '../../engine/head.js';
 import type { OpenJob } from '../../engine/open-job.js';
 import { normaliseRows } from '../../io/normalise.js';
@@ -13,7 +13,7 @@ export class ConcatStages implements HeadWorker {
   readonly localRows: number;
 
   constructor(
-    private readonly backend: Backend,
+    private readonly backend: ConcatBackend,
     private readonly model: FactoredModel,
     private readonly hops: Pick<Hops, 'k1' | 'k2'>,
     private readonly worker: number,
@@ -57,7 +57,7 @@ export class ConcatStages implements HeadWorker {
       'rowsNormalised',
       normaliseRows(tile.x, start, count, reader.dim, job.features.name),
     );
-    await backend.project(count);
+    await backend.run('project', count);
     const at = open.own(start, end, job.positions);
     open.outputRows('a').scatter(tile.h, at, count);
     scatterScalars(tile.s, at, count, heads, open.output('s'));
@@ -83,7 +83,7 @@ export class ConcatStages implements HeadWorker {
     open.counters.add(this.worker, 'rowsGathered', halo.count);
     gatherScalars(open.column('t'), halo, heads, tile.rowT, 0);
     tile.s.set(open.column('s').subarray(start * heads, end * heads));
-    await backend.aggregate(count);
+    await backend.run('aggregate', count);
     open.outputRows('b').scatter(tile.h, open.own(start, end), count);
     open.output('tz').set(tile.t.subarray(0, count * heads), start * heads);
   }
@@ -113,7 +113,7 @@ export class ConcatStages implements HeadWorker {
     tile.s.set(open.column('s').subarray(start * heads, end * heads));
     tile.rowT.set(open.column('t').subarray(start * heads, end * heads));
     gatherScalars(open.column('tz'), halo, heads, tile.rowT, count);
-    await backend.embed(count);
+    await backend.run('embed', count);
     open.outputRows('c').scatter(tile.centres, self, count, model.paddedDim);
   }
 
@@ -123,7 +123,7 @@ export class ConcatStages implements HeadWorker {
     const count = end - start;
     const self = open.own(start, end);
     open.rows('c').gather(self, count, tile.centres, model.paddedDim);
-    await backend.split(count);
+    await backend.run('split', count);
     open.outputRows('a').scatter(tile.left, self, count, model.paddedDim);
     open.outputRows('b').scatter(tile.right, self, count, model.paddedDim);
   }
@@ -150,7 +150,7 @@ export class ConcatStages implements HeadWorker {
       }
       b.gather(halo.ids, halo.count, tile.rows, columns);
       open.counters.add(this.worker, 'rowsGathered', halo.count);
-      await backend.score(until - first);
+      await backend.run('score', until - first);
       scores.set(tile.scores.subarray(0, until - first), first);
       first = until;
     }

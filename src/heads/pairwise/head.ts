@@ -1,6 +1,6 @@
 /**
  * The default head: scores an edge by how the neighbourhoods of its ends overlap, in rounds, for features of any dimension.
- * It is arithmetic over lists, which a device would not do faster than it could be fed, so it computes on the CPU.
+ * Its networks compute on whatever back-end is asked for, a device too; cosines, lists and sums over lists, on the CPU.
  *
  *   stage         reads                                writes
  *   load          x (file)                             x = rows, padded to a multiple of 4
@@ -10,8 +10,12 @@
  *
  * Rounds write two arrays by turns, so that the last writes the one that is the result.
  */
+import { planBackend } from '../../backends/plan.js';
+import { tileCapacity } from '../../backends/tile.js';
+import { Devices } from '../../devices/devices.js';
 import { type Head, type Stage, stage } from '../../engine/head.js';
 import { type PairwiseConfig, structuralFeatureCount } from '../../model/pairwise.js';
+import { roundNetworks } from '../../model/round-network.js';
 import { settleModel } from './chance.js';
 import { scoresOf } from './job.js';
 import { summaryWidth } from './score-features.js';
@@ -72,18 +76,22 @@ export const pairwiseHead: Head<PairwiseConfig> = {
     return { load: { streamedBytes: 4 * paddedDim + row }, similarities: { rowBytes: row } };
   },
 
-  planBackend({ backend, onNotice }) {
-    const plain = backend === 'reference';
-    if (!plain && backend !== 'auto' && backend !== 'native') {
-      onNotice?.(`the model's head 'pairwise' computes on the CPU: back-end native is used, not ${backend}`);
-    }
-    return { devices: [], otherwise: { backend: plain ? 'reference' : 'native' }, reasons: [] };
+  // A real GPU would be faster by the networks alone, which are a small part of the time: it is to be asked for.
+  planBackend: ({ backend, provider }) => planBackend(backend === 'auto' ? 'native' : backend, provider),
+
+  startDevices(model, { plan, batch, hops, threads, devices, onNotice, module }) {
+    if (plan.devices.length === 0) return undefined;
+    const capacity = tileCapacity(batch, hops.k1, 0);
+    return new Devices({ plan, model: roundNetworks(model), capacity, threads, devices, onNotice, module });
   },
 
-  startDevices: () => undefined,
-
-  async start({ model, batch, backend, simd }, worker) {
+  async start({ model, batch, hops, backend, devices, simd }, worker) {
     const { PairwiseStages } = await import('./stages.js');
-    return new PairwiseStages(model, { batch, plain: backend?.backend === 'reference', simd }, worker);
+    const { cachedTile } = await import('./scorer.js');
+    const { startWorkerBackend } = await import('../../devices/worker-backend.js');
+    const capacity = devices ? tileCapacity(batch, hops.k1, 0) : cachedTile;
+    const options = { devices, otherwise: backend, simd, worker };
+    const started = await startWorkerBackend(roundNetworks(model), capacity, options);
+    return new PairwiseStages(started, model, { batch, simd }, worker);
   },
 };

@@ -12,14 +12,16 @@
  *
  * Scores are the same to the bit for any ranges, any threads, and any numbering of nodes inside the engine.
  */
+import type { PairwiseBackend, TileCapacity } from '../../backends/backend.js';
+import { startBackend } from '../../backends/start.js';
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import { reverseEdges } from '../../graph/reverse-edges.js';
 import type { PairwiseModel } from '../../model/model.js';
-import { type CosineGuard, featureCount, structuralFeatureCount } from '../../model/pairwise.js';
+import { featureCount, structuralFeatureCount } from '../../model/pairwise.js';
+import { roundNetworks } from '../../model/round-network.js';
+import { scoreOf } from './edge-score.js';
 import { allocatePairwiseJob, type PairwiseJob } from './job.js';
-import { PlainMlp, roundParameters, scoreOf } from './mlp.js';
 import type { NeighbourLists } from './neighbour-lists.js';
-import { PairwiseMlp } from './network.js';
 import { quantiseScore, ScoreFeatures, summariseScores } from './score-features.js';
 import { StructuralFeatures, summariseLists } from './structural-features.js';
 
@@ -92,23 +94,19 @@ export class EdgeFeatures {
   }
 }
 
-/** The networks of one thread, over the features of a job. */
-export class PairwiseScorer {
-  private constructor(
-    private readonly features: EdgeFeatures,
-    private readonly mlps: readonly (PairwiseMlp | PlainMlp)[],
-    private readonly guard: CosineGuard | undefined,
-  ) {}
+/** Tiles that fit in a second-level cache with what a network makes of them. */
+export const cachedTile: TileCapacity = { nodes: 0, rows: 0, width: 0, edges: edgesAtOnce };
 
-  /** `plain`: networks in plain loops. */
-  static async create(model: PairwiseModel, job: PairwiseJob, plain = false): Promise<PairwiseScorer> {
-    const { k, rounds, guard } = model.config;
-    const mlps: (PairwiseMlp | PlainMlp)[] = [];
-    for (let round = 0; round < rounds; round++) {
-      const parameters = roundParameters(model, round);
-      mlps.push(plain ? new PlainMlp(parameters, edgesAtOnce) : await PairwiseMlp.create(parameters, edgesAtOnce));
-    }
-    return new PairwiseScorer(new EdgeFeatures(job, k), mlps, guard);
+/** One thread's scores of the edges of a job. */
+export class PairwiseScorer {
+  private readonly features: EdgeFeatures;
+
+  constructor(
+    private readonly model: PairwiseModel,
+    job: PairwiseJob,
+    private readonly backend: PairwiseBackend,
+  ) {
+    this.features = new EdgeFeatures(job, model.config.k);
   }
 
   summariseLists(start: number, end: number): void {
@@ -130,24 +128,25 @@ export class PairwiseScorer {
     previous: Float32Array,
     scores: Float32Array,
   ): Promise<void> {
-    const mlp = this.mlps[round];
-    const { guard } = this;
+    const { backend, features } = this;
+    const { guard, rounds } = this.model.config;
     const inputs = featureCount(round);
-    const last = round === this.mlps.length - 1;
-    for (let from = first; from < until; from += edgesAtOnce) {
-      const to = Math.min(from + edgesAtOnce, until);
-      this.features.write(round, from, to, previous, mlp.features);
-      await mlp.run(to - from);
+    const last = round === rounds - 1;
+    for (let from = first; from < until; ) {
+      const { tile } = backend;
+      const to = Math.min(from + tile.logits.length, until);
+      for (let start = from; start < to; start += edgesAtOnce) {
+        const end = Math.min(start + edgesAtOnce, to);
+        features.write(round, start, end, previous, tile.features.subarray((start - from) * inputs));
+      }
+      await backend.run(`network${round}`, to - from);
       for (let e = from; e < to; e++) {
         // The first feature is the cosine.
-        const score = scoreOf(mlp.logits[e - from], mlp.features[(e - from) * inputs], guard);
+        const score = scoreOf(tile.logits[e - from], tile.features[(e - from) * inputs], guard);
         scores[e] = last ? score : quantiseScore(score);
       }
+      from = to;
     }
-  }
-
-  async release(): Promise<void> {
-    for (const mlp of this.mlps) await mlp.release();
   }
 }
 
@@ -158,7 +157,8 @@ export async function scorePairwise(
   edges: CandidateEdges,
 ): Promise<Float32Array> {
   const job = allocatePairwiseJob(lists, edges, reverseEdges(edges), model.config.k);
-  const scorer = await PairwiseScorer.create(model, job);
+  const backend = await startBackend('native', roundNetworks(model), cachedTile);
+  const scorer = new PairwiseScorer(model, job, backend);
   const edgeCount = edges.targets.length;
   scorer.summariseLists(0, edges.nodeCount);
   let previous = new Float32Array(edgeCount);
@@ -168,6 +168,6 @@ export async function scorePairwise(
     if (round > 0) scorer.summariseScores(previous, 0, edges.nodeCount);
     await scorer.score(round, 0, edgeCount, previous, scores);
   }
-  await scorer.release();
+  await backend.release();
   return scores;
 }

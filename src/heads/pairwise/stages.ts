@@ -1,5 +1,6 @@
 /** The stages of the `pairwise` head: cosines along the kNN lists, then rounds of scores over the graph alone. */
 
+import type { PairwiseBackend } from '../../backends/backend.js';
 import type { HeadWorker, Stage } from '../../engine/head.js';
 import type { OpenJob } from '../../engine/open-job.js';
 import { normaliseRows } from '../../io/normalise.js';
@@ -15,8 +16,6 @@ import { summariseLists } from './structural-features.js';
 
 export interface PairwiseOptions {
   readonly batch: number;
-  /** Plain loops for everything. */
-  readonly plain: boolean;
   readonly simd: SimdLevel | undefined;
 }
 
@@ -30,9 +29,11 @@ interface Tile {
 export class PairwiseStages implements HeadWorker {
   readonly localRows: number;
   private tile: Tile | undefined;
-  private scorer: Promise<PairwiseScorer> | undefined;
+  private scorer: PairwiseScorer | undefined;
 
+  /** Kernels are in plain loops where the back-end is. */
   constructor(
+    private readonly backend: PairwiseBackend,
     private readonly model: PairwiseModel,
     private readonly options: PairwiseOptions,
     private readonly worker: number,
@@ -41,8 +42,9 @@ export class PairwiseStages implements HeadWorker {
   }
 
   get description(): { backend: string; simd: string } {
+    const { name, provider } = this.backend;
     const simd = this.tile?.kernels.simd ?? 'none';
-    return { backend: this.options.plain ? 'reference' : 'native', simd: simd === 'scalar' ? 'none' : simd };
+    return { backend: provider ? `${name} (${provider})` : name, simd: simd === 'scalar' ? 'none' : simd };
   }
 
   run({ name, round }: Stage, open: OpenJob, start: number, end: number): void | Promise<void> {
@@ -109,17 +111,17 @@ export class PairwiseStages implements HeadWorker {
   private async score(round: number, open: OpenJob, start: number, end: number): Promise<void> {
     const { rounds } = this.model.config;
     const { offsets } = open.job;
-    this.scorer ??= PairwiseScorer.create(this.model, pairwiseJobOf(open), this.options.plain);
+    this.scorer ??= new PairwiseScorer(this.model, pairwiseJobOf(open), this.backend);
     const scores = open.output(scoresOf(round, rounds));
     const before = round === 0 ? scores : open.column(scoresOf(round - 1, rounds));
-    await (await this.scorer).score(round, offsets[start], offsets[end], before, scores);
+    await this.scorer.score(round, offsets[start], offsets[end], before, scores);
   }
 
   private makeTile(dim: number): Tile {
-    const { batch, plain, simd } = this.options;
+    const { batch, simd } = this.options;
     const width = this.model.config.k + 1;
     const arena = new Arena(4 * batch * width * (2 + dim));
-    const kernels = loadKernels(arena, plain ? 'scalar' : simd);
+    const kernels = loadKernels(arena, this.backend.name === 'reference' ? 'scalar' : simd);
     return {
       kernels,
       lists: arena.int32(batch * width),

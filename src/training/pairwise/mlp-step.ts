@@ -1,5 +1,5 @@
 /**
- * One training step of the network of a round (`src/heads/pairwise/mlp.ts`) as one ONNX Runtime graph: features to logits,
+ * One training step of the network of a round (`src/model/round-network.ts`) as one ONNX Runtime graph: features to logits,
  * mean binary cross-entropy, and its gradient for every weight and bias.
  *
  *   h₀ = clip((x − mean) · scale)    z_l = h_l W_lᵀ + b_l    h_{l+1} = ReLU(z_l)    p = sigmoid(z of the last layer)
@@ -8,10 +8,10 @@
  * B pairs, F features. Parameters lie end to end in one array: W₀, b₀, W₁, b₁ …
  */
 
-import { featureLimit, type MlpLayer } from '../../heads/pairwise/mlp.js';
 import { constant, node, onnxModel, type Port } from '../../kernels/onnx-graph.js';
 import { InferenceSession, Tensor } from '../../kernels/onnx-runtime.js';
 import { oneThread } from '../../kernels/onnx-session.js';
+import { featureLimit, type MlpLayer } from '../../model/round-network.js';
 
 export class MlpStep {
   /** In: raw features [B × F] and targets, 1 for one identity, else 0 [B]. */

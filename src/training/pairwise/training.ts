@@ -22,7 +22,6 @@ import { auc } from '../../evaluation/auc.js';
 import type { Executor } from '../../execution/executor.js';
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import { reverseEdges } from '../../graph/reverse-edges.js';
-import { roundTensors } from '../../heads/pairwise/mlp.js';
 import { checkLists, type NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
 import { summaryWidth } from '../../heads/pairwise/score-features.js';
 import { listSummaryWidth } from '../../heads/pairwise/structural-features.js';
@@ -30,6 +29,7 @@ import { sharedDoubles, sharedFloats, sharedInts } from '../../memory/shared-arr
 import { SharedRows } from '../../memory/shared-rows.js';
 import type { PairwiseModel, Tensor } from '../../model/model.js';
 import { type CosineGuard, featureCount, type PairwiseConfig, structuralFeatureCount } from '../../model/pairwise.js';
+import { roundTensors } from '../../model/round-network.js';
 import type {
   EdgeSample,
   EpochResult,

@@ -1,7 +1,8 @@
 /** One thread's half of the training of head `pairwise`. */
+
+import { RoundNetwork } from '../../backends/pairwise/network.js';
 import { NaanError } from '../../errors.js';
-import { scoreOf } from '../../heads/pairwise/mlp.js';
-import { PairwiseMlp } from '../../heads/pairwise/network.js';
+import { scoreOf } from '../../heads/pairwise/edge-score.js';
 import { quantiseScore } from '../../heads/pairwise/score-features.js';
 import { EdgeFeatures, edgesAtOnce } from '../../heads/pairwise/scorer.js';
 import { type SimilaritiesJob, similaritiesOf } from '../../heads/pairwise/similarities.js';
@@ -76,20 +77,24 @@ async function score(features: EdgeFeatures, job: PairwiseTrainingJob, task: Sco
   const [inputs] = units;
   const quantised = round < settings.rounds - 1;
   const isTabulated = sample.edges.length === scores.length;
-  const mlps: PairwiseMlp[] = [];
+  const mlps: RoundNetwork[] = [];
   for (const { mean, scale, parameters } of networks) {
-    mlps.push(await PairwiseMlp.create({ mean, scale, layers: layersOf(parameters, units) }, edgesAtOnce));
+    mlps.push(await RoundNetwork.create({ mean, scale, layers: layersOf(parameters, units) }));
   }
-  /** Edges that wait for the network of each fold. */
-  const waiting = networks.map(() => ({ edges: new Uint32Array(edgesAtOnce), count: 0 }));
+  /** Edges that wait for the network of each fold, and their features. */
+  const waiting = networks.map(() => ({
+    edges: new Uint32Array(edgesAtOnce),
+    features: new Float32Array(edgesAtOnce * inputs),
+    count: 0,
+  }));
+  const logits = new Float32Array(edgesAtOnce);
   const flush = async (fold: number) => {
-    const { edges, count } = waiting[fold];
+    const { edges, features, count } = waiting[fold];
     if (count === 0) return;
-    const mlp = mlps[fold];
-    await mlp.run(count);
+    await mlps[fold].run(count, features, logits);
     for (let i = 0; i < count; i++) {
       // The first feature is the cosine.
-      const found = scoreOf(mlp.logits[i], mlp.features[i * inputs], guard);
+      const found = scoreOf(logits[i], features[i * inputs], guard);
       scores[edges[i]] = quantised ? quantiseScore(Math.fround(found)) : found;
     }
     waiting[fold].count = 0;
@@ -101,9 +106,8 @@ async function score(features: EdgeFeatures, job: PairwiseTrainingJob, task: Sco
     for (let i = 0; i < count; i++) ids[i] = first + i;
     const tile = isTabulated ? table.subarray(first * inputs, (first + count) * inputs) : local;
     if (!isTabulated) features.read(round, ids, count, previous, local);
-    for (const [fold, { edges }] of waiting.entries()) {
+    for (const [fold, { edges, features: to }] of waiting.entries()) {
       if (waiting[fold].count + count > edgesAtOnce) await flush(fold);
-      const to = mlps[fold].features;
       let at = waiting[fold].count;
       for (let i = 0; i < count; i++) {
         if (foldOfKey[first + i] !== fold) continue;

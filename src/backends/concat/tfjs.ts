@@ -5,11 +5,12 @@
  * Shapes as in backend.ts.
  */
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { NaanError } from '../errors.js';
-import type { FactoredModel } from '../model/factored.js';
-import type { Backend, BackendOptions, TileCapacity } from './backend.js';
-import { loadTfjs } from './tfjs-library.js';
-import { allocateTile } from './tile.js';
+import { NaanError } from '../../errors.js';
+import type { FactoredModel } from '../../model/factored.js';
+import type { BackendOptions, ConcatBackend, TileCapacity } from '../backend.js';
+import { type ConcatStage, concatLayout } from '../stages.js';
+import { loadTfjs } from '../tfjs-library.js';
+import { allocateTile } from '../tile.js';
 
 /** Added to an attention entry that is not there: its weight becomes exactly 0. */
 const absent = -1e30;
@@ -18,7 +19,7 @@ export async function createTfjs(
   model: FactoredModel,
   capacity: TileCapacity,
   _options: BackendOptions,
-): Promise<Backend> {
+): Promise<ConcatBackend> {
   const { dim, paddedDim: p, alpha } = model;
   const { nodes, rows, width } = capacity;
   const M = model.heads.length;
@@ -32,7 +33,7 @@ export async function createTfjs(
     );
   }
 
-  const tile = allocateTile(model, capacity);
+  const tile = allocateTile(concatLayout(model, capacity));
   /** Row of [R·M × p] that head 0 reads for each entry, and 0 or `absent` [B × w]. */
   const entries = new Int32Array(nodes * width);
   const masks = new Float32Array(nodes * width);
@@ -119,10 +120,7 @@ export async function createTfjs(
     });
   }
 
-  return {
-    name: 'tfjs',
-    provider: device,
-    tile,
+  const stages: Record<ConcatStage, (count: number) => Promise<void>> = {
     async project(count) {
       inPieces(count, count, [tile.h, tile.s, tile.t], () => {
         const h = multiply(matrix(tile.x.subarray(0, count * dim), dim), project);
@@ -165,6 +163,13 @@ export async function createTfjs(
         });
       });
     },
+  };
+
+  return {
+    name: 'tfjs',
+    provider: device,
+    tile,
+    run: (stage, count) => stages[stage](count),
     async release() {
       tf.dispose(constants);
     },

@@ -1,17 +1,18 @@
 /** The oracle: plain loops over float64 sums, written to be checked by eye against the formulas. */
-import type { FactoredModel } from '../model/factored.js';
-import type { Backend, BackendOptions, TileCapacity } from './backend.js';
-import { allocateTile } from './tile.js';
+import type { FactoredModel } from '../../model/factored.js';
+import type { BackendOptions, ConcatBackend, TileCapacity } from '../backend.js';
+import { type ConcatStage, concatLayout } from '../stages.js';
+import { allocateTile } from '../tile.js';
 
 export async function createReference(
   model: FactoredModel,
   capacity: TileCapacity,
   _options: BackendOptions,
-): Promise<Backend> {
+): Promise<ConcatBackend> {
   const { paddedDim: p, alpha, heads } = model;
   const { nodes, width } = capacity;
   const M = heads.length;
-  const tile = allocateTile(model, capacity);
+  const tile = allocateTile(concatLayout(model, capacity));
   const z = new Float32Array(nodes * p);
 
   /** out_i = mean over heads of ReLU(Σ_j softmax_j(LeakyReLU(s_i + t_j + β)) row_j + g). */
@@ -49,9 +50,7 @@ export async function createReference(
     }
   }
 
-  return {
-    name: 'reference',
-    tile,
+  const stages: Record<ConcatStage, (count: number) => Promise<void>> = {
     async project(count) {
       linear(count, tile.x, model.projectRaw, model.projectBias, tile.h);
       dots(count, 'centre', tile.s);
@@ -81,6 +80,12 @@ export async function createReference(
         tile.scores[e] = 1 / (1 + Math.exp(-gap));
       }
     },
+  };
+
+  return {
+    name: 'reference',
+    tile,
+    run: (stage, count) => stages[stage](count),
     async release() {},
   };
 }

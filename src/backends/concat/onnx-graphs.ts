@@ -8,9 +8,9 @@
  * one gather serves all heads. Products with one row or column are a Mul and a ReduceSum: the tiles of a GPU's MatMul would
  * are empty but for that one. Where a list ends, `mask` is a large negative number (0 elsewhere) and the entry any row.
  */
-import { constant, node, onnxModel, type Port } from '../kernels/onnx-graph.js';
-import type { FactoredModel } from '../model/factored.js';
-import type { TileStage } from './stages.js';
+import { constant, node, onnxModel, type Port } from '../../kernels/onnx-graph.js';
+import type { FactoredModel } from '../../model/factored.js';
+import type { ConcatStage } from '../stages.js';
 
 /** B, R·M, E and R: sizes of inputs by stage. */
 type Size = number | string;
@@ -25,7 +25,7 @@ export interface GraphSizes {
 type Part = Uint8Array;
 
 /** The graph of one stage as a model file. */
-export function stageGraph(stage: TileStage, model: FactoredModel, sizes: GraphSizes): Uint8Array {
+export function stageGraph(stage: ConcatStage, model: FactoredModel, sizes: GraphSizes): Uint8Array {
   return { project, aggregate, embed, split, score }[stage](model, sizes);
 }
 

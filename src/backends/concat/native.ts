@@ -1,16 +1,17 @@
 /** The default on CPUs: GEMMs by ONNX Runtime, attention and pair scores by WebAssembly SIMD, all in one arena. */
-import { Arena } from '../kernels/arena.js';
-import { Linear } from '../kernels/gemm.js';
-import { loadKernels } from '../kernels/kernels.js';
-import type { FactoredModel } from '../model/factored.js';
-import type { Backend, BackendOptions, TileCapacity } from './backend.js';
-import { allocateTile } from './tile.js';
+import { Arena } from '../../kernels/arena.js';
+import { Linear } from '../../kernels/gemm.js';
+import { loadKernels } from '../../kernels/kernels.js';
+import type { FactoredModel } from '../../model/factored.js';
+import type { BackendOptions, ConcatBackend, TileCapacity } from '../backend.js';
+import { type ConcatStage, concatLayout } from '../stages.js';
+import { allocateTile } from '../tile.js';
 
 export async function createNative(
   model: FactoredModel,
   capacity: TileCapacity,
   options: BackendOptions,
-): Promise<Backend> {
+): Promise<ConcatBackend> {
   const { dim, paddedDim: p, alpha, heads } = model;
   const { nodes, rows, width, edges } = capacity;
   const M = heads.length;
@@ -18,7 +19,7 @@ export async function createNative(
   const arena = new Arena(4 * (floats + nodes * width + 2 * edges), 20 + 3 * M);
   const kernels = loadKernels(arena, options.simd);
 
-  const tile = allocateTile(model, capacity, arena);
+  const tile = allocateTile(concatLayout(model, capacity), arena);
   const z = arena.float32(nodes * p);
   const weights = arena.float32(width);
   const local = (data: Float32Array) => {
@@ -73,10 +74,7 @@ export async function createNative(
     });
   }
 
-  return {
-    name: 'native',
-    simd: kernels.simd,
-    tile,
+  const stages: Record<ConcatStage, (count: number) => Promise<void>> = {
     async project(count) {
       await project.run(count, tile.x, tile.h);
       dots(count, 'centre', tile.s);
@@ -100,6 +98,13 @@ export async function createNative(
       kernels.pairScores({ edgeCount, dim: p, pairs, left, right: rows, ...head, gaps: scores });
       for (let e = 0; e < edgeCount; e++) scores[e] = 1 / (1 + Math.exp(-scores[e]));
     },
+  };
+
+  return {
+    name: 'native',
+    simd: kernels.simd,
+    tile,
+    run: (stage, count) => stages[stage](count),
     async release() {
       for (const linear of new Set([project, reproject, left, right])) await linear.release();
     },

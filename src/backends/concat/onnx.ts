@@ -4,33 +4,30 @@
  *
  * Inputs are padded to a few fixed sizes, so that a device compiles its shaders and plans for those and no more.
  */
-import { InferenceSession, type SessionOptions, Tensor } from '../kernels/onnx-runtime.js';
-import { oneThread, runInto } from '../kernels/onnx-session.js';
-import type { FactoredModel } from '../model/factored.js';
-import type { Backend, BackendOptions, TileCapacity, TileMemory } from './backend.js';
-import type { OnnxProvider } from './names.js';
+import { InferenceSession } from '../../kernels/onnx-runtime.js';
+import { runInto } from '../../kernels/onnx-session.js';
+import type { FactoredModel } from '../../model/factored.js';
+import type { BackendOptions, ConcatBackend, ConcatTile, TileCapacity } from '../backend.js';
+import type { OnnxProvider } from '../names.js';
+import { floats, ints, onProvider, paddedSize, releaseAll } from '../onnx-sessions.js';
+import { type ConcatStage, concatLayout, concatStages } from '../stages.js';
+import { allocateTile } from '../tile.js';
 import { type GraphSizes, stageGraph } from './onnx-graphs.js';
-import { missingFor, unavailable } from './onnx-providers.js';
-import { type TileStage, tileStages } from './stages.js';
-import { allocateTile } from './tile.js';
 
 /** Added to the logit of what is not in a list: softmax gives it exactly 0. */
 const notInList = -1e30;
-
-/** Sizes of an input: the capacity halved up to this often. */
-const halvings = 3;
 
 export async function createOnnx(
   model: FactoredModel,
   capacity: TileCapacity,
   { provider = 'cpu', device = 0 }: BackendOptions,
-): Promise<Backend> {
+): Promise<ConcatBackend> {
   return OnnxBackend.create(model, capacity, provider, device);
 }
 
-class OnnxBackend implements Backend {
+class OnnxBackend implements ConcatBackend {
   readonly name = 'onnx';
-  readonly tile: TileMemory;
+  readonly tile: ConcatTile;
   private readonly heads: number;
   private readonly dim: number;
   private readonly paddedDim: number;
@@ -43,11 +40,11 @@ class OnnxBackend implements Backend {
 
   private constructor(
     readonly provider: OnnxProvider,
-    private readonly sessions: Readonly<Record<TileStage, InferenceSession>>,
+    private readonly sessions: Readonly<Record<ConcatStage, InferenceSession>>,
     model: FactoredModel,
     private readonly capacity: TileCapacity,
   ) {
-    this.tile = allocateTile(model, capacity);
+    this.tile = allocateTile(concatLayout(model, capacity));
     this.heads = model.heads.length;
     this.dim = model.dim;
     this.paddedDim = model.paddedDim;
@@ -57,24 +54,22 @@ class OnnxBackend implements Backend {
     this.second = new Int32Array(capacity.edges);
   }
 
-  static async create(model: FactoredModel, capacity: TileCapacity, provider: OnnxProvider, device: number) {
-    const missing = provider === 'webgpu' ? undefined : missingFor(provider);
-    if (missing) throw unavailable(provider, missing);
-    const options = sessionOptions(provider, device);
-    const open = async (stage: TileStage) => {
-      const graph = stageGraph(stage, model, graphSizes(provider, model, capacity));
-      return InferenceSession.create(graph, options);
-    };
-    try {
-      const sessions = {} as Record<TileStage, InferenceSession>;
-      for (const stage of tileStages) sessions[stage] = await open(stage);
+  static create(model: FactoredModel, capacity: TileCapacity, provider: OnnxProvider, device: number) {
+    return onProvider(provider, device, async (options) => {
+      const sessions = {} as Record<ConcatStage, InferenceSession>;
+      for (const stage of concatStages) {
+        const graph = stageGraph(stage, model, graphSizes(provider, model, capacity));
+        sessions[stage] = await InferenceSession.create(graph, options);
+      }
       return new OnnxBackend(provider, sessions, model, capacity);
-    } catch (error) {
-      throw unavailable(provider, error);
-    }
+    });
   }
 
-  async project(count: number): Promise<void> {
+  run(stage: ConcatStage, count: number): Promise<void> {
+    return this[stage](count);
+  }
+
+  private async project(count: number): Promise<void> {
     const { tile, heads: M, paddedDim: p } = this;
     const B = this.padded(count, this.capacity.nodes);
     await runInto(
@@ -84,28 +79,28 @@ class OnnxBackend implements Backend {
     );
   }
 
-  async aggregate(count: number): Promise<void> {
+  private async aggregate(count: number): Promise<void> {
     const { tile, heads: M, paddedDim: p } = this;
     const B = this.padded(count, this.capacity.nodes);
     const inputs = this.attentionInputs(count, B);
     await runInto(this.sessions.aggregate, inputs, { h: floats(tile.h, B, M * p), t: floats(tile.t, B, M) });
   }
 
-  async embed(count: number): Promise<void> {
+  private async embed(count: number): Promise<void> {
     const B = this.padded(count, this.capacity.nodes);
     await runInto(this.sessions.embed, this.attentionInputs(count, B), {
       c: floats(this.tile.centres, B, this.paddedDim),
     });
   }
 
-  async split(count: number): Promise<void> {
+  private async split(count: number): Promise<void> {
     const { tile, paddedDim: p } = this;
     const B = this.padded(count, this.capacity.nodes);
     const outputs = { left: floats(tile.left, B, p), right: floats(tile.right, B, p) };
     await runInto(this.sessions.split, { c: floats(tile.centres, B, p) }, outputs);
   }
 
-  async score(edgeCount: number): Promise<void> {
+  private async score(edgeCount: number): Promise<void> {
     const { tile, paddedDim: p, first, second, capacity } = this;
     const E = this.padded(edgeCount, capacity.edges);
     let lefts = 0;
@@ -131,7 +126,7 @@ class OnnxBackend implements Backend {
   }
 
   async release(): Promise<void> {
-    for (const session of Object.values(this.sessions)) await session.release();
+    await releaseAll(Object.values(this.sessions));
   }
 
   /** The lists as the graphs want them; rows that they do not name are not uploaded. */
@@ -159,49 +154,13 @@ class OnnxBackend implements Backend {
     };
   }
 
-  /** The least of the fixed sizes that holds `count`. TensorRT plans for one size alone. */
   private padded(count: number, most: number): number {
-    let size = most;
-    if (this.provider === 'tensorrt') return size;
-    for (let i = 0; i < halvings && Math.ceil(size / 2) >= count; i++) size = Math.ceil(size / 2);
-    return size;
+    return paddedSize(count, most, this.provider);
   }
-}
-
-/** Options of a session on one provider. Where it is a device, a node that the device cannot run is an error. */
-function sessionOptions(provider: OnnxProvider, device: number): SessionOptions {
-  if (provider === 'cpu') return oneThread;
-  return {
-    ...oneThread,
-    executionProviders: [provider === 'webgpu' ? 'webgpu' : { name: provider, deviceId: device }],
-    extra: { session: { disable_cpu_ep_fallback: '1' } },
-  };
 }
 
 function graphSizes(provider: OnnxProvider, model: FactoredModel, capacity: TileCapacity): GraphSizes {
   const { nodes, rows, edges, width } = capacity;
   if (provider !== 'tensorrt') return { nodes: 'nodes', rows: 'rows', headRows: 'headRows', edges: 'edges', width };
   return { nodes, rows, headRows: rows * model.heads.length, edges, width };
-}
-
-function floats(data: Float32Array, ...shape: number[]): Tensor {
-  return new Tensor(
-    'float32',
-    data.subarray(
-      0,
-      shape.reduce((size, length) => size * length, 1),
-    ),
-    shape,
-  );
-}
-
-function ints(data: Int32Array, ...shape: number[]): Tensor {
-  return new Tensor(
-    'int32',
-    data.subarray(
-      0,
-      shape.reduce((size, length) => size * length, 1),
-    ),
-    shape,
-  );
 }
