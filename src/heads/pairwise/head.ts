@@ -77,7 +77,8 @@ export const pairwiseHead: Head<PairwiseConfig> = {
   },
 
   // A real GPU would be faster by the networks alone, which are a small part of the time: it is to be asked for.
-  planBackend: ({ backend, provider }) => planBackend(backend === 'auto' ? 'native' : backend, provider),
+  planBackend: ({ backend, provider = 'auto' }) =>
+    planBackend(backend === 'auto' && provider === 'auto' ? 'native' : backend, provider),
 
   startDevices(model, { plan, batch, hops, threads, devices, onNotice, module }) {
     if (plan.devices.length === 0) return undefined;
