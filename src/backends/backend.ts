@@ -1,5 +1,5 @@
 /**
- * What a back-end does: the arithmetic of one tile of nodes, or of edges. A head fills the tile's local memory, asks for a
+ * The contract of back-ends: the arithmetic of one tile of nodes, or of edges. A head fills the tile's local memory, asks for a
  * stage by its name, and takes the results from the same memory. A back-end knows nothing of threads, shards or files; which
  * stages a head has, and what each reads and writes, is a table (`stages.ts`).
  *
@@ -85,7 +85,7 @@ export type PairwiseBackend = Backend<NetworkStage, PairwiseTile>;
 
 /** The weights that a head's stages compute with. */
 export type BackendModel = FactoredModel | RoundNetworks;
-/** What computes with such weights. */
+/** The contract of a back-end with such weights. */
 export type BackendOf<Model extends BackendModel> = Model extends FactoredModel ? ConcatBackend : PairwiseBackend;
 
 export interface BackendOptions {

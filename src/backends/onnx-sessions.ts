@@ -1,4 +1,4 @@
-/** What back-ends on ONNX Runtime have in common: options of sessions, sizes and tensors of their inputs. */
+/** The common part of back-ends on ONNX Runtime: options of sessions, sizes and tensors of their inputs. */
 import { type InferenceSession, type SessionOptions, Tensor } from '../kernels/onnx-runtime.js';
 import { oneThread } from '../kernels/onnx-session.js';
 import type { OnnxProvider } from './names.js';
@@ -7,7 +7,7 @@ import { missingFor, unavailable } from './onnx-providers.js';
 /** Sizes of an input: the capacity halved up to this often. */
 const halvings = 3;
 
-/** What `open` opens on a provider. Throws BACKEND_UNAVAILABLE with the reason where the provider cannot start. */
+/** Opens sessions on a provider. Throws BACKEND_UNAVAILABLE with the reason where the provider cannot start. */
 export async function onProvider<T>(
   provider: OnnxProvider,
   device: number,

@@ -19,7 +19,7 @@ export interface MlpParameters {
   readonly layers: readonly MlpLayer[];
 }
 
-/** What back-ends compute for a `pairwise` model. */
+/** The part of a `pairwise` model that back-ends compute. */
 export interface RoundNetworks {
   readonly rounds: readonly MlpParameters[];
 }
