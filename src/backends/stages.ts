@@ -12,7 +12,7 @@ import type { BackendModel, ConcatTile, PairwiseTile, TileCapacity, TileMemory }
 /** Numbers in one line of each of some arrays. */
 export type Lines<Name extends string = string> = Readonly<Partial<Record<Name, number>>>;
 
-export interface StageLayout<Name extends string = string> {
+interface StageLayout<Name extends string = string> {
   /** What one line of the stage is: `count` of them are computed at once. */
   readonly unit: 'nodes' | 'edges';
   /** Arrays that the stage reads a line of for each node or edge. */
