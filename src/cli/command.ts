@@ -17,6 +17,8 @@ interface Context {
   readonly commandLine: readonly string[];
   /** Where each option came from. */
   readonly origins: Readonly<Record<string, string>>;
+  /** The password of a Redis, from the environment. */
+  readonly clusterPassword: string | undefined;
 }
 
 /** What a command prints on stdout: `json` with --json, otherwise `text`, lines without a final newline. */

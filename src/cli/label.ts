@@ -4,10 +4,12 @@ import { configOf } from '../options/resolve.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
-export const run: Run<'label'> = async (values, { signal, onProgress, log, tell, metrics, commandLine, origins }) => {
+export const run: Run<'label'> = async (values, context) => {
+  const { signal, onProgress, log, tell, metrics, commandLine, origins, clusterPassword } = context;
   const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
   const job = {
     ...values,
+    clusterPassword,
     signal,
     onProgress,
     onNotice: log.warn,

@@ -19,6 +19,8 @@ const runs: { [C in CommandName]: () => Promise<{ run: Run<C>; graceMs?: number 
   label: () => import('./label.js'),
   assign: () => import('./assign.js'),
   tune: () => import('./tune.js'),
+  worker: () => import('./worker.js'),
+  cancel: () => import('./cancel.js'),
   status: () => import('./status.js'),
   diff: () => import('./diff.js'),
   completion: () => import('./completion.js'),
@@ -83,7 +85,7 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
   process.on('uncaughtException', (error) => void fail(error).then((code) => process.exit(code)));
   try {
     checkWorkingDirectory();
-    const { values, origins, notices } = await resolve(command, { flags, environment: process.env });
+    const { values, origins, notices, clusterPassword } = await resolve(command, { flags, environment: process.env });
     showStack = values.logLevel === 'debug' || values.logLevel === 'trace';
     log.configure(values);
     for (const notice of notices) log.warn(notice);
@@ -103,7 +105,9 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     const { metrics } = watching;
     const { signal } = interrupt;
     const commandLine = process.argv.slice(2);
-    const printed = await run(values, { signal, onProgress, log, tell: log.tell, metrics, commandLine, origins });
+    const { tell } = log;
+    const context = { signal, onProgress, log, tell, metrics, commandLine, origins, clusterPassword };
+    const printed = await run(values, context);
     log.clear();
     await write(`${values.json ? JSON.stringify(printed.json) : printed.text}\n`);
     return await finish({ exitCode: interrupt.exitCode ?? 0 });

@@ -99,7 +99,8 @@ export class ScoringRun {
   /** The back-end that the workers started, once the first task is done. */
   backend: ShardResult | undefined;
   private readonly batch: number;
-  private readonly stages: readonly Stage[];
+  /** Passes of the head over the shards, in order. */
+  readonly stages: readonly Stage[];
   private readonly executor: Executor;
   private readonly cancel = new Int32Array(new SharedArrayBuffer(4));
   private readonly stop = () => void Atomics.store(this.cancel, 0, 1);
@@ -369,7 +370,8 @@ export class ScoringRun {
     return this.current;
   }
 
-  private async runStage(stage: Stage): Promise<void> {
+  /** Runs a stage here or, as far as it is shared, with others. */
+  async runStage(stage: Stage): Promise<void> {
     const { job, counters } = this;
     const { name, round } = stage;
     if (this.passed.has(stage)) {
@@ -477,7 +479,7 @@ export class ScoringRun {
 
   private async runShards(tasks: ShardTask[], onDone?: (task: ShardTask, result: ShardResult) => void): Promise<void> {
     const { observer, signal, onNotice } = this.options;
-    this.job.finished.fill(0);
+    for (const { shard } of tasks) this.job.finished[shard.index] = 0;
     await this.executor.runAll<ShardTask, ShardResult>(tasks, (task) => this.describe(task), {
       context: this.job,
       signal,

@@ -3,6 +3,7 @@
  * whole, each with the checksums of what it wrote. A shard counts once its bytes have reached the disk, so a run goes on
  * from here after `kill -9` or a power cut. Files are the run's own when the journal names them; others stay as they are.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
@@ -50,6 +51,8 @@ interface SeenInputs {
   readonly features?: string;
   /** CRC-32 of the kNN graph as it is used. */
   readonly graph?: number;
+  /** The number of times that a coordinator, which shares the run by a queue, has started. */
+  readonly epoch?: number;
 }
 
 type Entry = WorkHeader | FinishedShard | { readonly seen: SeenInputs } | { readonly finished: string };
@@ -163,6 +166,17 @@ export class WorkDir {
     this.note({ graph });
   }
 
+  /** The epoch of the last coordinator; 0 before the first. */
+  get epoch(): number {
+    return this.seen.epoch ?? 0;
+  }
+
+  /** Resolves when the journal has it. */
+  async noteEpoch(epoch: number): Promise<void> {
+    this.note({ epoch });
+    await this.flush();
+  }
+
   /** Notes a shard whose bytes have been written; soon they are on the disk and it counts. */
   record(entry: FinishedShard): void {
     this.pending.push(entry);
@@ -273,6 +287,11 @@ export function readWork(path: string): WorkStatus | undefined {
   });
   const last = found.entries.find(isFinished);
   return last ? { header, done, finished: last.finished } : { header, done };
+}
+
+/** Tells runs apart: who reads another first entry in the journal sees another folder. Sixteen hexadecimal digits. */
+export function runOf(header: WorkHeader): string {
+  return createHash('sha256').update(JSON.stringify(header)).digest('hex').slice(0, 16);
 }
 
 /** A header for a run that starts now. */

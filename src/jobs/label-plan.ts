@@ -70,8 +70,12 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
    * stopped. Inputs must be files.
    */
   readonly workDir?: string | undefined;
-  /** Share the run with other machines: `files` for ranks that see `workDir`. */
+  /** Share the run with other machines that see `workDir`: `files` for ranks, `redis://host` for workers that come and go. */
   readonly cluster?: string | undefined;
+  /** With `redis://`: the password, or a file that has it, and the certificates of a server with TLS. */
+  readonly clusterPassword?: string | undefined;
+  readonly clusterPasswordFile?: string | undefined;
+  readonly clusterCa?: string | undefined;
   /** With `files`: the number of this process, from 0, and how many there are. */
   readonly rank?: number | undefined;
   readonly ranks?: number | undefined;

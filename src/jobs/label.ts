@@ -244,7 +244,7 @@ export async function labelShare(options: LabelOptions): Promise<void> {
 }
 
 /** With the model as it scores these features. */
-function settled(plan: LabelPlan, features: MatrixLocation): LabelPlan {
+export function settled(plan: LabelPlan, features: MatrixLocation): LabelPlan {
   return { ...plan, model: settledModel(plan.head, plan.model, features) };
 }
 
@@ -280,7 +280,7 @@ async function startRun(plan: LabelPlan, knn: string | KnnGraph): Promise<Starte
   const work = options.workDir === undefined ? undefined : await openWork(options.workDir, plan, knn, sharing);
   const precision = work?.header.precision ?? plan.memory.precision;
   try {
-    const spread = work && (await sharing?.start(work.header.identity));
+    const spread = work && (await sharing?.start(work));
     const shared = work && spread && { path: work.path, spread };
     const backend = sharing ? 'native' : options.backend;
     return { run: new ScoringRun({ ...options, backend, model, head, hops, work, precision, shared }), work, sharing };
@@ -300,7 +300,7 @@ async function shareAs(plan: LabelPlan): Promise<Sharing | undefined> {
 }
 
 /** Reads the graph and looks at the rows: the order of the nodes, which rows are nodes, and digests of the inputs. */
-async function prepare(
+export async function prepare(
   run: ScoringRun,
   plan: LabelPlan,
   features: MatrixLocation,
@@ -371,22 +371,11 @@ async function openWork(
   const path = sharing?.path ?? folder;
   const { WorkDir, workHeader } = await import('../engine/work-dir.js');
   const { options, model, head, nodes, threads, batch } = plan;
-  const { k1, k2, sampleHops } = plan.hops;
   const { precision } = plan.memory;
   // Each rank brings its part to the disk.
   const diskBytes = Math.ceil(plan.memory.diskBytes / (sharing?.record.ranks ?? 1));
   const { restart = false, signal, onNotice } = options;
-  const { backend = 'auto', duplicates = 'collapse', badRows = 'refuse' } = options;
-  const identity: Record<string, unknown> = { k1, k2, sampleHops, backend, duplicates, badRows };
-  if (options.provider !== undefined && options.provider !== 'auto') identity.provider = options.provider;
-  if (options.precision !== undefined && options.precision !== 'auto') identity.precision = precision;
-  for (const [name, input] of Object.entries({ features: options.features, knn, model: options.model })) {
-    if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} in memory, expected a file`);
-    const { sampledSha256 } = await digestFile(input, { whole: name === 'model' });
-    const { member } = parseInput(input);
-    identity[name] = member === undefined ? sampledSha256 : `${sampledSha256} ${member}`;
-  }
-  Object.assign(identity, sharing?.identity);
+  const identity = { ...(await identityOf(plan, knn)), ...sharing?.identity };
   const shards = sharing?.shards ?? shardCount(nodes, { threads, batch, shards: options.shards });
   const kept = head.stages(model.config).filter(isKept);
   const stages = kept.map(({ name, round }) => [name, round] as const);
@@ -400,6 +389,24 @@ async function openWork(
     onNotice?.(`${path}: goes on with the run of ${work.header.started}: ${work.doneCount} of ${all} shards are done`);
   }
   return work;
+}
+
+/** What stored values depend on, by the name of the option or input. Throws BAD_USAGE for inputs in memory. */
+export async function identityOf(
+  { options, hops: { k1, k2, sampleHops }, memory: { precision } }: LabelPlan,
+  knn: string | KnnGraph,
+): Promise<Record<string, unknown>> {
+  const { backend = 'auto', duplicates = 'collapse', badRows = 'refuse' } = options;
+  const identity: Record<string, unknown> = { k1, k2, sampleHops, backend, duplicates, badRows };
+  if (options.provider !== undefined && options.provider !== 'auto') identity.provider = options.provider;
+  if (options.precision !== undefined && options.precision !== 'auto') identity.precision = precision;
+  for (const [name, input] of Object.entries({ features: options.features, knn, model: options.model })) {
+    if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} in memory, expected a file`);
+    const { sampledSha256 } = await digestFile(input, { whole: name === 'model' });
+    const { member } = parseInput(input);
+    identity[name] = member === undefined ? sampledSha256 : `${sampledSha256} ${member}`;
+  }
+  return identity;
 }
 
 /** Labels of rows from those of nodes. */

@@ -69,7 +69,7 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
 }
 
 /** True for a record of a range that a task has left, with a plain file name that leads to no other folder. */
-function isLeft(check: unknown): check is RangeCheck {
+export function isLeft(check: unknown): check is RangeCheck {
   if (!isObject(check)) return false;
   const { file, start, length, crc } = check;
   return [start, length, crc].every(isCount) && typeof file === 'string' && (file === featureRows || isSegment(file));

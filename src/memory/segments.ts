@@ -142,6 +142,17 @@ function openSegment(folder: string, { file, length, crc }: RangeCheck): number 
   throw damaged(path);
 }
 
+/** True when a segment is there with its head and in its size, as far as can be told without reading it. */
+export function isWholeSegment(folder: string, check: RangeCheck): boolean {
+  try {
+    closeSync(openSegment(folder, check));
+    return true;
+  } catch (error) {
+    if (error instanceof NaanError) return false;
+    throw error;
+  }
+}
+
 /** Fills `bytes` with all of a segment. Throws BAD_INPUT when they are not as they were written. */
 export function readSegment(folder: string, check: RangeCheck, bytes: Uint8Array): void {
   const path = join(folder, check.file);

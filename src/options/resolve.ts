@@ -27,7 +27,11 @@ export interface Resolved<C extends CommandName> {
   readonly notices: readonly string[];
   /** The origin of each value: `default`, `NAAN_THREADS`, `--threads`, `threads in naan.yaml`. */
   readonly origins: Readonly<Record<string, string>>;
+  /** The password of a Redis. It is no option: flags are seen by others, and values are logged and kept. */
+  readonly clusterPassword: string | undefined;
 }
+
+const passwordVariable = `${environmentPrefix}CLUSTER_PASSWORD`;
 
 /** Throws BAD_USAGE that names the source, the value and what was expected. */
 export async function resolve<C extends CommandName>(command: C, sources: Sources): Promise<Resolved<C>> {
@@ -52,6 +56,7 @@ export async function resolve<C extends CommandName>(command: C, sources: Source
     values: Object.freeze(values),
     origins: Object.freeze(origins),
     notices,
+    clusterPassword: sources.environment[passwordVariable],
   }) as unknown as Resolved<C>;
 }
 
@@ -73,7 +78,7 @@ function fromEnvironment(
   const known = new Map(everyOption().map((name) => [environmentName(name), name]));
   const given: Record<string, Given> = {};
   for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith(environmentPrefix) || value === undefined) continue;
+    if (!variable.startsWith(environmentPrefix) || value === undefined || variable === passwordVariable) continue;
     const name = known.get(variable);
     if (name === undefined) {
       const hint = didYouMean(variable, known.keys());

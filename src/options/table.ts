@@ -125,10 +125,39 @@ const watching = {
 
 const mostRanks = 65_536;
 
-const cluster = choice(['files'], {
-  otherwise: 'this machine alone',
-  help: 'share the run with other machines that see --work-dir: files for --ranks that are started together',
-});
+const cluster = text(
+  {
+    unit: 'files | address',
+    otherwise: 'this machine alone',
+    expected: 'files, or the address of a Redis such as redis://user@host:6379/0 or rediss://host, without a password',
+    help: 'share the run with other machines that see --work-dir: files for --ranks that are started together, or the address of a Redis for naan worker processes that come and go',
+  },
+  /^(files|rediss?:\/\/[^\s/?#]+(\/\d*)?)$/,
+);
+
+/** Secrets and certificates for a Redis; NAAN_CLUSTER_PASSWORD has the password. */
+const redis = {
+  clusterPasswordFile: path({
+    unit: 'file',
+    otherwise: 'NAAN_CLUSTER_PASSWORD, or none',
+    help: 'file whose first line is the password for the address in --cluster',
+  }),
+  clusterCa: path({
+    unit: 'file',
+    otherwise: 'those of Node',
+    help: 'certificates (PEM) by which a server at rediss:// is known',
+  }),
+};
+
+const redisAddress = text(
+  {
+    unit: 'address',
+    required: true,
+    expected: 'the address of a Redis such as redis://user@host:6379/0 or rediss://host, without a password',
+    help: 'the Redis by which the coordinator, naan label --cluster, hands out shards',
+  },
+  /^rediss?:\/\/[^\s/?#]+(\/\d*)?$/,
+);
 
 const threshold = decimal({
   unit: 'score',
@@ -680,6 +709,7 @@ export const commands = {
         otherwise: 'none',
         help: 'with --cluster files: how many processes there are',
       }),
+      ...redis,
       ...computing,
       ...watching,
     },
@@ -753,6 +783,41 @@ export const commands = {
       }),
       ...hops,
       ...computing,
+    },
+  },
+  worker: {
+    summary: 'compute shards of runs that other machines share',
+    description:
+      'Takes shards of any run that naan label --cluster announces at the same Redis, and computes them in the work directory of the ' +
+      'run, which must be at the same path here, as must its inputs. Workers may come and go while a run lasts. Ctrl-C and SIGTERM hand ' +
+      'back what was begun. Needs the optional packages bullmq and ioredis.',
+    examples: [
+      ['naan worker --cluster redis://host', 'works until it is stopped'],
+      ['naan worker --cluster redis://host --runs 1', 'ends with the run'],
+    ],
+    options: {
+      cluster: redisAddress,
+      ...redis,
+      threads,
+      memory: byteCount({ otherwise: 'most of what is free', help: 'memory that the worker may take' }),
+      runs: integer({
+        unit: 'runs',
+        min: 1,
+        max: 1_000_000,
+        otherwise: 'it works until it is stopped',
+        help: 'end after so many runs',
+      }),
+    },
+  },
+  cancel: {
+    summary: 'stop a run that machines share by a Redis',
+    description:
+      'Asks the coordinator and the workers of a run to stop. The work directory stays: the same naan label command goes on.',
+    examples: [['naan cancel work --cluster redis://host', '']],
+    options: {
+      workDir: path({ unit: 'folder', required: true, positional: true, help: 'the --work-dir of the run' }),
+      cluster: redisAddress,
+      ...redis,
     },
   },
   status: {

@@ -1,0 +1,15 @@
+import { work } from '../jobs/worker.js';
+import type { Run } from './command.js';
+import { count, table } from './format.js';
+
+/** To finish or to hand back what was begun. */
+export const graceMs = 20_000;
+
+export const run: Run<'worker'> = async (values, { signal, log, clusterPassword }) => {
+  const { runs, tasks } = await work({ ...values, clusterPassword, signal, onNotice: log.warn });
+  const facts = table([
+    ['runs', count(runs)],
+    ['shards', count(tasks)],
+  ]);
+  return { json: { runs, tasks }, text: facts };
+};

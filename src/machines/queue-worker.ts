@@ -1,0 +1,108 @@
+/** A worker's half of a run whose shards are handed out by a queue: takes tasks until the run has ended. */
+import { hostname } from 'node:os';
+import { setTimeout as wait } from 'node:timers/promises';
+import { asNaanError, NaanError } from '../errors.js';
+import type { RangeCheck } from '../memory/file-writes.js';
+import { type Announcement, type Answer, answersKey, type QueuedTask, queueName, readAnnouncement } from './queue.js';
+import { type Cluster, keyPrefix } from './redis.js';
+
+export interface QueueTiming {
+  /** A worker that is silent for so long has lost its task to another. */
+  readonly lockMs: number;
+  /** The time between two looks for such workers. */
+  readonly stalledMs: number;
+}
+
+const usualTiming: QueueTiming = { lockMs: 60_000, stalledMs: 30_000 };
+/** A task goes to another worker so often before it is given up: workers may die without its fault. */
+const mostStalled = 100;
+const lookMs = 500;
+
+export interface ServeOptions {
+  /** Tasks that are computed at once. */
+  readonly threads: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onNotice?: ((message: string) => void) | undefined;
+  readonly onTask?: (() => void) | undefined;
+  readonly timing?: QueueTiming | undefined;
+  /** Computes a task; undefined where nobody needs it any more. */
+  compute(task: QueuedTask): Promise<readonly RangeCheck[] | undefined>;
+}
+
+/**
+ * Resolves when the run has ended, was cancelled or was started anew by another coordinator, or after an abort, when tasks that were
+ * begun have been handed back. Throws the error of a task that this worker cannot compute.
+ */
+export async function serveRun(cluster: Cluster, announcement: Announcement, options: ServeOptions): Promise<void> {
+  const { threads, signal, onNotice, onTask, compute, timing = usualTiming } = options;
+  const { Worker, WaitingError, UnrecoverableError } = cluster.bullmq;
+  const answers = answersKey(announcement);
+  let failure: NaanError | undefined;
+  const worker = new Worker<QueuedTask>(
+    queueName(announcement),
+    async (job, token) => {
+      try {
+        const left = await compute(job.data);
+        if (left === undefined) return;
+        const { stage, round, shard } = job.data;
+        const answer: Answer = { stage, round, shard: shard.index, left };
+        await cluster.client.rpush(answers, JSON.stringify(answer));
+        onTask?.();
+      } catch (error) {
+        if (signal?.aborted) {
+          await job.moveToWait(token);
+          throw new WaitingError();
+        }
+        const known = asNaanError(error);
+        const message = error instanceof Error ? error.message : String(error);
+        const isLast = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+        onNotice?.(`${job.id} failed: ${message}`);
+        if (!known || known.code === 'SHARD_FAILED') {
+          if (isLast) await cluster.client.rpush(answers, JSON.stringify({ failed: message } satisfies Answer));
+          throw error;
+        }
+        // It fails anywhere, as a file that is damaged or a disk that is full does.
+        failure ??= known;
+        const failed = `${hostname()}: ${message}`;
+        await cluster.client.rpush(answers, JSON.stringify({ failed, code: known.code } satisfies Answer));
+        throw new UnrecoverableError(message);
+      }
+    },
+    {
+      connection: cluster.connection,
+      prefix: keyPrefix,
+      name: `${hostname()} ${process.pid}`,
+      concurrency: threads,
+      lockDuration: timing.lockMs,
+      stalledInterval: timing.stalledMs,
+      maxStalledCount: mostStalled,
+    },
+  );
+  // A connection that is lost comes back; a lock that is lost means that another worker computes the same bytes.
+  worker.on('error', () => {});
+  try {
+    while (failure === undefined && !signal?.aborted) {
+      await wait(lookMs, undefined, { signal }).catch(() => undefined);
+      const now = await Promise.race([
+        readAnnouncement(cluster, announcement.run).catch(() => undefined),
+        wait(lookMs, undefined, { ref: false }),
+      ]);
+      // One that is missing will be there again: the server was emptied.
+      if (now && (now.ended || now.cancelled || now.epoch !== announcement.epoch)) break;
+    }
+  } finally {
+    await worker.close();
+  }
+  if (failure) throw failure;
+}
+
+/** Throws BAD_USAGE when this machine does not see the folder of a run as its coordinator does. */
+export function checkFolder(announcement: Announcement, seen: string | undefined): void {
+  if (seen === announcement.run) return;
+  const { workDir } = announcement;
+  const got = seen === undefined ? 'no run' : 'another run';
+  throw new NaanError(
+    'BAD_USAGE',
+    `${workDir}: holds ${got} here: all machines must see the folder of the coordinator`,
+  );
+}

@@ -1,0 +1,288 @@
+/**
+ * A run on several machines that come and go: a coordinator, which is `naan label --cluster redis://…`, puts the shards of a
+ * stage into a BullMQ queue, and workers compute them into segments in the work directory, which all of them see. The journal
+ * there is the truth. Redis holds what is to be done next, and is filled again when it was emptied.
+ *
+ * An *announcement* tells workers of the run. The coordinator raises its *epoch* each time that it starts; a queue belongs to
+ * one epoch, workers leave for the newer one, and a coordinator that sees a newer one stops. Answers go to a list that the
+ * coordinator pops: who computed a shard twice answers twice, and the first answer whose segments are there counts.
+ */
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Shard } from '../engine/job.js';
+import type { LeftByShard, Spread, SpreadStage } from '../engine/spread.js';
+import { type ErrorCode, NaanError } from '../errors.js';
+import { isObject, parseJson } from '../io/json.js';
+import { featureRows, type RangeCheck } from '../memory/file-writes.js';
+import { isWholeSegment } from '../memory/segments.js';
+import { isLeft, type Manifest, writeManifest } from './manifest.js';
+import { type Cluster, keyPrefix } from './redis.js';
+
+/** Everything that workers must know of a run to compute its shards. */
+export interface Announcement {
+  readonly naan: string;
+  /** Digest of the first entry of the journal: who sees another folder sees another run. */
+  readonly run: string;
+  readonly epoch: number;
+  readonly workDir: string;
+  /** Options of `naan label` on which results depend, with absolute paths. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly identity: Manifest['identity'];
+  /** Somebody wants the run to stop. */
+  readonly cancelled?: boolean;
+  /** The labels are written, or the coordinator was stopped. */
+  readonly ended?: boolean;
+}
+
+/** Plain data of a job in the queue. */
+export interface QueuedTask {
+  readonly stage: string;
+  readonly round: number;
+  readonly shard: Shard;
+  /** Lists of what the stages before it have left, in order. */
+  readonly manifests: readonly string[];
+}
+
+export type Answer =
+  | { readonly stage: string; readonly round: number; readonly shard: number; readonly left: readonly RangeCheck[] }
+  | { readonly failed: string; readonly code?: ErrorCode };
+
+const attempts = 3;
+const lookMs = 2000;
+const noticeMs = 60_000;
+const endedSeconds = 3600;
+const patienceMs = 90_000;
+
+const runsKey = `${keyPrefix}:runs`;
+const runKey = (run: string) => `${keyPrefix}:run:${run}`;
+export const queueName = ({ run, epoch }: Announcement) => `${run}-${epoch}`;
+export const answersKey = (announcement: Announcement) => `${keyPrefix}:answers:${queueName(announcement)}`;
+
+/** The announcement of a run; undefined where there is none. */
+export async function readAnnouncement({ client }: Cluster, run: string): Promise<Announcement | undefined> {
+  const text = await client.get(runKey(run));
+  const found = text === null ? undefined : parseJson(text);
+  return isObject(found) ? (found as unknown as Announcement) : undefined;
+}
+
+/** Runs that want workers. */
+export async function announcedRuns(cluster: Cluster): Promise<Announcement[]> {
+  const runs = (await cluster.client.smembers(runsKey)).sort();
+  const found = await Promise.all(runs.map((run) => readAnnouncement(cluster, run)));
+  return found.filter((one) => one !== undefined && !one.ended && !one.cancelled) as Announcement[];
+}
+
+/** Asks the coordinator and the workers of a run to stop. Returns whether the run was announced. */
+export async function cancelRun(cluster: Cluster, run: string): Promise<boolean> {
+  const announcement = await readAnnouncement(cluster, run);
+  if (!announcement || announcement.ended) return false;
+  await end(cluster, { ...announcement, cancelled: true });
+  return true;
+}
+
+/** The coordinator's half. */
+export class QueueSpread implements Spread {
+  private readonly manifests: string[] = [];
+  private readonly queue: Queue<QueuedTask>;
+  private readonly answers: Redis;
+  private lookedAt = 0;
+  private toldAt = 0;
+  private workers = 0;
+
+  private constructor(
+    private readonly cluster: Cluster,
+    private readonly announcement: Announcement,
+    private readonly signal: AbortSignal | undefined,
+    private readonly onNotice: (message: string) => void,
+  ) {
+    const { Queue } = cluster.bullmq;
+    this.queue = new Queue(queueName(announcement), { connection: cluster.connection, prefix: keyPrefix });
+    this.queue.on('error', () => {}); // the first connection tells
+    this.answers = cluster.duplicate();
+  }
+
+  /** Announces a run. `epochs`: the highest that the journal knows, and to note a higher one there. */
+  static async start(
+    cluster: Cluster,
+    announcement: Omit<Announcement, 'epoch'>,
+    epochs: { readonly last: number; note(epoch: number): Promise<void> },
+    {
+      signal,
+      onNotice = () => {},
+    }: { signal?: AbortSignal | undefined; onNotice?: ((message: string) => void) | undefined },
+  ): Promise<QueueSpread> {
+    const before = await readAnnouncement(cluster, announcement.run);
+    const epoch = Math.max(epochs.last, before?.epoch ?? 0) + 1;
+    await epochs.note(epoch);
+    if (before) await removeQueue(cluster, before);
+    const spread = new QueueSpread(cluster, { ...announcement, epoch }, signal, onNotice);
+    await spread.announce();
+    return spread;
+  }
+
+  async run(stage: SpreadStage): Promise<LeftByShard> {
+    const { name, round } = stage.stage;
+    const { workDir, identity, epoch } = this.announcement;
+    const left = new Map(stage.done);
+    const missing = new Map(stage.shards.filter(({ index }) => !left.has(index)).map((shard) => [shard.index, shard]));
+    const tries = new Map<number, number>();
+    const add = async () => {
+      const jobs = [...missing.values()].map((shard) => ({
+        name,
+        data: { stage: name, round, shard, manifests: this.manifests },
+        opts: {
+          jobId: `${name}-${round}-${shard.index}-${tries.get(shard.index) ?? 0}`,
+          attempts,
+          removeOnComplete: true,
+          removeOnFail: true,
+        },
+      }));
+      await this.ofRedis(this.queue.addBulk(jobs));
+    };
+    if (missing.size > 0) await add();
+    while (missing.size > 0) {
+      const answer = await this.next();
+      if (answer === undefined) {
+        if ((await this.look()) < missing.size) await add();
+        continue;
+      }
+      if (performance.now() - this.lookedAt > lookMs) await this.look();
+      if ('failed' in answer) throw new NaanError(answer.code ?? 'SHARD_FAILED', answer.failed);
+      const { shard } = answer;
+      if (answer.stage !== name || answer.round !== round || !missing.has(shard)) continue;
+      if (!(await this.areWhole(workDir, answer.left))) {
+        this.onNotice(`stage '${name}', shard ${shard}: what a worker has left is not there: it is computed again`);
+        tries.set(shard, (tries.get(shard) ?? 0) + 1);
+        await add();
+        continue;
+      }
+      missing.delete(shard);
+      stage.record(shard, answer.left);
+      left.set(shard, answer.left);
+      stage.elsewhere(shard);
+    }
+    await stage.flush();
+    this.manifests.push(await writeManifest(workDir, epoch, { identity, stage: name, round, left }));
+    return left;
+  }
+
+  /** No more shards will be asked for. */
+  async close(): Promise<void> {
+    const tidy = async () => {
+      const current = await readAnnouncement(this.cluster, this.announcement.run);
+      if (current?.epoch !== this.announcement.epoch) return;
+      await end(this.cluster, { ...this.announcement, cancelled: current.cancelled ?? false, ended: true });
+      await removeQueue(this.cluster, this.announcement);
+    };
+    await Promise.race([tidy().catch(() => undefined), wait(lookMs, undefined, { ref: false })]);
+    this.answers.disconnect();
+    await Promise.race([this.queue.close().catch(() => undefined), wait(lookMs, undefined, { ref: false })]);
+    this.cluster.close();
+  }
+
+  private async announce(): Promise<void> {
+    const { client } = this.cluster;
+    const { run } = this.announcement;
+    await client.multi().set(runKey(run), JSON.stringify(this.announcement)).sadd(runsKey, run).exec();
+  }
+
+  /** The next answer; undefined where none came for a while. Throws CANCELLED. */
+  private async next(): Promise<Answer | undefined> {
+    const popped = await this.ofRedis(this.answers.blpop(answersKey(this.announcement), 1));
+    return popped ? answerOf(popped[1]) : undefined;
+  }
+
+  /**
+   * Looks at how the run stands in Redis: how many jobs are waiting or being worked on. Throws CANCELLED, and LOCK_LOST when a
+   * newer coordinator has announced the run.
+   */
+  private async look(): Promise<number> {
+    const { run, epoch } = this.announcement;
+    this.lookedAt = performance.now();
+    const now = await this.ofRedis(readAnnouncement(this.cluster, run));
+    if (now === undefined) {
+      this.onNotice(`${this.cluster.name}: was emptied: its tasks are handed out anew`);
+      await this.ofRedis(this.announce());
+    } else if (now.epoch > epoch) {
+      throw new NaanError(
+        'LOCK_LOST',
+        `another coordinator has started this run anew (epoch ${now.epoch}, here ${epoch})`,
+      );
+    } else if (now.cancelled) throw new NaanError('CANCELLED', 'cancelled by naan cancel: the same command goes on');
+    const counts = await this.ofRedis(this.queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized'));
+    await this.tellOfWorkers();
+    return Object.values(counts).reduce((sum, count) => sum + count, 0);
+  }
+
+  private async tellOfWorkers(): Promise<void> {
+    const workers = await this.ofRedis(this.queue.getWorkersCount().catch(() => undefined));
+    if (workers === undefined) return;
+    if (workers !== this.workers)
+      this.onNotice(`${workers} ${workers === 1 ? 'worker' : 'workers'}, before ${this.workers}`);
+    else if (workers === 0 && performance.now() - this.toldAt > noticeMs) {
+      this.toldAt = performance.now();
+      this.onNotice(`no worker is there: start naan worker --cluster ${this.cluster.name}`);
+    }
+    this.workers = workers;
+  }
+
+  /** True when all segments of an answer are there. A name that was just made may not be seen here at once. */
+  private async areWhole(folder: string, left: readonly RangeCheck[]): Promise<boolean> {
+    for (const check of left) {
+      if (check.file === featureRows) continue;
+      const path = join(folder, check.file);
+      for (let waited = 0; !existsSync(path) || statSync(path).size === 0; waited += 100) {
+        if (waited >= patienceMs) return false;
+        await wait(100, undefined, { signal: this.signal });
+      }
+      if (!isWholeSegment(folder, check)) return false;
+    }
+    return true;
+  }
+
+  /** Waits for Redis, unless the run is to stop. */
+  private async ofRedis<T>(asked: Promise<T>): Promise<T> {
+    const { signal } = this;
+    asked.catch(() => undefined);
+    if (!signal) return asked;
+    let stop = () => {};
+    const stopped = new Promise<never>((_, fail) => {
+      stop = () => fail(new NaanError('CANCELLED', 'cancelled'));
+      if (signal.aborted) stop();
+      signal.addEventListener('abort', stop);
+    });
+    try {
+      return await Promise.race([asked, stopped]);
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+}
+
+function answerOf(text: string): Answer | undefined {
+  const found = parseJson(text);
+  if (!isObject(found)) return undefined;
+  if (typeof found.failed === 'string') return found as unknown as Answer;
+  const { stage, round, shard, left } = found;
+  if (typeof stage !== 'string' || !Number.isSafeInteger(round) || !Number.isSafeInteger(shard)) return undefined;
+  return Array.isArray(left) && left.every(isLeft) ? (found as unknown as Answer) : undefined;
+}
+
+async function end({ client }: Cluster, announcement: Announcement): Promise<void> {
+  const { run } = announcement;
+  await client.multi().set(runKey(run), JSON.stringify(announcement), 'EX', endedSeconds).srem(runsKey, run).exec();
+}
+
+async function removeQueue(cluster: Cluster, announcement: Announcement): Promise<void> {
+  const queue = new cluster.bullmq.Queue(queueName(announcement), {
+    connection: cluster.connection,
+    prefix: keyPrefix,
+  });
+  queue.on('error', () => {});
+  await queue.obliterate({ force: true }).catch(() => undefined);
+  await queue.close();
+  await cluster.client.del(answersKey(announcement));
+}

@@ -1,0 +1,158 @@
+/**
+ * Connections to the Redis (or Valkey) that hands out tasks, by the optional packages bullmq and ioredis. Redis holds hints
+ * alone: it may be emptied at any time, and the run goes on from its work directory.
+ */
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { NaanError } from '../errors.js';
+import { systemReason } from '../system-error.js';
+
+export interface ClusterAddress {
+  /** `redis://user@host:port/database`, or `rediss://` for TLS. */
+  readonly cluster: string;
+  readonly clusterPassword?: string | undefined;
+  /** File whose first line is the password. */
+  readonly clusterPasswordFile?: string | undefined;
+  /** File of certificates (PEM) by which the server is known. */
+  readonly clusterCa?: string | undefined;
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+/** Names of all keys begin with it. */
+export const keyPrefix = 'naan';
+const longestWaitMs = 5000;
+
+export class Cluster {
+  private constructor(
+    readonly bullmq: typeof import('bullmq'),
+    /** For commands that answer at once. */
+    readonly client: Redis,
+    /** For connections of their own. */
+    readonly connection: ConnectionOptions,
+    readonly name: string,
+  ) {}
+
+  /**
+   * Connects. Throws BACKEND_UNAVAILABLE where the packages are missing or nothing answers, BAD_USAGE for an address that
+   * cannot be used, a password that is refused, and a server that may drop keys when its memory is full.
+   */
+  static async open(address: ClusterAddress): Promise<Cluster> {
+    const { options, name } = parse(address);
+    const [bullmq, { Redis }] = await loadPackages();
+    let opened = false;
+    // Once it has answered, a server that is away is waited for.
+    const retryStrategy = (times: number) => (opened ? Math.min(times * 200, longestWaitMs) : null);
+    const connection = { ...options, retryStrategy, maxRetriesPerRequest: null };
+    const client = new Redis({ ...connection, lazyConnect: true });
+    let reason: Error | undefined;
+    let away = false;
+    client.on('error', (error: Error) => {
+      reason = error;
+    });
+    try {
+      await client.connect();
+      await checkPolicy(client, name, address.onNotice);
+    } catch (error) {
+      client.disconnect();
+      throw refused(name, reason ?? error, error);
+    }
+    opened = true;
+    client.on('close', () => {
+      if (!away && client.status !== 'end') address.onNotice?.(`${name}: does not answer: it is waited for`);
+      away = true;
+    });
+    client.on('ready', () => {
+      if (away) address.onNotice?.(`${name}: answers again`);
+      away = false;
+    });
+    return new Cluster(bullmq, client, connection, name);
+  }
+
+  /** Another connection, for commands that wait for an answer. */
+  duplicate(): Redis {
+    const other = this.client.duplicate();
+    other.on('error', () => {}); // the first connection tells
+    return other;
+  }
+
+  close(): void {
+    this.client.disconnect();
+  }
+}
+
+function parse({ cluster, clusterPassword, clusterPasswordFile, clusterCa }: ClusterAddress) {
+  let url: URL;
+  try {
+    url = new URL(cluster);
+  } catch (cause) {
+    throw new NaanError('BAD_USAGE', 'cluster: got no address, expected one such as redis://host:6379/0', { cause });
+  }
+  if (url.password !== '') {
+    throw new NaanError(
+      'BAD_USAGE',
+      'cluster: the address holds a password, which others can see: put it into NAAN_CLUSTER_PASSWORD or --cluster-password-file',
+    );
+  }
+  const password = clusterPasswordFile === undefined ? clusterPassword : readText(clusterPasswordFile).split('\n')[0];
+  const secure = url.protocol === 'rediss:';
+  if (clusterCa !== undefined && !secure) {
+    throw new NaanError('BAD_USAGE', 'cluster-ca: is for an address that begins with rediss://');
+  }
+  const database = /^\/?(\d*)$/.exec(url.pathname);
+  if (!database) throw new NaanError('BAD_USAGE', `cluster: got the database ${url.pathname}, expected a number`);
+  const options = {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? 6379 : Number(url.port),
+    db: Number(database[1]),
+    ...(url.username !== '' && { username: decodeURIComponent(url.username) }),
+    ...(password !== undefined && password !== '' && { password }),
+    ...(secure && { tls: clusterCa === undefined ? {} : { ca: readText(clusterCa) } }),
+  };
+  return { options, name: `${url.protocol}//${url.host}` };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new NaanError('BAD_INPUT', `${path}: cannot be read: ${systemReason(cause) ?? String(cause)}`, { cause });
+  }
+}
+
+function loadPackages() {
+  return Promise.all([import('bullmq'), import('ioredis')]).catch((cause: unknown) => {
+    const message =
+      'cluster: redis:// needs the optional packages bullmq and ioredis: npm install bullmq@6.7.0 ioredis@6.0.0';
+    throw new NaanError('BACKEND_UNAVAILABLE', message, { cause });
+  });
+}
+
+/** Keys that a full server drops would be tasks that nobody computes. */
+async function checkPolicy(client: Redis, name: string, onNotice?: (message: string) => void): Promise<void> {
+  let memory: string;
+  try {
+    memory = await client.info('memory');
+  } catch {
+    onNotice?.(`${name}: does not say what it does when its memory is full: maxmemory-policy must be noeviction`);
+    return;
+  }
+  const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1];
+  if (policy === undefined || policy === 'noeviction') return;
+  throw new NaanError(
+    'BAD_USAGE',
+    `${name}: drops keys when its memory is full (maxmemory-policy ${policy}): set noeviction, as in config/redis/naan.conf`,
+  );
+}
+
+function refused(name: string, reason: unknown, cause: unknown): unknown {
+  if (cause instanceof NaanError) return cause;
+  const message = reason instanceof Error ? reason.message : String(reason);
+  if (/WRONGPASS|NOAUTH|NOPERM/.test(message)) {
+    const advice = 'put the password into NAAN_CLUSTER_PASSWORD or --cluster-password-file';
+    return new NaanError('BAD_USAGE', `${name}: refuses this user or password: ${advice}`, { cause });
+  }
+  const { code } = reason as NodeJS.ErrnoException; // of several addresses that were tried there is no message
+  const why = systemReason(reason) ?? (message.replace(/\s+/g, ' ') || code);
+  return new NaanError('BACKEND_UNAVAILABLE', `${name}: cannot be used: ${why}`, { cause });
+}

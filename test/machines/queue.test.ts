@@ -1,0 +1,172 @@
+/** A run whose shards a queue hands out: the same bytes as one process, whatever dies or is emptied. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { cancel } from '../../src/jobs/cancel.js';
+import { label } from '../../src/jobs/label.js';
+import { work } from '../../src/jobs/worker.js';
+import { naan, start, temporaryFolder } from '../cli/naan.js';
+import { redisServer, type TestRedis, withoutRedis } from './redis-server.js';
+import { alone, smallFlags, smallRun, smallSet } from './small-set.js';
+
+const skip = withoutRedis;
+
+for (const head of ['pairwise', 'concat'] as const) {
+  test(`${head}: two workers make what one process makes`, { skip }, async (t) => {
+    const folder = temporaryFolder((clean) => t.after(clean));
+    const set = await smallSet(folder, head);
+    const expected = await alone(set, head);
+    const { address: cluster } = await redisServer(t);
+    const { stop, workers } = workersFor(t, cluster, 2);
+    const workDir = join(folder, 'work');
+    const { labels, edges } = await label({ ...smallRun(set, head), workDir, cluster });
+    assert.deepEqual({ labels, edges }, expected);
+    assert.deepEqual(readdirSync(workDir), ['journal'], 'what the workers left is removed');
+    stop();
+    const tasks = (await Promise.all(workers)).reduce((sum, summary) => sum + summary.tasks, 0);
+    assert.ok(tasks >= 11, `${tasks} shards were computed by workers`);
+  });
+}
+
+test('a worker that was killed loses its task to one that joins late', { skip }, async (t) => {
+  const folder = temporaryFolder((clean) => t.after(clean));
+  const set = await smallSet(folder, 'pairwise');
+  const expected = await alone(set, 'pairwise');
+  const { address: cluster } = await redisServer(t);
+  const workDir = join(folder, 'work');
+  const labelled = label({ ...smallRun(set, 'pairwise'), workDir, cluster });
+  const killed = workerProcess(t, cluster);
+  await appeared(workDir, /^load-0-\d+\..*\.rows$/);
+  killed.kill('SIGKILL');
+  await once(killed, 'exit');
+  const { stop, workers } = workersFor(t, cluster, 1);
+  const { labels, edges } = await labelled;
+  assert.deepEqual({ labels, edges }, expected);
+  stop();
+  await Promise.all(workers);
+});
+
+test('a coordinator that was killed, a worker that was stopped, and a Redis that was emptied', { skip }, async (t) => {
+  const folder = temporaryFolder((clean) => t.after(clean));
+  const set = await smallSet(folder, 'concat');
+  const expected = await alone(set, 'concat');
+  const { address: cluster, client } = await redisServer(t);
+  const workDir = join(folder, 'work');
+  const flags = ['--work-dir', workDir, '--cluster', cluster, '--out', join(folder, 'out')];
+  const coordinator = start([...smallFlags(set, 'concat'), ...flags]);
+  const stopped = start(['worker', '--cluster', cluster, '--threads', '1']);
+  await appeared(workDir, /^project-0-\d+\..*\.rows$/);
+  stopped.child.kill('SIGTERM');
+  assert.equal((await stopped.ended).code, 143);
+  coordinator.child.kill('SIGKILL');
+  await coordinator.ended;
+  const [active] = await client.keys('naan:*-1:active');
+  assert.equal(active, undefined, 'what the worker had begun is handed back');
+
+  const options = { ...smallRun(set, 'concat'), workDir, cluster };
+  const again = assert.rejects(label(options), { code: 'CANCELLED' });
+  await announced(client, 2);
+  assert.ok(await cancel({ workDir, cluster }));
+  await again;
+
+  const notices: string[] = [];
+  const labelled = label({ ...options, onNotice: (notice) => notices.push(notice) });
+  await announced(client, 3);
+  await client.flushall();
+  const { stop, workers } = workersFor(t, cluster, 1);
+  const { labels, edges } = await labelled;
+  assert.deepEqual({ labels, edges }, expected);
+  assert.match(notices.join('\n'), /goes on with the run.*\n(.*\n)*.*was emptied: its tasks are handed out anew/);
+  stop();
+  await Promise.all(workers);
+});
+
+test('a machine that differs, and a Redis that cannot be used, are refused in one line', { skip }, async (t) => {
+  const folder = temporaryFolder((clean) => t.after(clean));
+  const set = await smallSet(folder, 'pairwise');
+  const { address: cluster, client } = await redisServer(t, ['--requirepass', 'secret']);
+  const workDir = join(folder, 'work');
+  const address = { cluster, clusterPassword: 'secret' };
+  const controller = new AbortController();
+  const options = { ...smallRun(set, 'pairwise'), workDir, ...address, signal: controller.signal };
+  const labelled = assert.rejects(label(options), { code: 'CANCELLED' });
+  const [key, announcement] = await announced(client, 1);
+  const differing = (changed: object) => client.set(key, JSON.stringify({ ...announcement, ...changed }));
+  const identity = announcement.identity as object;
+  await differing({ identity: { ...identity, arithmetic: '0123456789abcdef' } });
+  const refused = await naan(['worker', '--cluster', cluster], { environment: { NAAN_CLUSTER_PASSWORD: 'secret' } });
+  assert.equal(refused.code, 2);
+  assert.match(
+    refused.stderr,
+    /the coordinator: has arithmetic "0123456789abcdef", here it is "[0-9a-f]{16}": its processor/,
+  );
+  assert.doesNotMatch(refused.stderr, /secret/);
+  await differing({ naan: '0.0.0' });
+  await assert.rejects(work({ ...address, threads: 1 }), {
+    code: 'BAD_USAGE',
+    message: /has naan "0.0.0", here it is/,
+  });
+  await differing({ run: '0123456789abcdef' });
+  await assert.rejects(work(address), { code: 'BAD_USAGE', message: /holds another run here: all machines must see/ });
+  controller.abort();
+  await labelled;
+
+  for (const [clusterPassword, message] of [
+    ['wrong', /refuses this user or password: put the password into NAAN_CLUSTER_PASSWORD/],
+    [undefined, /refuses this user or password/],
+  ] as const) {
+    await assert.rejects(work({ cluster, clusterPassword }), { code: 'BAD_USAGE', message });
+  }
+  await assert.rejects(work({ cluster: 'redis://:secret@127.0.0.1' }), { message: /the address holds a password/ });
+  await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
+  await assert.rejects(work(address), { code: 'BAD_USAGE', message: /maxmemory-policy allkeys-lru\): set noeviction/ });
+  await assert.rejects(work({ cluster: 'redis://127.0.0.1:1' }), { message: /cannot be used: connection refused/ });
+});
+
+/** The key and the announcement of the only run, once it has been announced so often. */
+async function announced(client: TestRedis['client'], epoch: number): Promise<[string, Record<string, unknown>]> {
+  for (;;) {
+    const [key] = await client.keys('naan:run:*');
+    const text = key === undefined ? null : await client.get(key);
+    if (text !== null && JSON.parse(text).epoch === epoch) return [key, JSON.parse(text)];
+    await wait(50); // nobody tells
+  }
+}
+
+/** Workers in this process, which end when they are stopped. */
+function workersFor(t: TestContext, cluster: string, count: number) {
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  t.after(stop);
+  const workers = Array.from({ length: count }, () =>
+    work({ cluster, threads: 1, signal: controller.signal, timing: shortTiming }),
+  );
+  return { stop, workers };
+}
+
+const shortTiming = { lockMs: 1000, stalledMs: 500 };
+
+/** A worker as a process that loses its task soon after its death. */
+function workerProcess(t: TestContext, cluster: string) {
+  const module = pathToFileURL('dist/src/jobs/worker.js').href;
+  const options = JSON.stringify({ cluster, threads: 1, timing: shortTiming });
+  const script = `import { work } from '${module}'; await work(${options});`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'inherit' });
+  t.after(() => void child.kill('SIGKILL'));
+  return child;
+}
+
+async function appeared(folder: string, name: RegExp): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  const watcher = watch(folder);
+  try {
+    while (!readdirSync(folder).some((found) => name.test(found))) await once(watcher, 'change');
+  } finally {
+    watcher.close();
+  }
+}
