@@ -9,6 +9,7 @@ import { checkGraph } from '../engine/graph-check.js';
 import { isKept, settledModel } from '../engine/head.js';
 import type { Layout } from '../engine/layout.js';
 import { checkWidth, ScoringRun, shardCount } from '../engine/scoring-run.js';
+import { outsideOf } from '../engine/set-profile.js';
 import { filesOf } from '../engine/storage.js';
 import { featuresOf, usableRows } from '../engine/usable-rows.js';
 import type { WorkDir } from '../engine/work-dir.js';
@@ -146,6 +147,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
       const ofNodes = await run.cut(partition, { ...settled, constraints: decided?.constraints });
       return ofRows(ofNodes, map, plan.decided?.nodes.constraints);
     });
+    await timed('compare', () => tellOutside(run, plan, featuresOf(features, map), layout));
     const edges = options.saveEdges ? await timed('pairs', () => pairsOf(run, map)) : undefined;
 
     let counts = countClusters(labels);
@@ -422,6 +424,15 @@ function ofRows(labels: Int32Array, map: NodeMap | undefined, constraints: Const
 async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyof T]: Promise<T[I]> }): Promise<T> {
   await Promise.allSettled(work);
   return (await Promise.all(work)) as unknown as T;
+}
+
+/** Says when the set lies outside what the model was trained on. */
+function tellOutside(run: ScoringRun, { model, hops, options }: LabelPlan, features: MatrixLocation, layout: Layout) {
+  const { trainedOn, sampleHops } = model.config;
+  if (trainedOn === undefined) return;
+  const set = { features, graph: layout.graph, order: layout.order, edges: run.edges };
+  const outside = outsideOf(trainedOn, set, hops.sampleHops === sampleHops);
+  if (outside !== undefined) options.onNotice?.(`${features.name}: ${outside}`);
 }
 
 /** By nodes in their positions, then of rows. */

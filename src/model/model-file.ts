@@ -17,6 +17,7 @@ import {
   type Tensor,
 } from './model.js';
 import type { CalibrationRecord, CommonConfig } from './model-kind.js';
+import { isSetProfile, type SetProfile } from './set-profile.js';
 
 /** Writes a model. Throws NOT_WRITABLE, or BAD_MODEL when a tensor is missing, misshapen or not finite. */
 export async function writeModel(path: string, model: NaanModel): Promise<void> {
@@ -32,6 +33,7 @@ export async function writeModel(path: string, model: NaanModel): Promise<void> 
   if (config.threshold !== undefined) metadata.set('threshold', String(config.threshold));
   if (config.thresholds !== undefined) metadata.set('thresholds', JSON.stringify(config.thresholds));
   if (config.calibration !== undefined) metadata.set('calibration', JSON.stringify(config.calibration));
+  if (config.trainedOn !== undefined) metadata.set('trained_on', JSON.stringify(config.trainedOn));
   if (config.absentPairs !== undefined) metadata.set('absent_pairs', config.absentPairs);
   await writeSafetensors(path, { metadata, tensors });
 }
@@ -89,6 +91,7 @@ function parseConfig(values: ReadonlyMap<string, string>, path: string): ModelCo
     ...(has('thresholds') ? { thresholds: parseThresholds(text('thresholds'), path) } : {}),
     ...parseAbsentPairs(values, path),
     ...(has('calibration') ? { calibration: parseCalibration(text('calibration'), path) } : {}),
+    ...(has('trained_on') ? { trainedOn: parseProfile(text('trained_on'), path) } : {}),
     provenance: parseProvenance(text('provenance'), path),
   };
   const known = Object.entries(modelKinds).find(([head]) => head === text('head'));
@@ -113,6 +116,13 @@ function parseCalibration(text: string, path: string): CalibrationRecord {
     throw new NaanError('BAD_MODEL', `${path}: metadata 'calibration' is ${quoted(text)}, ${expected}`);
   };
   return { bcubed: measure('bcubed'), pairwise: measure('pairwise') };
+}
+
+function parseProfile(text: string, path: string): SetProfile {
+  const value = parseJsonObject(text);
+  if (value && isSetProfile(value)) return value as unknown as SetProfile;
+  const expected = 'expected a JSON object of cosines, degrees and scores, nine rising numbers each';
+  throw new NaanError('BAD_MODEL', `${path}: metadata 'trained_on' is ${quoted(text)}, ${expected}`);
 }
 
 /** A threshold of `linkage` from before there was a choice was calibrated with all absent pairs. */

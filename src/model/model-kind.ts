@@ -2,6 +2,7 @@
 import type { AbsentPairs } from '../cluster/linkage.js';
 import type { Partition } from '../cluster/partition.js';
 import type { Metadata } from './metadata.js';
+import type { SetProfile } from './set-profile.js';
 
 /** F of both measures, and its standard deviation over resamples of the identities. */
 export interface CalibrationRecord {
@@ -21,6 +22,8 @@ export interface CommonConfig {
   readonly absentPairs?: AbsentPairs;
   /** How good `partition` was at `threshold` on identities held out. */
   readonly calibration?: CalibrationRecord;
+  /** The set that it was trained on, in a few numbers; absent in files from before they were kept. */
+  readonly trainedOn?: SetProfile;
   /** Where the model came from, free text by key. */
   readonly provenance: Readonly<Record<string, string>>;
 }

@@ -9,6 +9,8 @@ import { readModel, writeModel } from '../../src/model/model-file.js';
 import type { PairwiseConfig } from '../../src/model/pairwise.js';
 import { temporaryFolder } from '../io/python.js';
 
+const rising = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+
 const config: ModelConfig = {
   head: 'concat',
   dim: 3,
@@ -21,6 +23,7 @@ const config: ModelConfig = {
   threshold: 0.8125,
   thresholds: { threshold: 0.9, propagation: 0.8125 },
   calibration: { bcubed: { f: 0.75, deviation: 0.01 }, pairwise: { f: 0.5, deviation: 0.125 } },
+  trainedOn: { cosines: rising, degrees: rising, scores: rising },
   provenance: { trainedOn: 'split0 “a”', seed: '7' },
 };
 
@@ -35,7 +38,7 @@ function modelOf(config: ModelConfig): NaanModel {
 
 test('a model survives, calibrated or not', async (t) => {
   const path = join(temporaryFolder(t), 'm.safetensors');
-  const { partition: _, threshold: __, thresholds: ___, calibration: ____, ...imported } = config;
+  const { partition: _, threshold: __, thresholds: ___, calibration: ____, trainedOn: _____, ...imported } = config;
   for (const each of [config, imported]) {
     const model = modelOf(each);
     await writeModel(path, model);
@@ -61,6 +64,15 @@ test('a bound of scores by cosines survives; a file without one has none; what i
   }
   await writeModel(path, modelOf({ ...pairwise, guard: { from: 0.5, to: 0.25 } }));
   await assert.rejects(readModel(path), { code: 'BAD_MODEL', message: /'guard' is '0.5 0.25', expected two cosines/ });
+});
+
+test('a profile of the training set that is none is refused', async (t) => {
+  const path = join(temporaryFolder(t), 'm.safetensors');
+  await writeModel(path, modelOf({ ...config, trainedOn: { cosines: rising, degrees: rising, scores: [1, 0.5] } }));
+  await assert.rejects(readModel(path), {
+    code: 'BAD_MODEL',
+    message: /'trained_on' is .*, expected a JSON object of/,
+  });
 });
 
 test('a threshold of linkage from before absent pairs were a choice goes with all of them', async (t) => {
@@ -90,6 +102,7 @@ test('the configuration is metadata that other programs can read', async (t) => 
     threshold: '0.8125',
     thresholds: JSON.stringify(config.thresholds),
     calibration: JSON.stringify(config.calibration),
+    trained_on: JSON.stringify(config.trainedOn),
     provenance: JSON.stringify(config.provenance),
   });
 });

@@ -35,22 +35,30 @@ test('a model that was trained on people of many images does not trust strangers
   });
   assert.ok(model.config.head === 'pairwise' && model.config.guard);
 
+  const notices: string[] = [];
+  const onNotice = (notice: string) => void notices.push(notice);
+  const labelled = async (features: { rows: Float32Array; dim: number }) => {
+    const { graph } = await knn(features, { k: 20, method: 'exact' });
+    notices.length = 0;
+    return label({ features, knn: graph, model, onNotice });
+  };
+  // Other people of as many images are what it was trained on, and nothing is said.
+  await labelled(people(30, 15, 0, 3).features);
+  assert.deepEqual(
+    notices.filter((notice) => notice.includes('outside')),
+    [],
+  );
+
   const met = people(20, 15, 300, 2);
-  const { labels } = await label({
-    features: met.features,
-    knn: (await knn(met.features, { k: 20, method: 'exact' })).graph,
-    model,
-  });
+  const { labels } = await labelled(met.features);
   const { bcubed } = evaluate(labels, met.truth).all;
   assert.ok(bcubed.f > 0.99, JSON.stringify(bcubed));
 
   const rows = new Float32Array(dim * dim);
   for (let i = 0; i < dim; i++) rows[i * dim + i] = 1;
-  const strangers = { rows, dim };
-  const { summary } = await label({
-    features: strangers,
-    knn: (await knn(strangers, { k: 20, method: 'exact' })).graph,
-    model,
-  });
+  const { summary } = await labelled({ rows, dim });
   assert.equal(summary.clusters, dim);
+  const outside = notices.filter((notice) => notice.includes('outside what the model was trained on'));
+  assert.equal(outside.length, 1);
+  assert.match(outside[0], /cosines to the nearest neighbour of 0 at the median, in training 0\.\d+; /);
 });

@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { pairwiseTrainingDefaults as defaults } from '../../defaults.js';
+import { profileOf } from '../../engine/set-profile.js';
 import { NaanError } from '../../errors.js';
 import { sweep } from '../../evaluation/sweep.js';
 import type { Executor } from '../../execution/executor.js';
@@ -85,7 +86,7 @@ async function runPairwise(
       executor,
       signal,
     });
-    return await trainOn(set, settings, executor, options);
+    return await trainOn(set, { features: location, graph }, settings, executor, options);
   } finally {
     await executor.close();
   }
@@ -93,6 +94,7 @@ async function runPairwise(
 
 async function trainOn(
   set: TrainingLists,
+  { features, graph }: { readonly features: MatrixLocation; readonly graph: KnnGraph },
   settings: PairwiseSettings,
   executor: Executor,
   options: PairwiseRunOptions,
@@ -170,8 +172,16 @@ async function trainOn(
       // The threshold is for sets such as this one: rows of the copy are clustered with the others and not judged.
       ...(await calibrate({ ...edges, scores }, set.own, signal)),
     };
+    // The set itself comes before its copy.
+    const { nodeCount } = graph;
+    const own = edges.offsets[nodeCount];
+    const trainedOn = profileOf({
+      features,
+      graph,
+      edges: { ...edges, nodeCount, targets: edges.targets.subarray(0, own), scores: scores.subarray(0, own) },
+    });
     return {
-      model: calibrated(model, judgement),
+      model: calibrated({ ...model, config: { ...model.config, trainedOn } }, judgement),
       judgement,
       steps: stepsOf(epochs),
       pairs: epochs.reduce((sum, { pairs }) => sum + pairs, 0),
