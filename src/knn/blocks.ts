@@ -32,7 +32,11 @@ export interface PairTask {
 }
 
 const largestBlock = 1024;
-const smallestBlock = 64;
+/**
+ * Where there are several blocks, each has half as many rows or more. Products of up to 64 columns are summed in another order: so the cosine
+ * of two rows is the same to the bit in any larger set.
+ */
+const smallestBlock = 192;
 const wantedBlocks = 24;
 /** Columns of a block that are multiplied at once: their similarities to 1024 rows stay in a second-level cache of 1 MiB. */
 const stripColumns = 192;

@@ -4,6 +4,7 @@ import { Arena } from '../kernels/arena.js';
 import { InnerProducts } from '../kernels/gemm.js';
 import { type Kernels, listedIds, loadKernels } from '../kernels/kernels.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
+import { part } from './blocks.js';
 import { spread } from './sketch.js';
 
 /** Rows searched for at once. */
@@ -26,8 +27,21 @@ export interface Neighbours {
   readonly ids: Int32Array;
 }
 
+/** The cosines of queries with rows that lie side by side: [queries × columns], NaN of a row with itself. */
+export type VisitCosines = (cosines: Float32Array, columns: number, first: number) => void;
+
+/** `among`: rows to compare with, rising, at least k beside a query itself; default: all. `visit` hears of all cosines. */
+export type SampleSearch = (
+  queries: Int32Array,
+  options?: { readonly among?: Int32Array; readonly visit?: VisitCosines },
+) => Promise<Neighbours>;
+
+/** Products of one row, or of up to 64 columns, are summed in another order than larger ones: as in `blocks.ts` there are more where the set has them. */
+const leastRows = 2;
+const leastColumns = 128;
+
 /** Searches for at most `queriesAtOnce` rows on the calling thread. */
-export async function createSampleSearch(job: SampleJob): Promise<(queries: Int32Array) => Promise<Neighbours>> {
+export async function createSampleSearch(job: SampleJob): Promise<SampleSearch> {
   const rows = SharedRows.from(job.rows);
   const { k } = job;
   const { dim } = rows;
@@ -42,18 +56,28 @@ export async function createSampleSearch(job: SampleJob): Promise<(queries: Int3
   const similarities = arena.float32(queriesAtOnce * tile + 15);
   const leastOfColumn = arena.float32(tile + 15);
 
-  return async (queries) => {
+  return async (queries, { among, visit } = {}) => {
     const count = queries.length;
     rows.gather(queries, count, x);
+    if (count < leastRows) x.copyWithin(count * dim, 0, dim);
     lists.fill(0);
-    for (let start = 0; start < rowCount; start += tile) {
-      const columns = Math.min(tile, rowCount - start);
-      rows.eachRun(start, columns, (view, first) => others.set(view, (first - start) * dim));
-      await products.run(count, columns, x, others, similarities);
+    const total = among?.length ?? rowCount;
+    const tiles = Math.ceil(total / tile);
+    for (let t = 0; t < tiles; t++) {
+      const { start, count: columns } = part(t, total, tiles);
+      if (among) rows.gather(among.subarray(start, start + columns), columns, others);
+      else rows.eachRun(start, columns, (view, first) => others.set(view, (first - start) * dim));
+      // What stands behind them is of no account.
+      const wide = Math.max(columns, Math.min(leastColumns, tile));
+      await products.run(Math.max(count, leastRows), wide, x, others, similarities);
+      if (wide > columns) {
+        for (let i = 0; i < count; i++) similarities.copyWithin(i * columns, i * wide, i * wide + columns);
+      }
       for (let i = 0; i < count; i++) {
-        const self = queries[i] - start;
+        const self = (among ? placeOf(among, queries[i]) : queries[i]) - start;
         if (self >= 0 && self < columns) similarities[i * columns + self] = Number.NaN;
       }
+      visit?.(similarities, columns, start);
       kernels.offerTile({
         rows: count,
         columns,
@@ -68,8 +92,20 @@ export async function createSampleSearch(job: SampleJob): Promise<(queries: Int3
     kernels.sortLists(count, k, lists);
     const ids = new Int32Array(count * k);
     listedIds(count, k, lists, ids);
+    if (among) for (let i = 0; i < ids.length; i++) ids[i] = among[ids[i]];
     return { queries, ids };
   };
+}
+
+/** The place of a number in rising ones; −1 where it is not. */
+function placeOf(numbers: Int32Array, wanted: number): number {
+  let [low, high] = [0, numbers.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (numbers[middle] < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return numbers[low] === wanted ? low : -1;
 }
 
 /** Rows to measure by, spread over the set, in portions for `createSampleSearch`. */
