@@ -14,6 +14,7 @@ export type { Embeddings, FeatureSource } from './io/feature-source.js';
 export { readKnn } from './io/knn.js';
 export { type Labels, nameOf } from './io/label-codes.js';
 export { readLabels } from './io/labels.js';
+export { type AddOptions, add } from './jobs/add.js';
 export { type AssignOptions, type AssignResult, type AssignSummary, assign } from './jobs/assign.js';
 export { type ClusterOptions, cluster, type ScoredPairs } from './jobs/cluster.js';
 export { type Diagnosis, type DoctorOptions, diagnose } from './jobs/doctor.js';
@@ -22,6 +23,8 @@ export { type ExtractOptions, type ExtractSummary, extract } from './jobs/extrac
 export { type GenerateOptions, type GenerateSummary, generate } from './jobs/generate.js';
 export { type LabelOptions, type LabelResult, type LabelSummary, type LabelTrust, label } from './jobs/label.js';
 export type { RunRecord } from './jobs/label-files.js';
+export type { NextRunOptions, NextRunResult, NextRunSummary } from './jobs/next-run.js';
+export { type RemoveOptions, remove } from './jobs/remove.js';
 export { type TrainResult, type TrainSummary, train } from './jobs/train.js';
 export type { FoundKnn } from './knn/find.js';
 export type { ConcatConfig } from './model/concat.js';

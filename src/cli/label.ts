@@ -64,7 +64,8 @@ function describeOrigins({ partitionFrom, thresholdFrom }: LabelSummary): string
     : `the partition is ${partition}, the threshold ${threshold}`;
 }
 
-function describeChanges({ changes }: LabelSummary): string {
+/** A line about identities, where there is one to tell. */
+export function describeChanges({ changes }: LabelSummary): string {
   if (!changes) return '';
   return `\nidentities: ${Object.entries(changes)
     .map(([kind, number]) => `${count(number)} ${kind}`)

@@ -10,6 +10,7 @@ import type { Devices, DevicesHandle } from '../devices/devices.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
+import type { Rescore } from './known-scores.js';
 import type { OpenJob } from './open-job.js';
 
 /** One pass over all shards, with a barrier before and after it. */
@@ -151,6 +152,8 @@ export interface Head<Config extends ModelConfig = ModelConfig> {
   /** Passes over the shards, in order. The last leaves the column `scores`. */
   stages(config: Config): readonly Stage[];
   storage(config: Config, shape: StorageShape): Storage;
+  /** Computes what differs from a run before, for a head that knows how far a change reaches; by default all is computed. */
+  readonly rescore?: Rescore;
   /** Whether stages read the candidate edges by their other end. */
   readonly needsReverse: boolean;
   /** Bytes that each worker takes for tiles and tables. */

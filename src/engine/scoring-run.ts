@@ -31,6 +31,7 @@ import type { ProgressListener } from '../progress.js';
 import { columnsOf, type Head, type Hops, isKept, type ShardWorkerData, type Stage, type Storage } from './head.js';
 import { cutShards, type EdgeStage, type LabelJob, type Shard, type WorkFiles } from './job.js';
 import type { WrittenRows } from './kept-shards.js';
+import type { KnownScores, Rescore } from './known-scores.js';
 import { type Layout, layOutPlan } from './layout.js';
 import { messageVersion, type ShardResult, type ShardTask, type Verdict } from './messages.js';
 import type { RunObserver } from './run-observer.js';
@@ -81,6 +82,10 @@ export interface ScoringInput {
   readonly layout: Layout;
   /** Edges of this score or more are united; −Infinity unites all. */
   readonly uniteFrom: number;
+  /** Keep what each round of scores gave: `rounds`. */
+  readonly keepRounds?: boolean;
+  /** Lists and scores of a run before, which heads that can do not compute again. Not with a work directory. */
+  readonly known?: KnownScores | undefined;
 }
 
 const progressIntervalMs = 200;
@@ -98,6 +103,10 @@ export class ScoringRun {
   readonly busy: Record<string, number> = {};
   /** The back-end that the workers started, once the first task is done. */
   backend: ShardResult | undefined;
+  /** With `keepRounds`: the scores of each round, in positions; the last is the result [E]. */
+  readonly rounds: Float32Array[] = [];
+  /** With `known`: times that an edge was scored. */
+  scoredAnew: number | undefined;
   private readonly batch: number;
   /** Passes of the head over the shards, in order. */
   readonly stages: readonly Stage[];
@@ -167,10 +176,10 @@ export class ScoringRun {
     return this.runPlan(plan);
   }
 
-  /** Candidate edges as pairs a < b of input numbers, sorted, and their scores. */
-  sortedPairs(): Promise<SortedPairs> {
+  /** Candidate edges as pairs a < b of input numbers, sorted, and their scores; or those of a round, in positions [E]. */
+  sortedPairs(scores = this.edges.scores): Promise<SortedPairs> {
     const { order, positions } = this.job;
-    const plan = sortedPairsPlan({ edges: this.edges, order, positions }, this.threads);
+    const plan = sortedPairsPlan({ edges: { ...this.edges, scores }, order, positions }, this.threads);
     return this.runPlan(plan);
   }
 
@@ -181,15 +190,40 @@ export class ScoringRun {
    */
   async score(input: ScoringInput, afterPart?: (part: string) => void): Promise<void> {
     await this.open(input);
+    this.rounds.length = 0;
+    const { rescore } = this.options.head;
+    if (input.known && rescore) return this.rescore(input.known, rescore);
     for (const part of new Set(this.stages.map((stage) => stage.part))) {
       const stages = this.stages.filter((stage) => stage.part === part);
       const scorings = stages.filter(({ name }) => name === 'score').length;
       const total = scorings > 0 ? scorings * this.edges.targets.length : this.job.nodeCount;
       await this.timed(part, scorings > 0 ? 'edges' : 'nodes', total, async () => {
-        for (const stage of stages) await this.runStage(stage);
+        for (const stage of stages) {
+          await this.runStage(stage);
+          if (input.keepRounds && stage.name === 'score')
+            this.rounds.push(this.columns[stage.columns[0]].values.slice());
+        }
       });
       afterPart?.(part);
     }
+  }
+
+  /** Computes of an opened input what differs from a run before. */
+  private async rescore(known: KnownScores, rescore: Rescore): Promise<void> {
+    const { nodeCount } = this.job;
+    const only = {
+      nodes: new Uint8Array(new SharedArrayBuffer(nodeCount)),
+      edges: new Uint8Array(new SharedArrayBuffer(this.edges.targets.length)),
+    };
+    this.current = { ...this.job, version: this.job.version + 1, only };
+    await this.timed('score', 'edges', this.edges.targets.length, async () => {
+      const { scored, rounds } = await rescore(
+        { job: this.job, only, columns: this.columns, stages: this.stages, run: (stage) => this.runStage(stage) },
+        known,
+      );
+      this.scoredAnew = scored;
+      this.rounds.push(...rounds);
+    });
   }
 
   /** Lays an input out and finds its edges, so that stages may run. */

@@ -7,8 +7,6 @@
  * between them, and the room in the lists of both. Of identities of which few rows are near, the room of these stands for that of all.
  */
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { labelDefaults } from '../defaults.js';
 import { columnsOf, hopsFor, settledModel } from '../engine/head.js';
 import { ScoringRun } from '../engine/scoring-run.js';
 import { NaanError } from '../errors.js';
@@ -16,14 +14,12 @@ import { headOf } from '../heads/heads.js';
 import { type FeatureSource, locateSource } from '../io/feature-source.js';
 import type { Items } from '../io/item-list.js';
 import { itemsBeside, openItems } from '../io/items.js';
-import { isObject } from '../io/json.js';
 import { readKnn } from '../io/knn.js';
 import { csvField } from '../io/label-table.js';
 import { readLabels } from '../io/labels.js';
 import { type MatrixLocation, openRows } from '../io/matrix.js';
 import { normaliseRows } from '../io/normalise.js';
 import { writeOutput } from '../io/output-file.js';
-import { readRun, recordName } from '../io/output-record.js';
 import { checkOutputs, startsAs } from '../io/outputs.js';
 import { createSampleSearch, queriesAtOnce } from '../knn/sample.js';
 import { requireMemory } from '../memory/available.js';
@@ -33,6 +29,7 @@ import type { ProgressListener } from '../progress.js';
 import { Neighbourhoods } from './assign-graphs.js';
 import { Judge } from './assign-judge.js';
 import { filesOfRun } from './previous-run.js';
+import { factsOf, fileOf } from './run-inputs.js';
 
 export interface AssignOptions {
   /** Folder of the run whose identities are given. */
@@ -91,7 +88,7 @@ const isOurTable = startsAs(/^item,label,nearness,margin\n/);
 export async function assign(options: AssignOptions): Promise<AssignResult> {
   const began = performance.now();
   const { signal, out, onProgress } = options;
-  const record = recordOf(options.run);
+  const record = factsOf(options.run);
   const files = {
     known: options.known ?? record.features,
     knn: options.knn ?? record.knn,
@@ -184,44 +181,11 @@ export async function assign(options: AssignOptions): Promise<AssignResult> {
   };
 }
 
-interface RunFacts {
-  readonly features: unknown;
-  readonly knn: unknown;
-  readonly model: unknown;
-  readonly partition: unknown;
-  readonly threshold: number;
-  readonly hops: readonly [number, number] | undefined;
-  readonly sampleHops: number | undefined;
-}
-
-/** The facts about a run that run.json records. */
-function recordOf(folder: string): RunFacts {
-  const options = readRun(folder)?.options;
-  if (!isObject(options)) {
-    throw new NaanError('BAD_INPUT', `${folder}: has no ${recordName} of naan label, expected the --out of a run`);
-  }
-  const { features, knn, model, partition, threshold, k1, k2, sampleHops } = options;
-  const isHop = (hop: unknown): hop is number => Number.isSafeInteger(hop) && (hop as number) > 0;
-  return {
-    features,
-    knn,
-    model,
-    partition,
-    threshold: typeof threshold === 'number' ? threshold : labelDefaults.threshold,
-    hops: isHop(k1) && isHop(k2) ? [k1, k2] : undefined,
-    sampleHops: isHop(sampleHops) ? sampleHops : undefined,
-  };
-}
-
-function fileOf(path: unknown, option: string, noun: string, run: string, advice = ''): string {
-  if (typeof path === 'string' && path !== 'in memory') return path;
-  throw new NaanError(
-    'BAD_INPUT',
-    `${join(run, recordName)}: says no file of the ${noun}: give it with --${option}${advice}`,
-  );
-}
-
-async function itemsOf({ items, features }: AssignOptions): Promise<Items | undefined> {
+/** Names of new rows as asked, else those beside the features. */
+export async function itemsOf({
+  items,
+  features,
+}: Pick<AssignOptions, 'items' | 'features'>): Promise<Items | undefined> {
   if (items !== undefined) return openItems(items);
   return typeof features === 'string' ? itemsBeside(features, 'features') : undefined;
 }

@@ -38,6 +38,11 @@ export interface RunRecord extends OutputRecord, LabelSummary {
     readonly provider: string | undefined;
     readonly batch: number;
     readonly saveEdges: boolean;
+    readonly duplicates: string;
+    readonly badRows: string;
+    readonly minSize: number | undefined;
+    readonly minTrust: number | undefined;
+    readonly trust: boolean;
     readonly partition: Partition;
     readonly k1: number;
     readonly k2: number;
@@ -81,6 +86,7 @@ export interface EngineRecord {
 
 const marginSuffix = '_margins.npy';
 const edgeSuffixes = ['_edges.npy', '_scores.npy'];
+const roundSuffix = '_rounds.npy';
 
 /** Before anything is computed: labels replace neither inputs nor files that are not ours. */
 export async function checkFiles(out: string, options: LabelOptions, items: Items | undefined): Promise<void> {
@@ -113,6 +119,7 @@ export function reportOutput(path: string): Output {
 /** Files of the result, run.json aside. */
 function outputNames(options: LabelOptions, items?: Items): string[] {
   const suffixes = ['_labels.txt', '_labels.npy', ...(options.saveEdges ? edgeSuffixes : [])];
+  if (options.saveRounds) suffixes.push(roundSuffix);
   const names = suffixes.map((suffix) => outputStem(options) + suffix);
   if (options.trust) names.push(outputStem(options) + marginSuffix, clusterTableName);
   if (options.constraints !== undefined) names.push(nameTableName);
@@ -188,6 +195,11 @@ export async function writeRun(
           provider,
           batch,
           saveEdges: options.saveEdges === true,
+          duplicates: options.duplicates ?? 'collapse',
+          badRows: options.badRows ?? 'refuse',
+          minSize: options.minSize,
+          minTrust: options.minTrust,
+          trust: options.trust === true,
           ...cluster.options,
           partition: cluster.partition,
           k1: hops.k1,
@@ -243,12 +255,16 @@ async function writeResults(
   labels: Int32Array,
   edges: LabelResult['edges'],
 ): Promise<void> {
-  const [text, binary, pairs, scores] = outputNames(options).map((name) => join(out, name));
+  const [text, binary, pairs, scores, rounds] = outputNames(options).map((name) => join(out, name));
   await writeLabelText(text, labels);
   await writeNpy(binary, 'i8', [labels.length], labels);
   if (!edges) return;
   await writeNpy(pairs, 'i4', [edges.scores.length, 2], edges.pairs);
   await writeNpy(scores, 'f4', [edges.scores.length], edges.scores);
+  if (!edges.rounds) return;
+  await writeNpy(rounds, 'f4', [edges.rounds.length, edges.scores.length], async (append) => {
+    for (const round of edges.rounds ?? []) await append(round);
+  });
 }
 
 /** `split1` for split1_feats.npz. */

@@ -7,6 +7,7 @@ import { labelDefaults, partitionDefaults } from '../defaults.js';
 import { expectedEdges } from '../engine/expected-edges.js';
 import type { GraphCheck } from '../engine/graph-check.js';
 import { columnsOf, type Head, type Hops, hopsFor } from '../engine/head.js';
+import type { KnownScores } from '../engine/known-scores.js';
 import { type MemoryPlan, planMemory } from '../engine/memory-plan.js';
 import type { EngineOptions } from '../engine/scoring-run.js';
 import type { RowOptions } from '../engine/usable-rows.js';
@@ -89,6 +90,8 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly restart?: boolean | undefined;
   /** Keep candidate edges and scores: in the result, and as files. */
   readonly saveEdges?: boolean | undefined;
+  /** With `saveEdges`: keep the scores of the rounds before the last one too, from which `add` and `remove` go on. */
+  readonly saveRounds?: boolean | undefined;
   /** Say how sure each cluster and each row is: in the result, and as files. */
   readonly trust?: boolean | undefined;
   /** Write report.html to `out` as well, and the trust that it shows. */
@@ -103,6 +106,16 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly optionSources?: Readonly<Record<string, string>> | undefined;
   /** Hears what a user should know, such as rows that had to be normalised. */
   readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+/** What `add` and `remove` know of the run that they go on from. */
+export interface Continuation {
+  /** Its clusters; in place of what matching by names gives. */
+  readonly previous: EarlierRows;
+  /** What its model had found out of the set: scores of one set and another set would not be alike. */
+  readonly settle: (model: NaanModel) => NaanModel;
+  /** Its lists and scores, by the nodes of this run; undefined where they are not known. */
+  readonly known: KnownScores | undefined;
 }
 
 /** With the model that is taken. */
@@ -147,7 +160,7 @@ export interface LabelPlan {
  * Throws what `label` throws for inputs and options that cannot be used, for outputs that would replace what is not ours, and for
  * what does not fit into memory.
  */
-export async function planLabel(given: LabelOptions): Promise<LabelPlan> {
+export async function planLabel(given: LabelOptions, going?: Continuation): Promise<LabelPlan> {
   const options = { ...given, model: given.model ?? generalModel };
   const needsItems = [options.out, options.constraints, options.previous].some((one) => one !== undefined);
   const items = needsItems ? await findItems(options) : undefined;
@@ -171,9 +184,10 @@ export async function planLabel(given: LabelOptions): Promise<LabelPlan> {
   const named = items && (await fitsRows(items, nodes, features.name, options)) ? items : undefined;
   const decided = await findDecided(options, nodes, named);
   const previous =
-    options.previous === undefined
+    going?.previous ??
+    (options.previous === undefined
       ? undefined
-      : await matchRows(await readPreviousRun(options.previous), nodes, named, options.onNotice);
+      : await matchRows(await readPreviousRun(options.previous), nodes, named, options.onNotice));
   const shape = {
     model,
     head,

@@ -15,7 +15,7 @@ import { featuresOf, usableRows } from '../engine/usable-rows.js';
 import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
-import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/node-map.js';
+import { graphOfNodes, labelsOfRows, type NodeMap, type Pairs, pairsOfRows } from '../graph/node-map.js';
 import { digestFile, fileState } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
@@ -24,7 +24,7 @@ import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { constraintsOf, labelGroups } from './decided-rows.js';
 import { describeInputs, type EngineRecord, writeRun } from './label-files.js';
-import { type LabelOptions, type LabelPlan, type Origin, planLabel } from './label-plan.js';
+import { type Continuation, type LabelOptions, type LabelPlan, type Origin, planLabel } from './label-plan.js';
 import { describeRun } from './run-description.js';
 import type { Sharing } from './sharing.js';
 
@@ -40,6 +40,8 @@ export interface LabelSummary {
   readonly badRows: number;
   /** Candidate edges, of copies one each. */
   readonly edges: number;
+  /** Of a run that goes on from another: times that an edge was scored, over all rounds. */
+  readonly scoredAnew?: number;
   readonly clusters: number;
   readonly singletons: number;
   /** Rows without candidate edges or in clusters that are left out, labelled −1. */
@@ -66,8 +68,15 @@ export interface LabelResult {
   readonly haloFactor: number;
   /** Pseudo-label of each node, numbered by first appearance, or with `previous` its identity; −1 for none [n]. */
   readonly labels: Int32Array;
-  /** With `saveEdges`: pairs a < b, sorted [E × 2], and the probability that they are one identity [E]. */
-  readonly edges?: { readonly pairs: Int32Array; readonly scores: Float32Array };
+  /**
+   * With `saveEdges`: pairs a < b, sorted [E × 2], and the probability that they are one identity [E]; with `saveRounds` also what
+   * each round before the last gave them [E].
+   */
+  readonly edges?: {
+    readonly pairs: Int32Array;
+    readonly scores: Float32Array;
+    readonly rounds?: readonly Float32Array[];
+  };
   /** With `trust`: how sure labels are. */
   readonly trust?: LabelTrust;
   /** With `previous`: the identity of each cluster in the order of their first rows, and what became of the earlier ones. */
@@ -105,6 +114,11 @@ type Timed = <T>(stage: string, work: () => T | Promise<T>) => Promise<T>;
  * decisions that cannot all hold, NOT_WRITABLE for `out`, SHARD_FAILED when a shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
  */
 export async function label(given: LabelOptions): Promise<LabelResult> {
+  return labelFrom(given, undefined);
+}
+
+/** `label`, which may go on from a run of nearly the same rows. */
+export async function labelFrom(given: LabelOptions, going: Continuation | undefined): Promise<LabelResult> {
   const began = performance.now();
   const notices: string[] = [];
   const onNotice = (notice: string) => {
@@ -126,16 +140,22 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
     return result;
   };
 
-  const planned = await planLabel(options);
+  const planned = await planLabel(options, going);
   options.onPlan?.(planned.memory);
   const features = await timed('read', () => inflate(planned.features, planned.memory.parts.features));
-  const plan = settled(planned, features);
+  const plan = going ? { ...planned, model: going.settle(planned.model) } : settled(planned, features);
   const source: GraphSource =
     options.knn === undefined ? await timed('knn', () => searchGraph(plan, features)) : { knn: options.knn };
   return whileRunning(plan, source.knn, async ({ run, work, sharing }) => {
     const { layout, map, inputs } = await prepare(run, plan, features, source.knn, work, timed);
     const decided = plan.decided && (map ? constraintsOf(plan.decided.rows, map) : plan.decided.nodes);
-    await run.score({ features: featuresOf(features, map), layout, uniteFrom: plan.cluster.uniteFrom });
+    await run.score({
+      features: featuresOf(features, map),
+      layout,
+      uniteFrom: plan.cluster.uniteFrom,
+      keepRounds: options.saveRounds === true,
+      known: going?.known,
+    });
     options.signal?.throwIfAborted();
     Object.assign(stages, run.seconds);
     const normalised = run.counters.total('rowsNormalised');
@@ -148,7 +168,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
       return ofRows(ofNodes, map, plan.decided?.nodes.constraints);
     });
     await timed('compare', () => tellOutside(run, plan, featuresOf(features, map), layout));
-    const edges = options.saveEdges ? await timed('pairs', () => pairsOf(run, map)) : undefined;
+    const edges = options.saveEdges ? await timed('pairs', () => pairsOf(run, map, options.saveRounds)) : undefined;
 
     let counts = countClusters(labels);
     const sizes = clusterSizes(labels, counts.clusters);
@@ -164,6 +184,7 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
       copies: map?.copies ?? 0,
       badRows: map === undefined ? 0 : plan.nodes - map.rows.length - map.copies,
       edges: run.edges.targets.length + (map?.copies ?? 0),
+      ...(run.scoredAnew !== undefined && { scoredAnew: run.scoredAnew }),
       ...counts,
       ...(source.search && { search: source.search }),
       ...(plan.decided && { decisions: plan.decided.rows.placed.length }),
@@ -449,9 +470,13 @@ function trustOfRows(run: ScoringRun, labels: Int32Array, clusters: number, map:
   return { margins, ...ofClusters };
 }
 
-async function pairsOf(run: ScoringRun, map: NodeMap | undefined) {
-  const pairs = await run.sortedPairs();
-  return map ? pairsOfRows(pairs, map) : pairs;
+async function pairsOf(run: ScoringRun, map: NodeMap | undefined, saveRounds: boolean | undefined) {
+  const ofRows = (pairs: Pairs) => (map ? pairsOfRows(pairs, map) : pairs);
+  const last = ofRows(await run.sortedPairs());
+  if (!saveRounds) return last;
+  const rounds: Float32Array[] = [];
+  for (const scores of run.rounds.slice(0, -1)) rounds.push(ofRows(await run.sortedPairs(scores)).scores);
+  return { ...last, rounds };
 }
 
 function engineRecord(run: ScoringRun, { graph }: Layout): EngineRecord {

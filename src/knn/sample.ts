@@ -28,7 +28,7 @@ export interface Neighbours {
 }
 
 /** The cosines of queries with rows that lie side by side: [queries × columns], NaN of a row with itself. */
-export type VisitCosines = (cosines: Float32Array, columns: number, first: number) => void;
+type VisitCosines = (cosines: Float32Array, columns: number, first: number) => void;
 
 /** `among`: rows to compare with, rising, at least k beside a query itself; default: all. `visit` hears of all cosines. */
 export type SampleSearch = (

@@ -61,7 +61,8 @@ export async function updateKnn(
   }
 
   const put = (queries: Int32Array, ids: Int32Array) => {
-    for (let i = 0; i < queries.length; i++) graph.ids.set(ids.subarray(i * k, (i + 1) * k), queries[i] * graph.width + 1);
+    for (let i = 0; i < queries.length; i++)
+      graph.ids.set(ids.subarray(i * k, (i + 1) * k), queries[i] * graph.width + 1);
   };
   const newNear = new Map<number, number[]>();
   const total = joined.length + short.length;

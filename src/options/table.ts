@@ -123,6 +123,23 @@ const watching = {
   ),
 };
 
+/** Of commands that go on from a run. */
+const goingOn = {
+  run: path({ unit: 'folder', required: true, help: 'what naan label, add or remove wrote (--out)' }),
+  out: path({
+    unit: 'folder',
+    required: true,
+    help: 'folder of the new run, which must not be there yet, or be empty; it needs nothing of the one before',
+  }),
+  known: path({
+    unit: 'file',
+    otherwise: 'as run.json says',
+    help: 'features of the run, where they lie elsewhere now',
+  }),
+  knn: path({ unit: 'file', otherwise: 'as run.json says', help: 'kNN graph of the run' }),
+  model: path({ unit: 'file', otherwise: 'as run.json says', help: 'model of the run' }),
+};
+
 const mostRanks = 65_536;
 
 const cluster = text(
@@ -731,13 +748,9 @@ export const commands = {
         otherwise: 'the items, paths or ids beside the features, or numbers of rows',
         help: 'names of the new rows, as for naan label',
       }),
-      known: path({
-        unit: 'file',
-        otherwise: 'as run.json says',
-        help: 'features of the run, where they lie elsewhere now',
-      }),
-      knn: path({ unit: 'file', otherwise: 'as run.json says', help: 'kNN graph of the run' }),
-      model: path({ unit: 'file', otherwise: 'as run.json says', help: 'model of the run' }),
+      known: goingOn.known,
+      knn: goingOn.knn,
+      model: goingOn.model,
       threshold: decimal({
         unit: 'score',
         min: 0,
@@ -747,6 +760,49 @@ export const commands = {
       }),
       out: path({ unit: 'file', required: true, help: 'table to write (.csv)' }),
       overwrite,
+      threads,
+    },
+  },
+  add: {
+    summary: 'add rows to a labelled set',
+    description:
+      'Writes a new run of the rows of a run and new ones behind them. New rows are compared with all, lists of others change where a ' +
+      'new row is nearer, and only edges that this touches are scored; labels are those of a labelling of all rows with that graph, ' +
+      'numbered as before (changes.csv). The new run holds features, names, graph and scores, so that it can be gone on from. The first ' +
+      'naan add to what naan label wrote scores all edges. The run needs its features, model and kNN graph (naan label --knn or --save-knn).',
+    examples: [['naan add --run labels --features new.npy --items new.txt --out labels-2', '']],
+    options: {
+      ...goingOn,
+      features,
+      dim,
+      items: path({
+        unit: 'file',
+        otherwise: 'the items, paths or ids beside the features, if there are any',
+        help: 'names of the new rows, as for naan label; needed where the run has names',
+      }),
+      constraints: path({ ...decisions.constraints, otherwise: 'those of the run', help: decisions.constraints.help }),
+      cannotLinkWithin: decisions.cannotLinkWithin,
+      threads,
+    },
+  },
+  remove: {
+    summary: 'remove rows from a labelled set',
+    description:
+      'Writes a new run without the rows of some names. Lists that named them are filled up by comparison with all rows, and only edges ' +
+      'that this touches are scored; labels are numbered as before. Nothing of the rows is in the new run: neither in features, names, ' +
+      'graph, scores and labels, nor in decisions, which go on to hold between others. The run before and what lies beside it stay as they ' +
+      'are: delete them.',
+    examples: [['naan remove --run labels --items gone.txt --out labels-2', '']],
+    options: {
+      ...goingOn,
+      dim,
+      items: path({
+        unit: 'file',
+        required: true,
+        help: 'names of the rows to remove, as in labels.csv, in the forms of --items of naan label; numbers of rows from 0 where the run has no names',
+      }),
+      constraints: path({ ...decisions.constraints, otherwise: 'those of the run', help: decisions.constraints.help }),
+      cannotLinkWithin: decisions.cannotLinkWithin,
       threads,
     },
   },

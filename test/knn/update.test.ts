@@ -57,7 +57,10 @@ for (const tied of [false, true]) {
         now.forEach((row, i) => {
           if (row >= before.length) return;
           const list = graph.ids.subarray(row * (k + 1), (row + 1) * (k + 1));
-          known.ids.set(Array.from(list, (id) => numberOf.get(id) ?? -1), i * (k + 1));
+          known.ids.set(
+            Array.from(list, (id) => numberOf.get(id) ?? -1),
+            i * (k + 1),
+          );
         });
         const { graph: updated, searched, displaced } = await updateKnn(rows, known, { k });
         assert.ok(searched >= joining && searched + displaced <= now.length);
@@ -71,7 +74,11 @@ for (const tied of [false, true]) {
 test('a set that was too small for its lists gets whole ones', async () => {
   const values = madeRows(30, 8, 2, false);
   const few = rowsOf(values, 8, [0, 1, 2, 3, 4]);
-  const rows = rowsOf(values, 8, Array.from({ length: 30 }, (_, row) => row));
+  const rows = rowsOf(
+    values,
+    8,
+    Array.from({ length: 30 }, (_, row) => row),
+  );
   const graph = await searchExactly(few, { k: 4, threads });
   const known = allocateKnnGraph(30, 5);
   known.ids.set(graph.ids);

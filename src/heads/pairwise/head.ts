@@ -18,6 +18,7 @@ import { type PairwiseConfig, structuralFeatureCount } from '../../model/pairwis
 import { roundNetworks } from '../../model/round-network.js';
 import { settleModel } from './chance.js';
 import { scoresOf } from './job.js';
+import { rescore } from './rescore.js';
 import { summaryWidth } from './score-features.js';
 import { listSummaryWidth } from './structural-features.js';
 
@@ -67,6 +68,7 @@ export const pairwiseHead: Head<PairwiseConfig> = {
     };
   },
 
+  rescore,
   needsReverse: true,
   // Two tables of the nodes, and the rows and lists of a tile.
   workerBytes: ({ k }, { nodes, batch, paddedDim }) => 2 * nodes + 4 * batch * (k + 1) * (paddedDim + 2),

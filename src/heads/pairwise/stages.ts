@@ -85,11 +85,13 @@ export class PairwiseStages implements HeadWorker {
     const width = this.model.config.k + 1;
     this.tile ??= this.makeTile(rows.dim);
     const { kernels, lists, local, out } = this.tile;
-    const count = end - start;
+    const nodes: number[] = [];
+    for (let node = start; node < end; node++) if (job.only?.nodes[node] !== 0) nodes.push(node);
+    const count = nodes.length;
     halo.clear();
     for (let i = 0; i < count; i++) {
       for (let c = 0; c < width; c++) {
-        const node = job.neighbours[(start + i) * job.width + c];
+        const node = job.neighbours[nodes[i] * job.width + c];
         lists[i * width + c] = node < 0 ? -1 : halo.slot(node);
       }
     }
@@ -99,8 +101,9 @@ export class PairwiseStages implements HeadWorker {
     const { middle } = this.model.config;
     if (middle !== undefined) besideMiddle(out, middle, 0, count * width);
     const similarities = open.output('similarities');
-    for (let i = 0; i < count; i++) similarities.set(out.subarray(i * width, (i + 1) * width), (start + i) * job.width);
-    summariseLists(listsOf(open), this.model.config.k, start, end, open.output('listSummaries'));
+    const summaries = open.output('listSummaries');
+    for (let i = 0; i < count; i++) similarities.set(out.subarray(i * width, (i + 1) * width), nodes[i] * job.width);
+    for (const node of nodes) summariseLists(listsOf(open), this.model.config.k, node, node + 1, summaries);
   }
 
   private summarise(round: number, open: OpenJob, start: number, end: number): void {
@@ -114,7 +117,13 @@ export class PairwiseStages implements HeadWorker {
     this.scorer ??= new PairwiseScorer(this.model, pairwiseJobOf(open), this.backend);
     const scores = open.output(scoresOf(round, rounds));
     const before = round === 0 ? scores : open.column(scoresOf(round - 1, rounds));
-    await this.scorer.score(round, offsets[start], offsets[end], before, scores);
+    const { scorer } = this;
+    const { only } = open.job;
+    if (!only) return scorer.score(round, offsets[start], offsets[end], before, scores);
+    for (let first = offsets[start], until = first; first < offsets[end]; first = until + 1) {
+      for (until = first; until < offsets[end] && only.edges[until] === 1; ) until++;
+      if (until > first) await scorer.score(round, first, until, before, scores);
+    }
   }
 
   private makeTile(dim: number): Tile {

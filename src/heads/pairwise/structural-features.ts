@@ -23,7 +23,8 @@ import { structuralFeatureCount } from '../../model/pairwise.js';
 import { keyOfEdge, type NeighbourLists } from './neighbour-lists.js';
 
 const horizons = [5, 10];
-const pathHops = 10;
+/** First neighbours of an end that are asked whether they list the other. */
+export const pathHops = 10;
 
 /** Values of a list's summary: mean cosine to the first 1, 5 and k neighbours, then its weight cut at each h. */
 export const listSummaryWidth = 6;

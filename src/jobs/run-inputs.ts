@@ -1,0 +1,59 @@
+/** What a labelled run was made from, as its run.json says it, for who goes on from it. */
+import { join } from 'node:path';
+import type { PartitionOptions } from '../cluster/partition.js';
+import { labelDefaults } from '../defaults.js';
+import { NaanError } from '../errors.js';
+import { digestFile } from '../io/digest.js';
+import { isObject } from '../io/json.js';
+import { readRun, recordName } from '../io/output-record.js';
+
+/** The options of a run; files are `unknown` as they may have been in memory. */
+export interface RunFacts extends Partial<Omit<PartitionOptions, 'threshold' | 'order' | 'constraints'>> {
+  readonly features: unknown;
+  readonly knn: unknown;
+  readonly model: unknown;
+  readonly partition: unknown;
+  readonly threshold: number;
+  readonly hops: readonly [number, number] | undefined;
+  readonly sampleHops: number | undefined;
+  readonly [option: string]: unknown;
+}
+
+/** Throws BAD_INPUT for a folder that holds no run of `naan label`. */
+export function factsOf(folder: string): RunFacts {
+  const options = readRun(folder)?.options;
+  if (!isObject(options)) {
+    throw new NaanError('BAD_INPUT', `${folder}: has no ${recordName} of naan label, expected the --out of a run`);
+  }
+  const { threshold, k1, k2, sampleHops } = options;
+  const isHop = (hop: unknown): hop is number => Number.isSafeInteger(hop) && (hop as number) > 0;
+  return {
+    ...options,
+    features: options.features,
+    knn: options.knn,
+    model: options.model,
+    partition: options.partition,
+    threshold: typeof threshold === 'number' ? threshold : labelDefaults.threshold,
+    hops: isHop(k1) && isHop(k2) ? [k1, k2] : undefined,
+    sampleHops: isHop(sampleHops) ? sampleHops : undefined,
+  };
+}
+
+/** The path of an input. Throws BAD_INPUT where it was in memory. */
+export function fileOf(path: unknown, option: string, noun: string, run: string, advice = ''): string {
+  if (typeof path === 'string' && path !== 'in memory') return path;
+  throw new NaanError(
+    'BAD_INPUT',
+    `${join(run, recordName)}: says no file of the ${noun}: give it with --${option}${advice}`,
+  );
+}
+
+/** Throws BAD_INPUT where a file is another one than that which the run has read under this path, by its digest. */
+export async function checkUnchanged(folder: string, path: string): Promise<void> {
+  const inputs = readRun(folder)?.inputs;
+  const known = Array.isArray(inputs) ? inputs.find((input) => isObject(input) && input.path === path) : undefined;
+  if (!isObject(known)) return;
+  const { bytes, sampledSha256 } = await digestFile(path);
+  if (bytes === known.bytes && sampledSha256 === known.sampledSha256) return;
+  throw new NaanError('BAD_INPUT', `${path}: is not as ${folder} was made from it, expected the file of that run`);
+}
