@@ -7,7 +7,7 @@ export interface ProgressEvent {
   readonly total: number;
   /** The part done before this run began, when it resumes an earlier one; default 0. */
   readonly from?: number;
-  readonly unit: 'nodes' | 'edges' | 'rows' | 'bytes' | 'pairs' | 'runs' | 'images' | 'steps';
+  readonly unit: 'nodes' | 'edges' | 'rows' | 'bytes' | 'pairs' | 'runs' | 'images' | 'steps' | 'seconds';
 }
 
 export type ProgressListener = (event: ProgressEvent) => void;

@@ -95,5 +95,7 @@ export function percentOf({ done, total }: ProgressEvent): number {
 export function progressLine(event: ProgressEvent, seconds: number): string {
   const line = `${event.stage.padEnd(10)} ${String(percentOf(event)).padStart(3)} %`;
   const pace = paceOf(event, seconds);
-  return pace ? `${line}  ${short(pace.rate)} ${event.unit}/s  ${duration(pace.secondsLeft)} left` : line;
+  if (!pace) return line;
+  const rate = event.unit === 'seconds' ? '' : `  ${short(pace.rate)} ${event.unit}/s`;
+  return `${line}${rate}  ${duration(pace.secondsLeft)} left`;
 }

@@ -6,6 +6,7 @@ import { checkOutputs, isOurDrawing, startsAs } from '../io/outputs.js';
 import { keyName } from '../options/names.js';
 import { type Cause, type Causes, causes, greatestCause, secondsOf, sumOfCauses } from '../tuning/bottleneck.js';
 import { heatMap } from '../tuning/heat-map.js';
+import type { Comparison } from '../tuning/search.js';
 import { type TuneResult, tune } from '../tuning/tune.js';
 import { version } from '../version.js';
 import type { Run } from './command.js';
@@ -29,12 +30,13 @@ export const run: Run<'tune'> = async (values, { signal, onProgress, log }) => {
     onNotice: log.warn,
     diskFolder: existingFolder(dirname(out)).folder,
   });
-  const { trials, best, nodes, dim } = result;
+  const { nodes, dim } = result;
   await writeTogether(dirname(out), async (folder) => {
     await writeText(join(folder, basename(out)), settingsFile(result, out));
-    await writeText(join(folder, map), heatMap(trials, best.setting, nodes, `naan label, ${count(nodes)} × ${dim}`));
+    await writeText(join(folder, map), heatMap(result, `naan label, ${count(nodes)} × ${dim}`));
   });
-  const written = `the best setting is in ${out}, a map of all in ${join(dirname(out), map)}`;
+  const chosen = result.verdict === 'faster' ? 'the fastest setting' : 'the defaults';
+  const written = `${chosen} in ${out}, a map of all that were timed in ${join(dirname(out), map)}`;
   return {
     json: { ...result, limitedBy: greatestCause(sumOfCauses(result.stages)), machine: machine(), out },
     text: `${describe(result)}\n\n${written}:\n  naan label --config ${out} --features F --knn K --model M --out DIR`,
@@ -44,11 +46,13 @@ export const run: Run<'tune'> = async (values, { signal, onProgress, log }) => {
 const isOurSetting = startsAs(/^# .* that naan tune timed on /);
 
 /** What `naan label --config` takes, and where it comes from. */
-function settingsFile({ trials, best, nodes, dim, predicted }: TuneResult, out: string): string {
+function settingsFile(result: TuneResult, out: string): string {
+  const { trials, best, nodes, dim, predicted } = result;
   const day = new Date().toISOString().slice(0, 10);
   const lines = [
-    `# The best of ${trials.length} settings that naan tune timed on ${day} on ${machine()}.`,
-    `# ${times(best.speed)} as the defaults; ${count(nodes)} rows × ${dim} should take ${duration(predicted.best)}.`,
+    `# The choice of ${trials.length} settings that naan tune timed on ${day} on ${machine()}.`,
+    `# ${verdictOf(result)}`,
+    `# ${count(nodes)} rows × ${dim} should take ${duration(predicted.best)}.`,
     `# To use it: naan label --config ${out} ...`,
     ...(best.options.precision === 'bf16'
       ? ['# bf16 moves scores by some thousandths: take it out where that matters.']
@@ -66,16 +70,34 @@ function machine(): string {
 
 const shownTrials = 12;
 
+const judgements: Readonly<Record<Comparison, string>> = {
+  faster: 'faster',
+  'not faster': 'not faster',
+  undecided: 'cannot tell',
+};
+
+function verdictOf({ trials, best, verdict }: TuneResult): string {
+  if (verdict === 'faster')
+    return `${best.speed.toFixed(2)} times as fast as the defaults, by ${best.rounds} rounds of both.`;
+  if (verdict === 'not faster') return 'Nothing that was timed is faster than the defaults, so they stay.';
+  const rounds = Math.max(...trials.map((trial) => trial.rounds));
+  return (
+    `Runs of one setting differ by more than the settings do in ${count(rounds)} rounds, so it cannot be told whether another one is ` +
+    'faster; the defaults stay. A larger --budget, or a machine without other work, would tell.'
+  );
+}
+
 function describe(result: TuneResult): string {
-  const { trials, best, nodes, runs, seconds, predicted, coldReadSeconds, check } = result;
+  const { trials, best, nodes, sample, runs, seconds, predicted, verdict, coldReadSeconds, check } = result;
   const names = Object.keys(best.options);
   const shown = trials.slice(0, shownTrials);
   if (!shown.includes(best)) shown[shown.length - 1] = best;
   const settingsTable = table([
-    [...names, 'sample', 'runs', 'speed', ''],
+    [...names, 'runs', 'speed', 'than the defaults', ''],
     ...shown.map((trial) => [
       ...Object.values(trial.options).map(String),
-      ...[count(trial.nodes), String(trial.runs), trial.speed.toFixed(2), trial === best ? '← best' : ''],
+      ...[String(trial.runs), trial.speed.toFixed(2), trial.comparison ? judgements[trial.comparison] : ''],
+      trial === best ? '← chosen' : '',
     ]),
   ]);
   const hidden = trials.length - shown.length;
@@ -83,18 +105,20 @@ function describe(result: TuneResult): string {
     coldReadSeconds < 0.02 * predicted.best
       ? []
       : [`Features that no cache holds take ${duration(coldReadSeconds)} to read from this disk at least.`];
+  const byDefaults = verdict === 'faster' ? `, ${duration(predicted.defaults)} with the defaults` : '';
   return [
     settingsTable,
-    ...(hidden > 0 ? [`and ${hidden} slower`] : []),
+    ...(hidden > 0 ? [`and ${hidden} that promised less`] : []),
     '',
-    `${runs} runs of ${trials.length} settings in ${duration(seconds)}; speed is beside the defaults on the same sample`,
+    `${runs} runs of ${trials.length} settings on ${count(sample)} rows in ${duration(seconds)}; speed is beside the defaults in the same rounds`,
+    verdictOf(result),
     '',
     stagesTable(result),
     '',
     explanation(result),
     ...coldRead,
     '',
-    `${count(nodes)} rows should take ${duration(predicted.best)} with the best setting, ${duration(predicted.defaults)} with the defaults`,
+    `${count(nodes)} rows should take ${duration(predicted.best)} with the chosen setting${byDefaults}`,
     ...(check ? [checked(check.seconds, predicted.best)] : []),
   ].join('\n');
 }
@@ -135,12 +159,13 @@ function stagesTable({ stages, limits }: TuneResult): string {
   ].join('\n');
 }
 
+/** None names what the search varies: it has said what that is worth. */
 const explanations: Readonly<Record<Cause, string>> = {
-  gemm: 'matrix products limit this run: more cores or a GPU back-end would help, other settings hardly.',
-  randomRows: 'gathering rows from memory limits this run: faster memory would help, or rows of half the size.',
-  stream: 'the bandwidth of memory limits this run: more threads would not help.',
-  idle: 'threads wait for each other: more and smaller shards, or fewer threads, would help.',
-  oneThread: 'stages that only one thread works on limit this run: more threads would not help.',
+  gemm: 'matrix products limit this run: more cores would help, and for the head concat a GPU.',
+  randomRows: 'gathering rows from memory limits this run: faster memory would help.',
+  stream: 'the bandwidth of memory limits this run: faster memory would help, more cores would not.',
+  idle: 'threads wait for each other, or for other work on this machine: a machine of its own would help.',
+  oneThread: 'stages that only one thread works on limit this run: a faster core would help, more of them would not.',
   other:
     'neither products nor memory limit this run, but the kernels and bookkeeping between them: more cores would help.',
 };
@@ -159,9 +184,4 @@ function checked(seconds: number, predicted: number): string {
 
 function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
-}
-
-/** 1.12 → `1.12 times as fast`. */
-function times(speed: number): string {
-  return speed === 1 ? 'As fast' : `${speed.toFixed(2)} times as fast`;
 }

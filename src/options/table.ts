@@ -809,10 +809,11 @@ export const commands = {
   tune: {
     summary: 'find the settings of label that suit this machine and a set',
     description:
-      'Times naan label on samples of the set with other threads, batches, shards and precision than its own, within ' +
-      '--budget, and writes the best setting to --out for naan label --config, with a map of all (.svg) beside it. Prints ' +
+      'Times naan label on a sample of the set with other threads, batches, shards and precision than its own, the best of them again ' +
+      'and again beside the defaults, until one is shown to be faster, none is, or --budget is spent: then it says that it cannot tell. ' +
+      'Writes the choice to --out for naan label --config, with a map of all that were timed (.svg) beside it. Prints ' +
       'what limits this machine and how long the whole set should take. Labels do not depend on the setting, but for ' +
-      'precision: bf16 moves scores by some thousandths.',
+      'precision: bf16 moves scores by some thousandths, and is chosen only where it is faster by 10 %.',
     examples: [
       ['naan tune --features split1_feats.npz --knn split1_knn.npy --model model.safetensors', ''],
       ['naan label --config config/tuned.yaml --features F --knn K --model M --out DIR', 'what it is for'],

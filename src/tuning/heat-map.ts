@@ -1,18 +1,27 @@
 /** The speeds of all settings as one self-contained SVG: batch by shards, a panel for each value of the others. */
 import { type DimensionName, dimensions, optionsOf, type Setting } from './settings.js';
 
-export interface MappedTrial {
-  readonly setting: Setting;
-  /** Times as fast as the defaults. */
-  readonly speed: number;
+export interface Mapped {
+  readonly nodes: number;
+  /** Nodes of the sample that all were timed on. */
+  readonly sample: number;
+  readonly trials: readonly {
+    readonly setting: Setting;
+    /** Times as fast as the defaults. */
+    readonly speed: number;
+    /** Rounds that decided; 0 for settings that were timed once or twice. */
+    readonly rounds: number;
+  }[];
+  /** One of the trials. */
+  readonly best: { readonly setting: Setting };
 }
 
 const [columnsBy, rowsBy] = ['shards', 'batch'] as const satisfies DimensionName[];
 const cell = { width: 96, height: 36 };
-const margin = { left: 104, top: 64, right: 24, bottom: 52, between: 44 };
+const margin = { left: 104, top: 64, right: 24, bottom: 68, between: 44 };
 
-/** `best` is one of the trials' settings; settings without a trial stay blank. */
-export function heatMap(trials: readonly MappedTrial[], best: Setting, nodeCount: number, title: string): string {
+/** Settings without a trial stay blank; those that took part in the rounds that decided are bold. */
+export function heatMap({ trials, best: { setting: best }, nodes, sample }: Mapped, title: string): string {
   const columns = valuesOf(columnsBy);
   const rows = valuesOf(rowsBy);
   const panels = panelSettings().filter((panel) => trials.some(({ setting }) => isOf(panel, setting)));
@@ -21,7 +30,7 @@ export function heatMap(trials: readonly MappedTrial[], best: Setting, nodeCount
   const height = margin.top + panels.length * panelHeight + margin.bottom - margin.between;
   const fastest = Math.max(...trials.map(({ speed }) => speed));
   const key = (setting: Setting) => dimensions.map(({ name }) => setting[name]).join();
-  const speeds = new Map(trials.map(({ setting, speed }) => [key(setting), speed]));
+  const bySetting = new Map(trials.map((trial) => [key(trial.setting), trial]));
 
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" font-family="sans-serif" font-size="12">`,
@@ -39,7 +48,7 @@ export function heatMap(trials: readonly MappedTrial[], best: Setting, nodeCount
       lines.push(`<text x="${margin.left - 8}" y="${y + 23}" text-anchor="end">${row}</text>`);
       columns.forEach((column, c) => {
         const setting = { ...panel, [columnsBy]: column, [rowsBy]: row } as Setting;
-        lines.push(drawCell(margin.left + c * cell.width, y, speeds.get(key(setting)), fastest));
+        lines.push(drawCell(margin.left + c * cell.width, y, bySetting.get(key(setting)), fastest));
       });
     });
     const [r, c] = [rows.indexOf(best[rowsBy]), columns.indexOf(best[columnsBy])];
@@ -52,12 +61,13 @@ export function heatMap(trials: readonly MappedTrial[], best: Setting, nodeCount
   const foot = height - margin.bottom + 16;
   columns.forEach((column, c) => {
     const x = margin.left + (c + 0.5) * cell.width;
-    const count = optionsOf({ ...best, [columnsBy]: column }, nodeCount)[columnsBy];
+    const count = optionsOf({ ...best, [columnsBy]: column }, nodes)[columnsBy];
     lines.push(`<text x="${x}" y="${foot}" text-anchor="middle">${count}</text>`);
   });
   lines.push(
     `<text x="${margin.left - 8}" y="${foot}" text-anchor="end">batch / shards</text>`,
-    `<text x="${margin.left}" y="${foot + 22}">times as fast as the defaults; the best is outlined</text>`,
+    `<text x="16" y="${foot + 22}">times as fast as the defaults on ${sample.toLocaleString('en')} rows;</text>`,
+    `<text x="16" y="${foot + 38}">bold: timed again and again; the choice is outlined</text>`,
     '</svg>\n',
   );
   return lines.join('\n');
@@ -87,12 +97,14 @@ function panelSettings(): Panel[] {
 }
 
 /** A cell from white, for half the greatest speed or less, to blue for the greatest. */
-function drawCell(x: number, y: number, speed: number | undefined, fastest: number): string {
+function drawCell(x: number, y: number, trial: Mapped['trials'][number] | undefined, fastest: number): string {
   const box = `x="${x + 1}" y="${y + 1}" width="${cell.width - 2}" height="${cell.height - 2}"`;
-  if (speed === undefined) return `<rect ${box} fill="none" stroke="#ddd" stroke-dasharray="3 3"/>`;
+  if (!trial) return `<rect ${box} fill="none" stroke="#ddd" stroke-dasharray="3 3"/>`;
+  const { speed, rounds } = trial;
   const depth = Math.max(0, Math.min(1, 2 * (speed / fastest) - 1));
   const shade = [66, 105, 208].map((channel) => Math.round(244 + (channel - 244) * depth));
-  const at = `x="${x + cell.width / 2}" y="${y + 23}" text-anchor="middle"`;
+  const weight = rounds > 0 ? ' font-weight="bold"' : '';
+  const at = `x="${x + cell.width / 2}" y="${y + 23}" text-anchor="middle"${weight}`;
   return (
     `<rect ${box} fill="rgb(${shade})"/>` +
     `<text ${at} fill="${depth > 0.6 ? '#fff' : '#222'}">${speed.toFixed(2)}</text>`

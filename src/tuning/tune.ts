@@ -19,7 +19,7 @@ import type { ProgressListener } from '../progress.js';
 import { type Causes, causesOf, explainStages, type StageWork, scaledCauses } from './bottleneck.js';
 import { type CostModel, fitCosts, predict } from './cost-model.js';
 import { type Sample, takeSample } from './sample.js';
-import { choose, largestOf, nodesIn, type Run, search, secondsAt, speedOf } from './search.js';
+import { type Comparison, choose, compare, nodesIn, type Run, runsOf, search, secondsAt, speedOf } from './search.js';
 import { grid, nameOf, optionsOf, type Setting, type SettingOptions } from './settings.js';
 
 export interface TuneOptions
@@ -35,7 +35,7 @@ export interface TuneOptions
   /** Existing folder whose disk is measured; default: that of the features. */
   readonly diskFolder?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Stages `read`, then `tune` in runs; then those of `label` to check. */
+  /** Stages `read`, then `tune` in seconds of the budget; then those of `label` to check. */
   readonly onProgress?: ProgressListener | undefined;
 }
 
@@ -44,20 +44,26 @@ interface Trial {
   readonly setting: Setting;
   /** The setting as options of `naan label` for the whole set. */
   readonly options: SettingOptions;
-  /** Nodes of the largest sample it was timed on. */
-  readonly nodes: number;
   readonly runs: number;
-  /** Speed as a multiple of the defaults' speed on the same sample. */
+  /** Rounds beside the defaults that decided; 0 for settings that were timed once or twice and left. */
+  readonly rounds: number;
+  /** Speed as a multiple of the defaults' speed in the same round: the median. */
   readonly speed: number;
+  /** By those rounds; absent for the defaults and for settings that were in none. */
+  readonly comparison?: Comparison;
 }
 
 export interface TuneResult {
   readonly nodes: number;
   readonly dim: number;
-  /** The fastest first. */
+  /** Nodes of the sample that all settings were timed on. */
+  readonly sample: number;
+  /** Those of the rounds that decided first, then the fastest first. */
   readonly trials: readonly Trial[];
-  /** The recommended setting, one of the trials. */
+  /** The recommended setting, one of the trials: the defaults unless the verdict is `faster`. */
   readonly best: Trial;
+  /** `faster`: the best setting than the defaults. `not faster`: nothing tried is. `undecided`: runs differ too much to tell. */
+  readonly verdict: Comparison;
   /** The costs of the best setting. */
   readonly costs: CostModel;
   /** Seconds for the whole set without writing: by the best setting, and by the defaults. */
@@ -65,7 +71,7 @@ export interface TuneResult {
   readonly limits: Limits;
   /** Expected causes of the time of the whole set, by stage, with the best setting. */
   readonly stages: Readonly<Record<string, Causes>>;
-  /** Rows that its tiles gathered on the largest sample, for each node. */
+  /** Rows that its tiles gathered on the sample, for each node. */
   readonly rowsGatheredPerNode: number;
   /** Seconds the features take to read, at least, where no cache holds them. */
   readonly coldReadSeconds: number;
@@ -79,10 +85,10 @@ const defaultBudget = 60;
 const pilotNodes = 4096;
 /** Enough shards of any size for every thread. */
 const mostNodes = Math.min(2 ** 18, 32_768 * availableParallelism());
-/** Share of the budget that a run on the largest sample may take. */
-const longestRun = 0.1;
-
-const longestPilot = 0.05;
+/** Share of the budget that a run may take, so that there are enough of them to judge by. */
+const longestRun = 1 / 80;
+/** Runs of the best setting and of the defaults on a smaller sample, which tell what does not grow with the set. */
+const smallRuns = 2;
 
 /** Throws what `label` throws for inputs that cannot be used, and CANCELLED after an abort. Writes nothing. */
 export async function tune(options: TuneOptions): Promise<TuneResult> {
@@ -133,33 +139,55 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   };
 
   const settings = grid();
-  // Shows how long runs take; a larger one shows it better, as code that has just started is slow.
+  const total = Math.ceil(budget);
+  const from = Math.min(elapsed(), total);
+  const tell = (done = elapsed()) =>
+    onProgress?.({ stage: 'tune', done: Math.min(done, total), total, from, unit: 'seconds' });
+  tell();
+  // Shows how long runs take; a second one shows it better, as code that has just started is slow.
   let pilot = await timeRun(settings[0], Math.min(nodes, pilotNodes));
-  const larger = Math.min(nodes, 4 * pilotNodes);
-  if (secondsAt(larger, pilot) < longestPilot * budget) pilot = await timeRun(settings[0], larger);
+  tell();
+  if (secondsAt(pilotNodes, pilot) < 2 * longestRun * budget)
+    pilot = await timeRun(settings[0], Math.min(nodes, 2 * pilotNodes));
   const affordable = nodesIn(longestRun * budget, pilot);
-  const largest = Math.min(nodes, mostNodes, Math.max(pilotNodes, affordable));
-  const sizes = [...new Set([Math.ceil(largest / 4), Math.ceil(largest / 2), largest])];
+  const size = Math.min(nodes, mostNodes, Math.max(pilotNodes, affordable));
+  const small = Math.ceil(size / 4);
   const secondsEach = Math.min(0.4, budget / 150);
+  const smallSeconds = size < nodes ? 2 * smallRuns * secondsAt(small, pilot) : 0;
   const candidates = await search({
     settings,
-    sizes,
     elapsed,
-    pilot,
-    time,
+    secondsEach: secondsAt(size, pilot),
+    time: async (setting) => {
+      tell();
+      return time(setting, size);
+    },
     // The probes of the machine need some of the time.
-    deadline: budget - 5 * secondsEach - 0.5,
-    onRun: (done, total) => onProgress?.({ stage: 'tune', done, total, unit: 'runs' }),
+    deadline: budget - smallSeconds - 5 * secondsEach - 0.5,
   });
 
   const defaults = candidates.find(({ setting }) => setting === settings[0])!;
-  const chosen = choose(candidates, defaults);
+  const { chosen, verdict } = choose(candidates, defaults);
   const trials = candidates.map((candidate): Trial => {
-    const { setting, runs } = candidate;
-    const common = { setting, options: optionsOf(setting, nodes), nodes: largestOf(candidate), runs: runs.length };
-    return { ...common, speed: speedOf(candidate, defaults) };
+    const { setting, final } = candidate;
+    const judged = candidate !== defaults && final.length > 0;
+    return {
+      setting,
+      options: optionsOf(setting, nodes),
+      runs: runsOf(candidate).length,
+      rounds: final.length,
+      speed: speedOf(candidate),
+      ...(judged && { comparison: compare(candidate, defaults) }),
+    };
   });
   const best = trials[candidates.indexOf(chosen)];
+  const timings = new Map([defaults, chosen].map((candidate) => [candidate, runsOf(candidate)]));
+  for (let i = 0; i < smallRuns && size < nodes; i++) {
+    for (const [{ setting }, runs] of timings) {
+      tell();
+      runs.push(await timeRun(setting, small));
+    }
+  }
   const limits = await measureLimits({
     threads: best.options.threads,
     dim,
@@ -168,12 +196,13 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     folder: options.diskFolder ?? dirname(options.features),
   });
   const seconds = elapsed();
-  const { work } = chosen.runs.findLast((run) => run.nodes === best.nodes)!;
+  tell(total);
+  const { work } = runsOf(chosen).at(-1)!;
   const rowsGathered = Object.values(work).reduce((sum, { shared }) => sum + (shared?.rowsGathered ?? 0), 0);
-  const costs = fitCosts(chosen.runs);
+  const costs = fitCosts(timings.get(chosen)!);
   const valueBytes = best.options.precision === 'bf16' ? 2 : 4;
   const partCosts = head.costs(model.config, { paddedDim: paddedDim(dim), valueBytes });
-  const explained = explainStages(work, { nodes: best.nodes, rowBytes: valueBytes * dim, costs: partCosts }, limits);
+  const explained = explainStages(work, { nodes: size, rowBytes: valueBytes * dim, costs: partCosts }, limits);
   const stages = Object.entries(explained).map(([stage, causes]) => {
     const { fixed, perNode } = costs.stages[stage];
     return [stage, scaledCauses(causes, fixed + perNode * nodes)];
@@ -184,19 +213,21 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   return {
     nodes,
     dim,
+    sample: size,
     trials,
     best,
+    verdict,
     costs,
     limits,
     predicted: {
       best: readSeconds + predict(costs, nodes),
-      defaults: readSeconds + predict(fitCosts(defaults.runs), nodes),
+      defaults: readSeconds + predict(fitCosts(timings.get(defaults)!), nodes),
     },
     stages: { ...Object.fromEntries(stages), read: causesOf({ oneThread: readSeconds }) },
-    rowsGatheredPerNode: rowsGathered / best.nodes,
+    rowsGatheredPerNode: rowsGathered / size,
     coldReadSeconds: (nodes * dim * 4) / ((limits.disk?.readGBps ?? Number.POSITIVE_INFINITY) * 1e9),
     ...(check && { check: { seconds: check.summary.seconds.total, stages: check.summary.seconds.stages } }),
-    runs: candidates.reduce((sum, { runs }) => sum + runs.length, 0),
+    runs: trials.reduce((sum, { runs }) => sum + runs, 0),
     seconds,
   };
 }
