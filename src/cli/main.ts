@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** Parse, run, print, exit code. The only place that reads argv and the environment, and that exits. */
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../cgroup.js';
 import { asNaanError, NaanError } from '../errors.js';
 import { type CommandName, optionsOf } from '../options/table.js';
 import type { ProgressEvent } from '../progress.js';
@@ -92,8 +92,8 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     log.configure(values);
     for (const notice of notices) log.warn(notice);
     const threads = 'threads' in values ? Number(values.threads) : 0;
-    if (threads > availableParallelism()) {
-      log.warn(`threads: ${threads} on ${availableParallelism()} cores wait for one another`);
+    if (threads > availableCores()) {
+      log.warn(`threads: ${threads} on ${availableCores()} cores wait for one another`);
     }
     log.debug(`options ${JSON.stringify({ values, origins })}`);
     const { run, graceMs } = await runs[command]();

@@ -3,9 +3,10 @@
  * with a barrier after each. The result (centres, scores, components) is the same to the bit for any number of threads
  * and shards, and for any order of the nodes.
  */
-import { availableParallelism } from 'node:os';
+
 import type { BackendName, OnnxProvider } from '../backends/names.js';
 import type { BackendPlan } from '../backends/plan.js';
+import { availableCores } from '../cgroup.js';
 import { labelPlan, type Partition, type PartitionOptions } from '../cluster/partition.js';
 import type { ScoredEdges } from '../cluster/scored-edges.js';
 import { SharedDisjointSet } from '../cluster/shared-disjoint-set.js';
@@ -123,7 +124,7 @@ export class ScoringRun {
   /** Starts the threads, which load their back-end while the caller reads its input. */
   constructor(private readonly options: ScoringOptions) {
     const { model, head, hops, signal, simd, startDevice, onNotice, devices = [0] } = options;
-    this.threads = options.threads ?? availableParallelism();
+    this.threads = options.threads ?? availableCores();
     this.batch = options.batch ?? labelDefaults.batch;
     this.stages = head.stages(model.config);
     const parts = new Set(this.stages.map(({ part }) => part).filter((part) => part !== 'score'));

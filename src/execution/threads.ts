@@ -1,8 +1,8 @@
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../cgroup.js';
 import { NaanError } from '../errors.js';
 
 /** More would only wait for one another, and each takes memory and time to start. */
-export const mostThreads = Math.max(32, 4 * availableParallelism());
+export const mostThreads = Math.max(32, 4 * availableCores());
 
 /** Throws BAD_USAGE. */
 export function checkThreads(threads: number): void {

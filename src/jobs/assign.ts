@@ -6,7 +6,7 @@
  * as it scores those of any, and an identity is as near to the new row as `linkage` finds two clusters: by the edges
  * between them, and the room in the lists of both. Of identities of which few rows are near, the room of these stands for that of all.
  */
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../cgroup.js';
 import { columnsOf, hopsFor, settledModel } from '../engine/head.js';
 import { ScoringRun } from '../engine/scoring-run.js';
 import { NaanError } from '../errors.js';
@@ -118,7 +118,7 @@ export async function assign(options: AssignOptions): Promise<AssignResult> {
   const graph = await readKnn(lists, { nodeCount: labels.length, columns, onProgress });
   const rows = loadKnown(ofKnown, labels.length, fresh);
   const threshold = options.threshold ?? record.threshold;
-  const threads = options.threads ?? availableParallelism();
+  const threads = options.threads ?? availableCores();
 
   const reader = openRows(fresh);
   const k = Math.min(columns - 1, labels.length);

@@ -1,10 +1,10 @@
 /** Makes embeddings of images with a recogniser that the user brings. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { OnnxProvider } from '../backends/names.js';
 import { missingFor, unavailable } from '../backends/onnx-providers.js';
+import { availableCores } from '../cgroup.js';
 import { NaanError } from '../errors.js';
 import { Pool } from '../execution/pool.js';
 import { loadSharp } from '../extraction/decode.js';
@@ -239,7 +239,7 @@ async function computeParts(
   done: number,
   images: Images,
   plan: RecogniserPlan,
-  { batch = defaultBatch, provider = 'cpu', threads = availableParallelism(), signal, onProgress }: ExtractOptions,
+  { batch = defaultBatch, provider = 'cpu', threads = availableCores(), signal, onProgress }: ExtractOptions,
 ): Promise<PartCount[]> {
   const tasks = kept.flatMap((count, part): ExtractionTask[] => {
     const start = part * imagesOfPart;

@@ -1,5 +1,5 @@
 /** The plan of a labelling run, settled once from options, model and inputs before anything is computed. */
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../cgroup.js';
 import { constraintBytes } from '../cluster/constraints.js';
 import { methodOf, type Partition, type PartitionOptions } from '../cluster/partition.js';
 import type { LeavingOut } from '../cluster/trust.js';
@@ -176,7 +176,7 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
   const columns = columnsOf(hops);
   const cluster = planCluster(options, model);
   tellUnused(options, head, cluster.partition);
-  const { threads = availableParallelism(), batch = labelDefaults.batch, saveEdges, trust, report, knn } = options;
+  const { threads = availableCores(), batch = labelDefaults.batch, saveEdges, trust, report, knn } = options;
   const search = knn === undefined;
   const edges = search ? nodes * hops.sampleHops : await expectedEdges(knn, nodes, hops.sampleHops);
   const deflated = features.kind === 'deflated' ? features.name : undefined;

@@ -5,7 +5,7 @@
  * Large sets are compared by bounds, which cost a third of cosines (see `knn-bounds.ts`), where a sample says that few
  * candidates a row will do; other sets by their cosines at once (see `knn-blocks.ts`).
  */
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../cgroup.js';
 import { checkRows } from '../engine/usable-rows.js';
 import { NaanError } from '../errors.js';
 import { Pool } from '../execution/pool.js';
@@ -203,7 +203,7 @@ export async function searchByBounds(
 }
 
 function threadsOf(options: BuildKnnOptions): number {
-  return options.threads ?? availableParallelism();
+  return options.threads ?? availableCores();
 }
 
 function workerUrl(name: string): URL {

@@ -2,7 +2,7 @@
  * The approximate kNN graph by HNSW (Malkov and Yashunin 2016), from the optional package usearch. Which rows a new one
  * is linked to depends on what other threads have added before it, so the graph may differ from run to run.
  */
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../cgroup.js';
 import { NaanError } from '../errors.js';
 import { Pool } from '../execution/pool.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
@@ -39,7 +39,7 @@ async function loadUsearch(): Promise<typeof import('usearch')> {
 /** Memory besides the rows: 2 d bytes, about 200 bytes of links and 4 bytes a neighbour for each row. */
 export async function searchHnsw(
   rows: SharedRows,
-  { k, threads = availableParallelism(), signal, onProgress }: ApproximateOptions,
+  { k, threads = availableCores(), signal, onProgress }: ApproximateOptions,
   expansion: number,
 ): Promise<ApproximateKnn> {
   await loadUsearch();

@@ -6,7 +6,7 @@
  * threshold of probing is a quantile of their scores. A pair meets when either row probes the other's cell, and rows that
  * are near no centroid probe more of them. Integer sums and seeded choices make the graph the same for any threads.
  */
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../cgroup.js';
 import { NaanError } from '../errors.js';
 import { Pool } from '../execution/pool.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
@@ -74,7 +74,7 @@ function cellCountFor(rowCount: number): number {
  */
 export async function searchCells(
   rows: SharedRows,
-  { k, threads = availableParallelism(), signal, onProgress }: ApproximateOptions,
+  { k, threads = availableCores(), signal, onProgress }: ApproximateOptions,
   effort: Effort,
 ): Promise<ApproximateKnn> {
   const { rowCount } = rows;

@@ -2,7 +2,7 @@
  * The limits of this machine, measured the way the engine would use it, on every thread at once: products of
  * matrices, gathers of random rows and a stream of copies in shared memory; and sequential reads and writes of the disk.
  */
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../cgroup.js';
 import { runTask } from '../execution/executor.js';
 import { Pool } from '../execution/pool.js';
 import { SharedRows } from '../memory/shared-rows.js';
@@ -39,7 +39,7 @@ const rowBytes = 2 ** 29;
 
 /** Throws NOT_WRITABLE for the folder, CANCELLED after an abort. */
 export async function measureLimits(options: LimitOptions = {}): Promise<Limits> {
-  const { threads = availableParallelism(), dim = 512, batch = 512, secondsEach = 1, folder, signal } = options;
+  const { threads = availableCores(), dim = 512, batch = 512, secondsEach = 1, folder, signal } = options;
   const rows = SharedRows.allocate(Math.ceil(rowBytes / (4 * dim)), dim);
   rows.eachRun(0, rows.rowCount, (view) => void view.fill(0.5));
   const cancel = new Int32Array(new SharedArrayBuffer(4));

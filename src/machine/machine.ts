@@ -2,8 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { cpus, freemem, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
+import { availableCores, readCgroupLimits } from '../cgroup.js';
 import { bestSimdLevel, type SimdLevel } from '../kernels/kernels.js';
 import { locateOnnx, missingLibrary } from '../kernels/onnx-location.js';
 import { listSupportedBackends } from '../kernels/onnx-runtime.js';
@@ -56,7 +57,7 @@ const optionalPackages = [
 const resolve = createRequire(import.meta.url).resolve;
 
 export function describeMachine(): Machine {
-  const limit = process.constrainedMemory();
+  const { memoryBytes: limitBytes } = readCgroupLimits();
   const totalBytes = totalmem();
   const onnx = locateOnnx();
   return {
@@ -65,12 +66,12 @@ export function describeMachine(): Machine {
     platform: `${process.platform} ${process.arch}`,
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: cpus().length,
-    threads: availableParallelism(),
+    threads: availableCores(),
     simd: bestSimdLevel(),
     memory: {
       totalBytes,
       freeBytes: freemem(),
-      ...(limit !== undefined && limit > 0 && limit < totalBytes && { limitBytes: limit }),
+      ...(limitBytes < totalBytes && { limitBytes }),
     },
     onnxruntime: {
       version: onnx.version,

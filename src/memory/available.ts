@@ -1,12 +1,10 @@
 import { freemem } from 'node:os';
+import { readCgroupLimits } from '../cgroup.js';
 import { NaanError } from '../errors.js';
 
 /** Bytes that the machine, or the container that the process is in, has free. */
 function availableBytes(): number {
-  const constrained = process.constrainedMemory?.() ?? 0;
-  const left =
-    constrained > 0 && constrained < Number.MAX_SAFE_INTEGER ? constrained - process.memoryUsage.rss() : Infinity;
-  return Math.min(freemem(), left);
+  return Math.min(freemem(), readCgroupLimits().memoryBytes - process.memoryUsage.rss());
 }
 
 /** Bytes that a run may take where nobody says how many. */

@@ -1,5 +1,5 @@
 /** The settings that `naan tune` varies. A dimension more is a line more in `dimensions`. */
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../cgroup.js';
 import type { LabelOptions } from '../jobs/label.js';
 
 type Value = number | string;
@@ -12,7 +12,7 @@ interface Dimension {
   readonly option: (value: Value, nodeCount: number) => Value;
 }
 
-const cores = availableParallelism();
+const cores = availableCores();
 const same = (value: Value): Value => value;
 
 /**

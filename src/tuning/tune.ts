@@ -1,6 +1,6 @@
 /** The settings of `naan label` that suit a machine and a set, found by timing the engine itself on samples. */
-import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
+import { availableCores } from '../cgroup.js';
 import { columnsOf, hopsFor } from '../engine/head.js';
 import type { RunDescription, RunObserver } from '../engine/run-observer.js';
 import { checkWidth } from '../engine/scoring-run.js';
@@ -84,7 +84,7 @@ export interface TuneResult {
 const defaultBudget = 60;
 const pilotNodes = 4096;
 /** Enough shards of any size for every thread. */
-const mostNodes = Math.min(2 ** 18, 32_768 * availableParallelism());
+const mostNodes = Math.min(2 ** 18, 32_768 * availableCores());
 /** Share of the budget that a run may take, so that there are enough of them to judge by. */
 const longestRun = 1 / 80;
 /** Runs of the best setting and of the defaults on a smaller sample, which tell what does not grow with the set. */

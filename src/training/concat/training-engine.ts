@@ -3,7 +3,7 @@
  * in it, and moves all parameters by one step of Adam. Every number is the same for any number of threads.
  */
 
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../../cgroup.js';
 import { NaanError } from '../../errors.js';
 import { Pool } from '../../execution/pool.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
@@ -94,7 +94,7 @@ export class TrainingEngine {
   constructor(input: TrainingInput) {
     checkInput(input);
     const { architecture, alpha, features, graph, labels, hops, seed } = input;
-    this.threads = input.threads ?? availableParallelism();
+    this.threads = input.threads ?? availableCores();
     const sizes = { architecture, threads: this.threads };
     const memory = allocateStepMemory(sizes);
     this.fixed = fixedViews(memory, sizes);

@@ -1,6 +1,6 @@
 /** `naan train --head pairwise`: folds of identities take turns to be held out, so that the whole set calibrates. */
 
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../../cgroup.js';
 import { pairwiseTrainingDefaults as defaults } from '../../defaults.js';
 import { profileOf } from '../../engine/set-profile.js';
 import { NaanError } from '../../errors.js';
@@ -66,7 +66,7 @@ async function runPairwise(
   settings: PairwiseSettings,
   options: PairwiseRunOptions,
 ): Promise<Trained> {
-  const { signal, onNotice, threads = availableParallelism() } = options;
+  const { signal, onNotice, threads = availableCores() } = options;
   checkPairs(
     { graph, labels },
     settings.sampleHops,

@@ -15,7 +15,7 @@
  * identity take part in all but the loss.
  */
 
-import { availableParallelism } from 'node:os';
+import { availableCores } from '../../cgroup.js';
 import { pairwiseTrainingDefaults, trainingDefaults } from '../../defaults.js';
 import { NaanError } from '../../errors.js';
 import { auc } from '../../evaluation/auc.js';
@@ -141,7 +141,7 @@ export async function trainPairwise(
   const sample = sampleEdges(pairs, settings.maxEdges, seed);
   checkFolds(sample, folds);
   const progress = new Progress(targets.length, folds, options.state);
-  const executor = options.executor ?? startTrainingThreads(options.threads ?? availableParallelism());
+  const executor = options.executor ?? startTrainingThreads(options.threads ?? availableCores());
   const run = new TrainingRun(executor, settings, { lists, edges, pairs, sample }, options);
   let guard: CosineGuard | undefined;
   try {
