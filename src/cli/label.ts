@@ -7,6 +7,7 @@ import { bytes, count, duration, table } from './format.js';
 export const run: Run<'label'> = async (values, context) => {
   const { signal, onProgress, log, tell, metrics, commandLine, origins, clusterPassword } = context;
   const onPlan = (plan: MemoryPlan) => void (values.quiet || tell(describePlan(plan)));
+  const { cluster, rank = 0, ranks, ...alone } = values;
   const job = {
     ...values,
     clusterPassword,
@@ -16,10 +17,10 @@ export const run: Run<'label'> = async (values, context) => {
     onPlan,
     observer: metrics,
     commandLine,
-    config: configOf(values, origins),
+    // Ranks make what one process makes, so one process runs it again.
+    config: configOf(alone, origins),
     optionSources: origins,
   };
-  const { cluster, rank = 0, ranks } = values;
   if (cluster === 'files' && rank > 0) {
     await labelShare(job);
     return {

@@ -9,7 +9,7 @@ export const run: Run<'status'> = async ({ workDir }) => {
   if (!status) {
     throw new NaanError('BAD_INPUT', `${workDir}: holds no run, expected a folder that naan label had as --work-dir`);
   }
-  const { header, done, finished } = status;
+  const { header, done, resumes, finished } = status;
   const owned = await readOwner(workDir);
   const total = done.length * header.shards;
   const whole = done.reduce((sum, { shards }) => sum + shards, 0);
@@ -18,6 +18,7 @@ export const run: Run<'status'> = async ({ workDir }) => {
   const rounds = new Set(done.map(({ round }) => round)).size > 1;
   const facts = table([
     ['started', header.started],
+    ...(resumes > 0 ? [['gone on with', resumes === 1 ? 'once' : `${count(resumes)} times`]] : []),
     ['state', finished ? `finished ${finished}` : describe(owned)],
     ['nodes', count(header.nodes)],
     ['rows', header.precision],

@@ -55,13 +55,20 @@ interface SeenInputs {
   readonly epoch?: number;
 }
 
-type Entry = WorkHeader | FinishedShard | { readonly seen: SeenInputs } | { readonly finished: string };
+/** A process that went on with the run, and the time at which it did. */
+interface Resumption {
+  readonly resumed: string;
+}
+
+type Entry = WorkHeader | FinishedShard | Resumption | { readonly seen: SeenInputs } | { readonly finished: string };
 
 /** The state of a run, as `naan status` reports it. */
 export interface WorkStatus {
   readonly header: WorkHeader;
   /** Shards finished, by stage and round. */
   readonly done: readonly { readonly stage: string; readonly round: number; readonly shards: number }[];
+  /** How many times a process went on with it. */
+  readonly resumes: number;
   /** When the labels were written. */
   readonly finished?: string;
 }
@@ -88,6 +95,8 @@ export class WorkDir {
   private flushing: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private readonly files = new Map<string, FileHandle>();
+  private readonly since = new Date().toISOString();
+  private resumptionNoted = false;
 
   private constructor(
     readonly path: string,
@@ -97,6 +106,8 @@ export class WorkDir {
     private readonly journal: Journal<Entry>,
     private readonly lock: FolderLock,
     private readonly featuresNow: string,
+    /** How many times the run was gone on with, this time included. */
+    readonly resumes: number,
   ) {}
 
   /**
@@ -122,7 +133,8 @@ export class WorkDir {
       }
       const entries: readonly Entry[] = resumed ? found.entries : [wanted, { seen: { features: request.features } }];
       const journal = await Journal.create<Entry>(join(path, journalName), entries);
-      const work = new WorkDir(path, resumed ? header : wanted, resumed, journal, lock, request.features);
+      const resumes = resumed ? resumesIn(entries) + 1 : 0;
+      const work = new WorkDir(path, resumed ? header : wanted, resumed, journal, lock, request.features, resumes);
       for (const entry of entries) work.count(entry);
       return work;
     } catch (error) {
@@ -179,6 +191,9 @@ export class WorkDir {
 
   /** Notes a shard whose bytes have been written; soon they are on the disk and it counts. */
   record(entry: FinishedShard): void {
+    // A run that refuses its inputs leaves the journal as it was, so going on is noted with the first shard.
+    if (this.resumed && !this.resumptionNoted) this.pending.push({ resumed: this.since });
+    this.resumptionNoted = true;
     this.pending.push(entry);
     this.timer ??= setTimeout(() => void this.flush().catch(() => undefined), syncIntervalMs); // whoever flushes next hears
   }
@@ -286,7 +301,7 @@ export function readWork(path: string): WorkStatus | undefined {
     return { stage, round, shards: shards.get(`${stage} ${round}`)?.size ?? 0 };
   });
   const last = found.entries.find(isFinished);
-  return last ? { header, done, finished: last.finished } : { header, done };
+  return { header, done, resumes: resumesIn(found.entries), ...(last && { finished: last.finished }) };
 }
 
 /** Tells runs apart: who reads another first entry in the journal sees another folder. Sixteen hexadecimal digits. */
@@ -301,6 +316,10 @@ export function workHeader(header: Omit<WorkHeader, 'naan' | 'started'>): WorkHe
 
 function isFinished(entry: Entry): entry is { readonly finished: string } {
   return 'finished' in entry;
+}
+
+function resumesIn(entries: readonly Entry[]): number {
+  return entries.filter((entry) => 'resumed' in entry).length;
 }
 
 function headerOf({ entries }: JournalContent<Entry>): WorkHeader | undefined {

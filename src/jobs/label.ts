@@ -225,7 +225,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
         run: () =>
           describeRun(began, {
             commandLine: options.commandLine,
-            goesOnFrom: work?.resumed ? work.header.started : undefined,
+            ...(work?.resumed && { goesOnFrom: work.header.started, resumes: work.resumes }),
           }),
         inputs: await inputs,
         notices,

@@ -14,13 +14,15 @@ export interface RunDescription {
   readonly started: string;
   readonly ended: string;
   /** When the run began that this one goes on with. */
-  readonly goesOnFrom?: string;
+  readonly goesOnFrom?: string | undefined;
+  /** How many processes went on with it, this one included: 1 after one that was cut off. */
+  readonly resumes?: number | undefined;
 }
 
 /** `began`: as `performance.now()` had it. */
 export function describeRun(
   began: number,
-  more: { readonly commandLine?: readonly string[] | undefined; readonly goesOnFrom?: string | undefined } = {},
+  more: { readonly commandLine?: readonly string[] | undefined } & Pick<RunDescription, 'goesOnFrom' | 'resumes'> = {},
 ): RunDescription {
   const cores = cpus();
   const now = Date.now();
@@ -34,6 +36,6 @@ export function describeRun(
     memoryBytes: totalmem(),
     started: new Date(now - (performance.now() - began)).toISOString(),
     ended: new Date(now).toISOString(),
-    ...(more.goesOnFrom !== undefined && { goesOnFrom: more.goesOnFrom }),
+    ...(more.goesOnFrom !== undefined && { goesOnFrom: more.goesOnFrom, resumes: more.resumes }),
   };
 }

@@ -449,7 +449,9 @@ describe('a work directory', () => {
     for (const name of ['labels.txt', 'labels.npy', 'edges.npy', 'scores.npy']) {
       assert.deepEqual(readFileSync(join(killed, `split1_${name}`)), readFileSync(join(plain, `split1_${name}`)), name);
     }
-    assert.match((await naan(['status', workDir])).stdout, /state +finished/);
+    const { run } = JSON.parse(readFileSync(join(killed, 'run.json'), 'utf8'));
+    assert.deepEqual([run.resumes, Date.parse(run.goesOnFrom) < Date.parse(run.started)], [1, true]);
+    assert.match((await naan(['status', workDir])).stdout, /^gone on with +once\nstate +finished/m);
   });
 
   it('that holds no run has no status', async () => {

@@ -62,6 +62,13 @@ test('ranks that were killed go on, and a segment that was changed since is comp
   assert.deepEqual(scores, Buffer.from(expected.edges!.scores.buffer));
   const labels = readFileSync(join(out, 'small_labels.txt'), 'utf8').trimEnd().split('\n').map(Number);
   assert.deepEqual(labels, [...expected.labels]);
+
+  // Its run.json runs again what one process makes, and asks for no ranks.
+  const repeated = await naan(['label', '--config', join(out, 'run.json'), '--out', join(folder, 'again'), '--quiet']);
+  assert.equal(repeated.code, 0, repeated.stderr);
+  for (const name of ['small_labels.txt', 'small_scores.npy']) {
+    assert.deepEqual(readFileSync(join(folder, 'again', name)), readFileSync(join(out, name)), name);
+  }
 });
 
 test('ranks with other options than the rest are refused in one line, as are options that do not go together', async (t) => {
