@@ -71,24 +71,27 @@ class FieldReader {
   /** The parts of a field that begins with a quote, and their quotes: the field ends when their number is even. */
   private parts: string[] = [];
   private quotes = 0;
+  /** The line break behind the line before, which belongs to a field that goes on. */
+  private lineBreak = '\n';
 
   constructor(private readonly delimiter: string | undefined) {}
 
-  /** Takes a line; returns the fields of the record that ends with it, undefined where a quote is still open. */
-  take(line: string): string[] | undefined {
-    const { delimiter } = this;
+  /** Takes a line and the break behind it; returns the fields of the record that ends with it, undefined where a quote is still open. */
+  take(line: string, lineBreak = '\n'): string[] | undefined {
+    const { delimiter, lineBreak: before } = this;
+    this.lineBreak = lineBreak;
     const plain = !line.includes('"');
     if (delimiter === undefined) return [plain ? line : unquoted(line)];
     if (plain && this.parts.length === 0) return line.split(delimiter);
     if (plain) {
       // Only a quote closes what is open.
-      this.parts.push(`${this.parts.pop()}\n${line}`);
+      this.parts.push(`${this.parts.pop()}${before}${line}`);
       return undefined;
     }
     let goesOn = this.parts.length > 0;
     for (const part of line.split(delimiter)) {
       if (this.parts.length > 0 || /^\s*"/.test(part)) this.quotes += part.split('"').length - 1;
-      this.parts.push(goesOn ? `${this.parts.pop()}\n${part}` : part);
+      this.parts.push(goesOn ? `${this.parts.pop()}${before}${part}` : part);
       goesOn = false;
       if (this.quotes % 2 === 1) continue;
       this.fields.push(unquoted(this.parts.join(delimiter)));
@@ -125,14 +128,15 @@ export async function* textRecords(path: string, options: RecordOptions): AsyncG
     let start = 0;
     for (let end = text.indexOf('\n'); end >= 0 || (last && start < text.length); end = text.indexOf('\n', start)) {
       const stop = end < 0 ? text.length : end;
-      const whole = text.slice(start, text[stop - 1] === '\r' && stop > start ? stop - 1 : stop);
+      const lineBreak = text[stop - 1] === '\r' && stop > start ? '\r\n' : '\n';
+      const whole = text.slice(start, stop + 1 - lineBreak.length);
       const one = trim ? whole.trim() : whole;
-      const record = openLine > 0 ? `${open}\n${one}` : one;
-      const fields = reader.take(one);
+      const record = openLine > 0 ? `${open}${one}` : one;
+      const fields = reader.take(one, lineBreak);
       if (fields) records.push({ line: openLine || line, text: record, fields });
       else if (record.length > longest) throw notClosed(path, openLine || line);
       openLine = fields ? 0 : openLine || line;
-      open = fields ? '' : record;
+      open = fields ? '' : `${record}${lineBreak}`;
       line++;
       start = stop + 1;
     }

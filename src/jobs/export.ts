@@ -19,7 +19,7 @@ import { version } from '../version.js';
 export interface ExportOptions {
   /** Folder that `label` wrote to, or a table with the titles item,label. */
   readonly run: string;
-  /** Form of the set: `imagefolder`, `lst`, `rec`, `webdataset`, `csv`, `jsonl` or `filelist`. */
+  /** Form of the set: `imagefolder`, `lst`, `rec`, `webdataset`, `csv`, `jsonl`, `parquet` or `filelist`. */
   readonly to: string;
   /** Folder to make. It may not be there yet, or must be empty. */
   readonly out: string;

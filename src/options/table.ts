@@ -948,7 +948,7 @@ export const commands = {
     description:
       'Turns labels and names of rows, as naan label --items writes them, into a data set: a folder a class (imagefolder), ' +
       "MXNet's lists and records as insightface trains ArcFace from them (lst, rec), WebDataset archives (webdataset), or lists " +
-      '(csv, jsonl, filelist: path and label a line). Labels run from --offset on without a gap. Beside the set there is a list ' +
+      '(csv, jsonl, parquet; filelist: path and label a line). Labels run from --offset on without a gap. Beside the set there is a list ' +
       'item,label and manifest.json, with what was left out and why, and digests. --out appears when all of it is written; the ' +
       'same run gives the same set.',
     examples: [
@@ -968,7 +968,7 @@ export const commands = {
         required: true,
         help: 'what naan label wrote (--out), with the names of its rows; or a table with the titles item,label',
       }),
-      to: choice(['imagefolder', 'lst', 'rec', 'webdataset', 'csv', 'jsonl', 'filelist'], {
+      to: choice(['imagefolder', 'lst', 'rec', 'webdataset', 'csv', 'jsonl', 'parquet', 'filelist'], {
         required: true,
         help: 'form of the set',
       }),

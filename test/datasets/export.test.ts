@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { type ExportOptions, exportSet } from '../../src/jobs/export.js';
 import { python, temporaryFolder, without } from '../io/python.js';
 
@@ -85,8 +86,14 @@ interface Read {
   readonly list: readonly (readonly [string, number])[];
 }
 
-function readBack(form: string, folder: string): Record<'train' | 'val', Read> {
-  return JSON.parse(python(readers, form, folder));
+async function readBack(form: string, folder: string): Promise<Record<'train' | 'val', Read>> {
+  const read = JSON.parse(python(readers, form === 'parquet' ? 'csv' : form, folder));
+  if (form !== 'parquet') return read;
+  for (const part of Object.keys(read)) {
+    const rows = await parquetReadObjects({ file: await asyncBufferFromFile(join(folder, `${part}.parquet`)) });
+    read[part].images = rows.map(({ item, label }) => [item, label]);
+  }
+  return read;
 }
 
 /** A table item,label and an image for each item, of other bytes each; some hold what starts a record. */
@@ -125,9 +132,9 @@ async function exported(t: { after(clean: () => void): void }, options: Partial<
 test('each form read back by Python: images, labels without gaps, parts by identity', {
   skip: without('numpy'),
 }, async (t) => {
-  for (const to of ['imagefolder', 'lst', 'rec', 'webdataset', 'csv', 'jsonl', 'filelist']) {
+  for (const to of ['imagefolder', 'lst', 'rec', 'webdataset', 'csv', 'jsonl', 'parquet', 'filelist']) {
     const { out, summary } = await exported(t, { to, split: 0.3, offset: 100 });
-    const read = readBack(to, out);
+    const read = await readBack(to, out);
     const { train, val } = summary.parts;
     assert.deepEqual([summary.rows, summary.leftOut.unlabelled, summary.leftOut.small], [40, 1, 1], to);
     assert.deepEqual([train!.images + val!.images, train!.identities + val!.identities], [38, 11]);
@@ -231,7 +238,7 @@ test('what stops an export leaves nothing behind, and nothing that is there is r
   await refused({ offset: 2 ** 24 }, 'BAD_USAGE', /float32 headers count to 16777216/);
   const controller = new AbortController();
   const onProgress = () => controller.abort();
-  for (const to of ['rec', 'imagefolder', 'webdataset', 'csv']) {
+  for (const to of ['rec', 'imagefolder', 'webdataset', 'csv', 'parquet']) {
     await refused({ to, signal: controller.signal, onProgress }, 'CANCELLED', /cancelled/);
   }
   writeFileSync(join(made.root, rows[3].item), 'text');
@@ -249,12 +256,23 @@ test('100,000 rows: the same set each time', async (t) => {
   const run = join(folder, 'labels.csv');
   writeFileSync(run, `item,label\n${many.join('')}`);
   const digests = [];
-  for (const name of ['one', 'two']) {
+  for (const [name, to] of [
+    ['one', 'lst'],
+    ['two', 'lst'],
+    ['three', 'parquet'],
+    ['four', 'parquet'],
+  ] as const) {
     const out = join(folder, name);
-    const { parts } = await exportSet({ run, to: 'lst', out, split: 0.1 });
+    const { parts } = await exportSet({ run, to, out, split: 0.1 });
     assert.equal(parts.train!.images + parts.val!.images, 100_000);
     assert.ok(Math.abs(parts.val!.identities / 30_011 - 0.1) < 0.01);
     digests.push(JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')).files);
   }
   assert.deepEqual(digests[0], digests[1]);
+  assert.deepEqual(digests[2], digests[3]);
+  // 90,000 rows are more than one row group.
+  const file = await asyncBufferFromFile(join(folder, 'three', 'train.parquet'));
+  const table = await parquetReadObjects({ file });
+  const lines = table.map(({ item, label }) => `${item},${label}`);
+  assert.equal(`item,label\n${lines.join('\n')}\n`, readFileSync(join(folder, 'three', 'train.csv'), 'utf8'));
 });

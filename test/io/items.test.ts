@@ -96,7 +96,7 @@ test('what cannot be names is refused with file and line', async (t) => {
 test('labels.csv gives back names and labels, line breaks in names included', async (t) => {
   const folder = temporaryFolder(t);
   const [list, table] = [join(folder, 'list.jsonl'), join(folder, 'labels.csv')];
-  const odd = [...names, 'two\nlines', '"', ' '];
+  const odd = [...names, 'two\nlines', 'of\r\nWindows\n\r\n', '"', ' '];
   writeFileSync(list, odd.map((name) => JSON.stringify(name)).join('\n'));
   const labels = Int32Array.from(odd, (_, i) => (i % 4) - 1);
   await writeLabelTable(table, await openItems(list), labels);
