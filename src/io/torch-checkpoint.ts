@@ -68,7 +68,7 @@ export async function openTorchCheckpoint(path: string): Promise<TorchCheckpoint
     throw new NaanError('BAD_INPUT', `${path}: is a safetensors file, expected a checkpoint of torch.save: ${advice}`);
   }
   const format = isZip(start) ? 'zip' : 'legacy';
-  if (start[0] !== pickleStart) refuseForeign(path, 'a checkpoint of torch.save');
+  if (format === 'legacy' && start[0] !== pickleStart) refuseForeign(path, 'a checkpoint of torch.save');
   const { value, sourceOf } = format === 'zip' ? await openZip(path) : await openLegacy(whole);
   // Tensors may share storages or repeat elements (strides of 0), but a file whose tensors add up to much more than itself
   // is made to exhaust memory.

@@ -49,7 +49,7 @@ const longestList = 2 ** 20;
 const features = path({
   unit: 'file',
   required: true,
-  help: 'features [n × d]: .npy, .npz or safetensors (embs, or FILE:NAME), Parquet, CSV or JSON Lines (FILE:COLUMN), .fvecs, or raw float32 with --dim; several files by a quoted pattern, "part-*.npy"',
+  help: 'features [n × d]: .npy, .npz or safetensors (embs, or FILE:NAME), Parquet, Arrow, CSV or JSON Lines (FILE:COLUMN), .fvecs, or raw float32 with --dim; several files by a quoted pattern, "part-*.npy"',
 });
 
 const dim = integer({

@@ -2,13 +2,27 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import {
+  columnFromArray,
+  dictionary,
+  fixedSizeList,
+  float16,
+  float32,
+  float64,
+  int64,
+  largeList,
+  list,
+  tableFromColumns,
+  tableToIPC,
+  utf8,
+} from '@uwdata/flechette';
 import { parquetWriteFile } from 'hyparquet-writer';
 import { findFeatures } from '../../src/io/features.js';
 import { itemsBeside, openItems, readItems } from '../../src/io/items.js';
 import { readLabels } from '../../src/io/labels.js';
 import { inflate } from '../../src/io/locate-matrix.js';
 import { openRows, shapeOf } from '../../src/io/matrix.js';
-import { parquetProcess } from '../../src/io/parquet-process.js';
+import { tableProcess } from '../../src/io/table-process.js';
 import { python, temporaryFolder, without } from './python.js';
 
 const names = Array.from({ length: 10 }, (_, i) => `é, "${i}".jpg`);
@@ -154,7 +168,7 @@ test('a Parquet file over which its process ends is refused in one line, and the
   const folder = temporaryFolder(t);
   const path = join(folder, 'whole.parquet');
   writeParquet(path, 'SNAPPY');
-  const pid = await parquetProcess();
+  const pid = await tableProcess();
   const reading = rowsIn(path);
   process.kill(pid, 'SIGKILL');
   await assert.rejects(reading, {
@@ -177,6 +191,111 @@ test('damaged Parquet files of any kind are an answer or one line', async (t) =>
     await rowsIn(path).catch((error) => {
       assert.ok(['BAD_INPUT', 'BAD_SHAPE', 'OUT_OF_MEMORY'].includes(error.code), `byte ${at}: ${error.stack}`);
       assert.ok(error.message.startsWith(path) && !error.message.includes('\n'), error.message);
+    });
+  }
+});
+
+type ListType = Parameters<typeof columnFromArray>[1];
+
+function arrowTable(type: ListType, data: unknown[] = vectors) {
+  return tableFromColumns({
+    path: columnFromArray(names, dictionary(utf8())),
+    embedding: columnFromArray(data, type),
+    label: columnFromArray(
+      names.map((_, i) => BigInt(i % 3)),
+      int64(),
+    ),
+  });
+}
+
+test('Arrow: files and streams, with lists of any kind or a column for each value, names and labels beside them', async (t) => {
+  const path = join(temporaryFolder(t), 'x.npy');
+  for (const type of [
+    list(float32()),
+    largeList(float64()),
+    fixedSizeList(float32(), 3),
+    fixedSizeList(float16(), 3),
+    list(float16()),
+  ]) {
+    for (const format of ['file', 'stream'] as const) {
+      writeFileSync(path, tableToIPC(arrowTable(type), { format })!);
+      assert.deepEqual(await rowsIn(path), vectors);
+      assert.deepEqual(await rowsIn(`${path}:embedding`), vectors);
+      assert.deepEqual(await namesBeside(path), names);
+      const { codes } = await readLabels(path);
+      assert.deepEqual(
+        [...codes],
+        names.map((_, i) => i % 3),
+      );
+    }
+  }
+  const columns = [0, 1, 2].map(
+    (c) =>
+      [
+        `f${c}`,
+        columnFromArray(
+          vectors.map((v) => v[c]),
+          float64(),
+        ),
+      ] as const,
+  );
+  const wide = tableFromColumns({ id: columnFromArray(names, utf8()), ...Object.fromEntries(columns) });
+  writeFileSync(path, tableToIPC(wide, { format: 'file' })!);
+  assert.deepEqual(await rowsIn(path), vectors);
+  assert.deepEqual(await namesBeside(path), names);
+  const uneven = vectors.map((v, i) => (i === 6 ? v.slice(1) : i === 7 ? [null, 1, 2] : v));
+  writeFileSync(path, tableToIPC(arrowTable(list(float32()), uneven), { format: 'file' })!);
+  await assert.rejects(rowsIn(path), {
+    code: 'BAD_INPUT',
+    message: /row 6: 2 values, expected 3 as the first row has/,
+  });
+});
+
+test('Feather as pyarrow compresses it: LZ4 and Zstandard, several record batches', async () => {
+  for (const name of ['lz4', 'zstd']) {
+    const path = `test/fixtures/arrow/${name}.feather`;
+    const rows = await rowsIn(path);
+    assert.equal(rows.length, 700);
+    for (const [row, values] of rows.entries())
+      assert.deepEqual(
+        values,
+        Array.from({ length: 32 }, (_, c) => ((row * 7 + c * 3) % 16) / 4),
+      );
+    assert.deepEqual((await namesBeside(path)).slice(698), ['人 698.jpg', '人 699.jpg']);
+  }
+});
+
+test('damaged Arrow files of any kind are an answer or one line; a file without its end is refused', async (t) => {
+  const path = join(temporaryFolder(t), 'x.arrow');
+  const check = async (bytes: Uint8Array, what: string) => {
+    writeFileSync(path, bytes);
+    await rowsIn(path).catch((error) => {
+      assert.ok(
+        ['BAD_INPUT', 'BAD_SHAPE', 'OUT_OF_MEMORY', 'BAD_USAGE'].includes(error.code),
+        `${what}: ${error.stack}`,
+      );
+      assert.ok(error.message.startsWith(path) && !error.message.includes('\n'), error.message);
+    });
+  };
+  const whole = [
+    Buffer.from(tableToIPC(arrowTable(list(float32())), { format: 'file' })!),
+    Buffer.from(tableToIPC(arrowTable(fixedSizeList(float32(), 3)), { format: 'stream' })!),
+    readFileSync('test/fixtures/arrow/lz4.feather'),
+  ];
+  for (const [which, bytes] of whole.entries()) {
+    const step = Math.ceil(bytes.length / 60);
+    for (let at = 8; at < bytes.length; at += step) {
+      const damaged = Buffer.from(bytes);
+      damaged[at] ^= 255;
+      damaged[(at * 31) % bytes.length] = at & 255;
+      await check(damaged, `file ${which}, byte ${at}`);
+    }
+  }
+  for (const end of [20, 100, whole[0].length - 1]) {
+    writeFileSync(path, whole[0].subarray(0, end));
+    await assert.rejects(rowsIn(path), {
+      code: 'BAD_INPUT',
+      message: /x\.arrow: is no whole Arrow file: its end is missing/,
     });
   }
 });

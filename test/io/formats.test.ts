@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import { readInt32Array } from '../../src/io/arrays.js';
 import { digestFile } from '../../src/io/digest.js';
 import { locateFeatures } from '../../src/io/features.js';
+import { formats } from '../../src/io/formats/formats.js';
+import { raw } from '../../src/io/formats/raw.js';
 import { itemsBeside, openItems, readItems } from '../../src/io/items.js';
 import { openKnnRows, readKnn } from '../../src/io/knn.js';
 import { nameOf } from '../../src/io/label-codes.js';
@@ -173,8 +175,13 @@ test('a file given by mistake is called what it is', async (t) => {
     ['\n<html>', /is an HTML page/],
     ['\x1f\x8b\x08\x00', /is a gzip file.*unpack it first/],
     ['BZh91AY&SY', /is a bzip2 file/],
-    ['\x89HDF\r\n\x1a\n', /is an HDF5 file.*numpy\.save/],
+    ['\x89HDF\r\n\x1a\n', /is an HDF5 file.*numpy\.save\('FILE\.npy', h5py\.File\(FILE\)\['NAME'\]\[:\]\)/],
+    ['MATLAB 5.0 MAT-file, Platform', /is a MATLAB file, .*scipy\.io\.loadmat/],
+    ['MATLAB 7.3 MAT-file, Platform', /is a MATLAB file of version 7\.3.*h5py/],
+    [`PK\x03\x04${'\0'.repeat(26)}archive/data.pklFB`, /is a PyTorch file.*torch\.load\(FILE, weights_only=True\)/],
+    ['FEA1\0\0\0\0', /is a Feather file of version 1.*write_feather/],
     ['PAR1\x15\x04', /is (no whole|a) Parquet file/],
+    ['ARROW1\0\0', /is (no whole|an) Arrow file/],
     ['\x80\x04\x95\x00', /is a pickle, which could run any code/],
   ];
   for (const [bytes, message] of cases) {
@@ -290,5 +297,15 @@ for i, code in enumerate(json.loads(sys.argv[2])):
         assert.deepEqual([...data], [0, 1, 1, 2], code);
       }
     }
+  }
+});
+
+test('docs/formats.md has every format of the list', () => {
+  const page = readFileSync('docs/formats.md', 'utf8');
+  for (const { name } of formats.filter((format) => format !== raw)) {
+    const [known] = /^(?:an? )?(.*?)(?: (?:array|archive|pointer|page|of version|and not)\b|,| file$| file of|$)/
+      .exec(name)!
+      .slice(1);
+    for (const word of known.split(' or ')) assert.ok(page.includes(word.replace(/ file$/, '')), `${word} of ${name}`);
   }
 });

@@ -5,17 +5,17 @@
 import { closeSync } from 'node:fs';
 import { NaanError } from '../../errors.js';
 import { inputSize, openInput, readSome } from '../input-file.js';
-import { foreign } from './foreign.js';
+import { arrow, parquet } from './columns.js';
+import { foreign, torch } from './foreign.js';
 import type { Format, Role } from './format.js';
 import { npy, npz } from './numpy.js';
-import { parquet } from './parquet.js';
 import { raw } from './raw.js';
 import { safetensors } from './safetensors.js';
 import { text } from './text.js';
 import { vecs } from './vecs.js';
 
 /** The first that claims a file has it, so those that any bytes may be come last. */
-const formats: readonly Format[] = [npy, npz, safetensors, parquet, ...foreign, vecs, text, raw];
+export const formats: readonly Format[] = [npy, torch, npz, safetensors, parquet, arrow, ...foreign, vecs, text, raw];
 
 const startBytes = 4096;
 

@@ -1,4 +1,7 @@
-/** Parquet files: a column of lists, or a column for each value; labels and names beside them. Read a row group at a time. */
+/**
+ * Tables that are stored by columns, Parquet and Arrow: a column of lists, or a column for each value; labels and names beside them. Read
+ * a row group at a time.
+ */
 import { NaanError } from '../errors.js';
 import { gib, usableBytes } from '../memory/available.js';
 import { featuresOfTable, usualFeatureTitles } from './feature-table.js';
@@ -7,12 +10,23 @@ import { type Items, mayBeIdentities, usualItemTitles, type VisitNames } from '.
 import { LabelGatherer, type Labels } from './label-codes.js';
 import type { DeflatedMatrix } from './matrix.js';
 import { oneLine, quoted } from './messages.js';
-import { askParquet, type ParquetColumn, type ParquetRequest, type ParquetRows } from './parquet-process.js';
+import { askTable, type TableColumn, type TableForm, type TableRequest, type TableRows } from './table-process.js';
 
-interface OpenParquet {
+const kinds: Readonly<
+  Record<TableForm, { readonly title: string; readonly valueBytes: number; readonly smaller: string }>
+> = {
+  // Lists of JavaScript keep a value in 8 bytes, twice while they are put together.
+  parquet: { title: 'Parquet file', valueBytes: 16, smaller: 'row_group_size=10000' },
+  // A record batch is in memory as it is stored, and decompressed.
+  arrow: { title: 'Arrow file', valueBytes: 8, smaller: 'chunksize=10000' },
+};
+
+interface OpenTable {
   readonly path: string;
+  /** Bytes that a value of a list takes while it is read. */
+  readonly valueBytes: number;
   readonly rowCount: number;
-  readonly columns: readonly ParquetColumn[];
+  readonly columns: readonly TableColumn[];
   /** Rows of the largest row group. */
   readonly largestGroup: number;
   /** Row 0 of some columns. */
@@ -24,28 +38,29 @@ interface OpenParquet {
   ): Promise<void>;
 }
 
-async function open(path: string): Promise<OpenParquet> {
-  const ask = async <const R extends ParquetRequest>(request: R) => {
+async function open(form: TableForm, path: string): Promise<OpenTable> {
+  const { title, valueBytes } = kinds[form];
+  const ask = async <const R extends TableRequest>(request: R) => {
     try {
-      return await askParquet(request);
+      return await askTable(request);
     } catch (error) {
       const known = unreadable(path, error);
       if (known instanceof NaanError) throw known;
       const reason = error instanceof Error ? oneLine(error.message) : String(error);
-      throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: ${reason}`, { cause: error });
+      throw new NaanError('BAD_INPUT', `${path}: is no whole ${title}: ${reason}`, { cause: error });
     }
   };
   inputSize(path);
-  const { rowCount, groups, columns } = await ask({ kind: 'facts', path });
+  const { rowCount, groups, columns } = await ask({ kind: 'facts', form, path });
   /** Some rows from `start` on of a row group. */
   const rowsOf = async (columns: readonly string[], group: readonly [number, number], start: number) => {
-    const found = await ask({ kind: 'rows', path, columns, group, start });
-    if (found.count === 0)
-      throw new NaanError('BAD_INPUT', `${path}: is no whole Parquet file: row ${start} is missing`);
+    const found = await ask({ kind: 'rows', form, path, columns, group, start });
+    if (found.count === 0) throw new NaanError('BAD_INPUT', `${path}: is no whole ${title}: row ${start} is missing`);
     return unpacked(columns, found);
   };
   return {
     path,
+    valueBytes,
     rowCount,
     columns,
     largestGroup: Math.max(0, ...groups),
@@ -66,7 +81,7 @@ async function open(path: string): Promise<OpenParquet> {
 }
 
 /** Rows of values that came by column. Lists of numbers are views. */
-function unpacked(names: readonly string[], { count, columns }: ParquetRows): Record<string, unknown>[] {
+function unpacked(names: readonly string[], { count, columns }: TableRows): Record<string, unknown>[] {
   const rows = Array.from({ length: count }, (): Record<string, unknown> => ({}));
   for (const [c, name] of names.entries()) {
     const values = columns[c];
@@ -82,11 +97,8 @@ function unpacked(names: readonly string[], { count, columns }: ParquetRows): Re
   return rows;
 }
 
-/** JavaScript keeps a value of a list in 8 bytes, twice while lists are put together. */
-const valueBytes = 16;
-
-export async function featuresOfParquet({ path, member }: Input): Promise<DeflatedMatrix> {
-  const file = await open(path);
+export async function featuresOfColumns(form: TableForm, { path, member }: Input): Promise<DeflatedMatrix> {
+  const file = await open(form, path);
   const lists = file.columns.filter(({ kind }) => kind === 'list').map(({ name }) => name);
   const usual = usualFeatureTitles.find((title) => lists.includes(title));
   const chosen = member ?? usual ?? (lists.length === 1 ? lists[0] : undefined);
@@ -104,11 +116,11 @@ export async function featuresOfParquet({ path, member }: Input): Promise<Deflat
     dim = valuesOf(first)?.length ?? 0;
   }
   const largest = file.largestGroup;
-  if (largest * dim * valueBytes > usableBytes()) {
-    const needed = gib(largest * dim * valueBytes);
+  if (largest * dim * file.valueBytes > usableBytes()) {
+    const needed = gib(largest * dim * file.valueBytes);
     throw new NaanError(
       'OUT_OF_MEMORY',
-      `${path}: a row group of ${largest} rows takes ${needed} GiB to read: write it with smaller ones (row_group_size=10000)`,
+      `${path}: a row group of ${largest} rows takes ${needed} GiB to read: write it with smaller ones (${kinds[form].smaller})`,
     );
   }
   return featuresOfTable({
@@ -123,8 +135,8 @@ export async function featuresOfParquet({ path, member }: Input): Promise<Deflat
   });
 }
 
-export async function itemsOfParquet({ path, member }: Input): Promise<Items> {
-  const file = await open(path);
+export async function itemsOfColumns(form: TableForm, { path, member }: Input): Promise<Items> {
+  const file = await open(form, path);
   const chosen = member ?? usualItemTitles.find((title) => isNameColumn(file, title));
   if (chosen !== undefined && isNameColumn(file, chosen)) return itemsIn(file, chosen);
   const wanted = chosen === undefined ? 'of a usual name' : quoted(chosen);
@@ -134,14 +146,14 @@ export async function itemsOfParquet({ path, member }: Input): Promise<Items> {
   );
 }
 
-export async function itemsBesideParquet(path: string): Promise<Items | undefined> {
-  const file = await open(path);
+export async function itemsBesideColumns(form: TableForm, path: string): Promise<Items | undefined> {
+  const file = await open(form, path);
   const chosen = usualItemTitles.find((title) => isNameColumn(file, title));
   return chosen === undefined ? undefined : { ...itemsIn(file, chosen), mayBeIdentities: mayBeIdentities(chosen) };
 }
 
-export async function labelsOfParquet({ path, member = 'label' }: Input): Promise<Labels> {
-  const file = await open(path);
+export async function labelsOfColumns(form: TableForm, { path, member = 'label' }: Input): Promise<Labels> {
+  const file = await open(form, path);
   if (!isNameColumn(file, member)) {
     throw new NaanError(
       'BAD_INPUT',
@@ -155,7 +167,7 @@ export async function labelsOfParquet({ path, member = 'label' }: Input): Promis
   return labels.finish();
 }
 
-function itemsIn(file: OpenParquet, column: string): Items {
+function itemsIn(file: OpenTable, column: string): Items {
   const each = (visit: VisitNames) =>
     file.each([column], (rows, first) => {
       const names = rows.map((row) => String(row[column] ?? ''));
@@ -166,11 +178,11 @@ function itemsIn(file: OpenParquet, column: string): Items {
   return { name: `${file.path}:${oneLine(column)}`, each, count: async () => file.rowCount };
 }
 
-function isNameColumn({ columns }: OpenParquet, name: string): boolean {
+function isNameColumn({ columns }: OpenTable, name: string): boolean {
   return columns.some((column) => column.name === name && column.kind === 'name');
 }
 
-function describe({ columns }: OpenParquet): string {
+function describe({ columns }: OpenTable): string {
   return (
     columns
       .slice(0, 20)

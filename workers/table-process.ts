@@ -1,11 +1,11 @@
-/** Entry of the process that decodes Parquet. It answers requests one by one, and ends when nobody can ask any more. */
-import { answer } from '../src/io/parquet-decode.js';
-import type { ParquetReply, ParquetRequest } from '../src/io/parquet-process.js';
+/** Entry of the process that decodes tables. It answers requests one by one, and ends when nobody can ask any more. */
+import { answer } from '../src/io/table-decode.js';
+import type { TableReply, TableRequest } from '../src/io/table-process.js';
 
 // Ctrl-C reaches the whole group of processes: the one that asks says when to stop.
 for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
 process.on('disconnect', () => process.exit());
-process.on('message', (request: ParquetRequest) => {
+process.on('message', (request: TableRequest) => {
   answer(request).then(
     (result) => reply({ result }),
     (error) => {
@@ -16,6 +16,6 @@ process.on('message', (request: ParquetRequest) => {
   );
 });
 
-function reply(message: ParquetReply): void {
+function reply(message: TableReply): void {
   process.send!(message);
 }

@@ -1,39 +1,43 @@
 /**
- * Parquet is decoded in a process of its own: a damaged file can make the library claim memory until V8 ends the process, and that is
- * then one line about the file. The process is started by the first Parquet file, kept for the next, and ends with this one.
+ * Tables that are stored by columns, Parquet and Arrow, are decoded in a process of its own: a damaged file can make a library claim
+ * memory until V8 ends the process, and that is then one line about the file. The process is started by the first such file, kept for
+ * the next, and ends with this one.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { usableBytes } from '../memory/available.js';
 
-export interface ParquetColumn {
+export type TableForm = 'parquet' | 'arrow';
+
+export interface TableColumn {
   readonly name: string;
   readonly kind: 'list' | 'float' | 'name' | 'other';
 }
 
-export interface ParquetFacts {
+export interface TableFacts {
   readonly rowCount: number;
-  /** Rows of each row group. */
+  /** Rows of each row group, which Arrow calls a record batch. */
   readonly groups: readonly number[];
-  readonly columns: readonly ParquetColumn[];
+  readonly columns: readonly TableColumn[];
 }
 
 /** Values of a column: lists of numbers, one behind the other; or any others. */
-export type ParquetValues =
+export type TableValues =
   | { readonly lengths: Int32Array; readonly all: Float64Array }
   | { readonly plain: readonly unknown[] };
 
 /** Some rows from `start` on, as many as go at once: values by column, as they were asked for. */
-export interface ParquetRows {
+export interface TableRows {
   readonly count: number;
-  readonly columns: readonly ParquetValues[];
+  readonly columns: readonly TableValues[];
 }
 
-export type ParquetRequest =
-  | { readonly kind: 'facts'; readonly path: string }
+export type TableRequest =
+  | { readonly kind: 'facts'; readonly form: TableForm; readonly path: string }
   | {
       readonly kind: 'rows';
+      readonly form: TableForm;
       readonly path: string;
       readonly columns: readonly string[];
       /** First row of its row group, and the first behind it. */
@@ -41,31 +45,31 @@ export type ParquetRequest =
       readonly start: number;
     };
 
-export type ParquetReply =
-  | { readonly result: ParquetFacts | ParquetRows }
+export type TableReply =
+  | { readonly result: TableFacts | TableRows }
   | { readonly error: { readonly message: string; readonly system: object } };
 
-type ResultOf<R extends ParquetRequest> = R extends { readonly kind: 'facts' } ? ParquetFacts : ParquetRows;
+type ResultOf<R extends TableRequest> = R extends { readonly kind: 'facts' } ? TableFacts : TableRows;
 
 let child: ChildProcess | undefined;
 /** One request after the other, so that a process that ends was ended by the one that waits. */
 let last: Promise<unknown> = Promise.resolve();
 
 /** Throws what the library throws, and Error where the process ended over it or did not end. */
-export function askParquet<const R extends ParquetRequest>(request: R): Promise<ResultOf<R>> {
+export function askTable<const R extends TableRequest>(request: R): Promise<ResultOf<R>> {
   const answered = last.then(() => ask(request));
   last = answered.catch(() => {});
   return answered as Promise<ResultOf<R>>;
 }
 
 /** Number of the process, which is started where there is none. */
-export async function parquetProcess(): Promise<number> {
+export async function tableProcess(): Promise<number> {
   await last;
   child ??= start();
   return child.pid!;
 }
 
-function ask(request: ParquetRequest): Promise<ParquetFacts | ParquetRows> {
+function ask(request: TableRequest): Promise<TableFacts | TableRows> {
   child ??= start();
   const process = child;
   return new Promise((resolve, reject) => {
@@ -76,7 +80,7 @@ function ask(request: ParquetRequest): Promise<ParquetFacts | ParquetRows> {
       process.channel?.unref();
       finish();
     };
-    const onMessage = (reply: ParquetReply) =>
+    const onMessage = (reply: TableReply) =>
       settle(() => {
         if ('result' in reply) resolve(reply.result);
         else reject(Object.assign(new Error(reply.error.message), reply.error.system));
@@ -110,7 +114,7 @@ function secondsFor(path: string): number {
 function start(): ChildProcess {
   // What V8 says of its end is not for the user; how large row groups may be is checked by who asks for them.
   const heapMib = Math.max(2048, Math.floor(usableBytes() / 2 ** 20));
-  const process = fork(fileURLToPath(new URL('../../workers/parquet-process.js', import.meta.url)), [], {
+  const process = fork(fileURLToPath(new URL('../../workers/table-process.js', import.meta.url)), [], {
     serialization: 'advanced',
     execArgv: [`--max-old-space-size=${heapMib}`],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

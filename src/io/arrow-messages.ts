@@ -1,0 +1,95 @@
+/**
+ * The messages that an Arrow IPC file or stream is made of, found without their bodies being read. A file is a stream between a mark
+ * and a footer. A message: 0xFFFFFFFF, the length of its metadata, the metadata as a FlatBuffer, and its body.
+ * https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
+ */
+import { readFully } from './input-file.js';
+
+const fileMark = 'ARROW1';
+const fileStart = 8;
+const prefixBytes = 8;
+/** Metadata of a message is some bytes a column, and a batch has no more than some thousand of them. */
+const longestMetadata = 2 ** 28;
+
+export const messageTypes = { schema: 1, dictionary: 2, batch: 3 } as const;
+
+export interface ArrowMessage {
+  readonly type: number;
+  /** Where it lies in the file, with its prefix and body. */
+  readonly offset: number;
+  readonly bytes: number;
+  /** Rows of a batch. */
+  readonly rowCount: number;
+}
+
+/** Whether a file that starts with these bytes is Arrow: the mark of a file, or a stream whose first message is a schema. */
+export function startsAsArrow(start: Uint8Array): boolean {
+  const bytes = Buffer.from(start);
+  if (bytes.toString('latin1', 0, fileMark.length) === fileMark) return true;
+  if (bytes.length < prefixBytes + 16 || bytes.readInt32LE(0) !== -1) return false;
+  const length = bytes.readInt32LE(4);
+  if (length < 16 || length > longestMetadata || length % 8 !== 0) return false;
+  try {
+    return headOf(viewOf(bytes.subarray(prefixBytes, prefixBytes + length))).type === messageTypes.schema;
+  } catch {
+    return false;
+  }
+}
+
+/** All messages of an open file of `size` bytes. Throws what says where it is not whole. */
+export function listMessages(fd: number, size: number, name: string): ArrowMessage[] {
+  const read = (position: number, count: number) => {
+    if (position + count > size) throw new Error(`it ends at byte ${size}, expected ${position + count - size} more`);
+    const bytes = new Uint8Array(count);
+    readFully(fd, bytes, position, name);
+    return bytes;
+  };
+  const isFile = Buffer.from(read(0, Math.min(size, fileMark.length))).toString('latin1') === fileMark;
+  const end = isFile ? footerStart(read, size) : size;
+  const messages: ArrowMessage[] = [];
+  for (let offset = isFile ? fileStart : 0; offset + prefixBytes <= end; ) {
+    const prefix = viewOf(read(offset, prefixBytes));
+    const length = prefix.getInt32(4, true);
+    if (prefix.getInt32(0, true) !== -1) throw new Error(`no message begins at byte ${offset}`);
+    if (length === 0) break; // the end of the stream
+    if (length < 0 || length > longestMetadata) throw new Error(`metadata of ${length} bytes at byte ${offset}`);
+    const head = headOf(viewOf(read(offset + prefixBytes, length)));
+    const bytes = prefixBytes + length + head.bodyLength;
+    if (head.bodyLength < 0 || offset + bytes > end) throw new Error(`its message at byte ${offset} is cut off`);
+    messages.push({ type: head.type, offset, bytes, rowCount: head.rowCount });
+    offset += bytes;
+  }
+  return messages;
+}
+
+/** The footer stands before its length and the mark that ends the file. */
+function footerStart(read: (position: number, count: number) => Uint8Array, size: number): number {
+  const tail = read(Math.max(0, size - 4 - fileMark.length), 4 + fileMark.length);
+  const length = viewOf(tail).getInt32(0, true);
+  const isWhole = Buffer.from(tail.subarray(4)).toString('latin1') === fileMark;
+  if (!isWhole || length <= 0 || length > size - fileStart) throw new Error('its end is missing');
+  return size - tail.length - length;
+}
+
+/** Of a message: version, type, what the type says, and the length of its body; of a batch the first field is its length. */
+function headOf(metadata: DataView): { type: number; bodyLength: number; rowCount: number } {
+  const message = metadata.getUint32(0, true);
+  const [typeAt, headerAt, bodyAt] = [1, 2, 3].map((field) => fieldOf(metadata, message, field));
+  const type = typeAt === undefined ? 0 : metadata.getUint8(typeAt);
+  const header = headerAt === undefined ? undefined : headerAt + metadata.getUint32(headerAt, true);
+  const lengthAt = header !== undefined && type === messageTypes.batch ? fieldOf(metadata, header, 0) : undefined;
+  const number = (at: number | undefined) => (at === undefined ? 0 : Number(metadata.getBigInt64(at, true)));
+  return { type, bodyLength: number(bodyAt), rowCount: number(lengthAt) };
+}
+
+/** Where a field of a FlatBuffer's table lies, by its number from 0; undefined where the table has none. */
+function fieldOf(buffer: DataView, table: number, field: number): number | undefined {
+  const layout = table - buffer.getInt32(table, true);
+  const entry = 4 + 2 * field;
+  const offset = entry < buffer.getUint16(layout, true) ? buffer.getUint16(layout + entry, true) : 0;
+  return offset === 0 ? undefined : table + offset;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
