@@ -109,7 +109,8 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     const commandLine = process.argv.slice(2);
     const { tell } = log;
     const context = { signal, onProgress, log, tell, metrics, commandLine, origins, clusterPassword };
-    const printed = await run(values, context);
+    const { withStandardInput } = await import('./standard-input.js');
+    const printed = await withStandardInput(values, { signal, info: log.info }, () => run(values, context));
     log.clear();
     await write(`${values.json ? JSON.stringify(printed.json) : printed.text}\n`);
     return await finish({ exitCode: interrupt.exitCode ?? 0 });

@@ -97,7 +97,7 @@ async function checkFile(
   values: WatchOptions & Readonly<Record<string, unknown>>,
   options: Options,
 ): Promise<void> {
-  const others = Object.entries<Option>(options).filter(([other, { unit }]) => other !== name && unit === 'file');
+  const others = Object.entries<Option>(options).filter(([other, { unit }]) => other !== name && /^files?$/.test(unit));
   const files = Object.fromEntries(others.map(([other]) => [flagName(other).slice(2), values[other]]));
   const file = { name: flagName(name).slice(2), path, isOurs, otherwise: 'naan did not write it' };
   await checkOutputs([file], files, values.overwrite);

@@ -26,7 +26,7 @@ export async function digestFile(path: string, { whole = false } = {}): Promise<
     const hash = createHash('sha256').update(parts.map(({ sampledSha256 }) => `${sampledSha256}\n`).join(''));
     return { path, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0), sampledSha256: hash.digest('hex') };
   }
-  const file = await open(parseInput(path).path, 'r');
+  const file = await open(parseInput(files[0] ?? path).path, 'r');
   try {
     const bytes = (await file.stat()).size;
     const hash = createHash('sha256').update(`${bytes}\n`);
@@ -52,6 +52,6 @@ export async function digestFile(path: string, { whole = false } = {}): Promise<
 export async function fileState(path: string): Promise<string> {
   const files = expandInput(path);
   if (files.length > 1) return (await Promise.all(files.map(fileState))).join(', ');
-  const { size, mtimeNs, ctimeNs, ino } = await stat(parseInput(path).path, { bigint: true });
+  const { size, mtimeNs, ctimeNs, ino } = await stat(parseInput(files[0] ?? path).path, { bigint: true });
   return [size, mtimeNs, ctimeNs, ino].join(' ');
 }

@@ -11,7 +11,7 @@ export interface Embeddings {
   readonly dim: number;
 }
 
-/** A feature file, or `file:array`; or rows in memory. */
+/** A feature file, `file:array`, or a pattern; several of them, one a line; or rows in memory. */
 export type FeatureSource = string | Embeddings;
 
 /** Where the rows lie. `fileDim`: values a row of a file, which a raw one does not say. Rows in memory are copied once. */

@@ -16,16 +16,39 @@ export function parseInput(text: string): Input {
   return { path: text.slice(0, colon), member: text.slice(colon + 1) };
 }
 
+/** What stands for the standard input, also as `-:NAME` for an array of it, and the file that it was put into. */
+const standardInput = '-';
+let spooled: string | undefined;
+
+export function isStandardInput(text: string): boolean {
+  return text === standardInput || text.startsWith(`${standardInput}:`);
+}
+
+/** Says where the standard input is kept as long as it is read; undefined: nowhere any more. */
+export function keepStandardInput(path: string | undefined): void {
+  spooled = path;
+}
+
 /**
- * The inputs that a pattern names, such as `part-*.npy` or `part-*.npz:embs`: files of one folder, of which * and ? in the last
- * name stand for any letters, part-2 before part-10. What is no pattern, or the name of a file itself, is the one input.
+ * The inputs that a text names, a name a line: a file, or a pattern such as `part-*.npy` or `part-*.npz:embs`: files of one folder, of
+ * which * and ? in the last name stand for any letters, part-2 before part-10. What is no pattern, or the name of a file itself, is one
+ * input; `-` is the standard input.
  */
 export function expandInput(text: string): string[] {
+  if (isStandardInput(text) && spooled !== undefined) return [spooled + text.slice(standardInput.length)];
+  if (text.includes('\n') && !existsSync(parseInput(text).path)) return text.split('\n').flatMap(expandInput);
   if (!/[*?]/.test(text) || existsSync(parseInput(text).path)) return [text];
   const whole = matches(text);
   if (whole.length > 0) return whole;
   const colon = text.lastIndexOf(':');
   return colon > 0 ? matches(text.slice(0, colon)).map((path) => `${path}${text.slice(colon)}`) : [];
+}
+
+/** The inputs that a text names, at least one. Throws BAD_INPUT for a pattern that no file has. */
+export function inputsOf(text: string): string[] {
+  const inputs = expandInput(text);
+  if (inputs.length === 0) throw new NaanError('BAD_INPUT', `${text}: no file has such a name`);
+  return inputs;
 }
 
 function matches(pattern: string): string[] {
@@ -59,6 +82,8 @@ export function isSameInput(a: string, b: string): boolean {
 export function inputSize(path: string): number {
   try {
     const stats = statSync(path);
+    if (stats.isFIFO())
+      throw new NaanError('BAD_INPUT', `${path}: is a pipe, which is read once: give - and < ${path}`);
     if (!stats.isFile()) throw new NaanError('BAD_INPUT', `${path}: is not a plain file`);
     return stats.size;
   } catch (error) {

@@ -1,27 +1,26 @@
 /** Reads names of rows, such as paths of images, in any format that has `items` (see formats/formats.ts). */
-import { NaanError } from '../errors.js';
 import { formatOf } from './formats/formats.js';
-import { expandInput, parseInput } from './input-file.js';
+import { inputsOf, parseInput } from './input-file.js';
 import type { Items } from './item-list.js';
+import { oneLine } from './messages.js';
 import { joinItems } from './several-files.js';
 import { TextIndex, TextList } from './text-list.js';
 
 /** The names in `file`, `file:array` of an archive or `file:column` of a table. */
 export async function openItems(file: string): Promise<Items> {
-  const files = expandInput(file);
-  if (files.length === 0) throw new NaanError('BAD_INPUT', `${file}: no file has such a name`);
+  const files = inputsOf(file);
   const parts: Items[] = [];
   for (const one of files) {
     const input = parseInput(one);
     parts.push(await formatOf(input.path, 'items').items(input));
   }
-  return parts.length === 1 ? parts[0] : joinItems(file, parts);
+  return parts.length === 1 ? parts[0] : joinItems(oneLine(file), parts);
 }
 
 /** The names of rows in a file of features or labels; undefined where it has none. */
 export async function itemsBeside(file: string, role: 'features' | 'labels'): Promise<Items | undefined> {
   const parts: Items[] = [];
-  for (const one of expandInput(file)) {
+  for (const one of inputsOf(file)) {
     const { path } = parseInput(one);
     const part = await formatOf(path, role).itemsBeside?.(path);
     if (!part) return undefined;

@@ -1,9 +1,9 @@
 /** Labels, one a row, in any format that has `labels` (see formats/formats.ts). −1 means none. */
 import { NaanError } from '../errors.js';
 import { formatOf } from './formats/formats.js';
-import { parseInput } from './input-file.js';
-import { type Labels, nameOf } from './label-codes.js';
-import { quoted } from './messages.js';
+import { inputsOf, parseInput } from './input-file.js';
+import { LabelGatherer, type Labels, nameOf } from './label-codes.js';
+import { oneLine, quoted } from './messages.js';
 import { writeOutput } from './output-file.js';
 
 const newline = 10;
@@ -15,14 +15,32 @@ const zero = 48;
  * row that has no label, or BAD_SHAPE.
  */
 export async function readLabels(file: string): Promise<Labels> {
-  const input = parseInput(file);
-  return formatOf(input.path, 'labels').labels(input);
+  const parts: Labels[] = [];
+  for (const one of inputsOf(file)) {
+    const input = parseInput(one);
+    parts.push(await formatOf(input.path, 'labels').labels(input));
+  }
+  return parts.length === 1 ? parts[0] : joinLabels(file, parts);
 }
 
-/** Reads the labels in a file of features; undefined when it has none. Throws as `readLabels`. */
+/** Reads the labels in files of features; undefined where one has none. Throws as `readLabels`. */
 export async function readLabelsBeside(features: string): Promise<Labels | undefined> {
-  const { path } = parseInput(features);
-  return formatOf(path, 'features').labelsBeside?.(path);
+  const parts: Labels[] = [];
+  for (const one of inputsOf(features)) {
+    const { path } = parseInput(one);
+    const part = await formatOf(path, 'features').labelsBeside?.(path);
+    if (!part) return undefined;
+    parts.push(part);
+  }
+  return parts.length === 1 ? parts[0] : joinLabels(features, parts);
+}
+
+/** Labels of several files, one behind the other: equal where they were given alike. */
+function joinLabels(file: string, parts: readonly Labels[]): Labels {
+  const joined = new LabelGatherer((row) => `${oneLine(file)}: row ${row}`);
+  let row = 0;
+  for (const labels of parts) for (const code of labels.codes) joined.add(nameOf(labels, code), row++);
+  return joined.finish();
 }
 
 /** Writes one label a line. Throws NOT_WRITABLE, or BAD_INPUT for a label of several lines. */

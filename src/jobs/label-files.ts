@@ -4,7 +4,7 @@ import type { Partition, PartitionOptions } from '../cluster/partition.js';
 import type { MemoryPlan } from '../engine/memory-plan.js';
 import { clusterTableName, writeClusterTable } from '../io/cluster-table.js';
 import { digestFile, type FileDigest } from '../io/digest.js';
-import { parseInput } from '../io/input-file.js';
+import { isStandardInput, parseInput } from '../io/input-file.js';
 import type { Items } from '../io/item-list.js';
 import { labelTableName, nameTableName, writeLabelTable, writeNameTable } from '../io/label-table.js';
 import { writeLabelText } from '../io/labels.js';
@@ -186,7 +186,7 @@ export async function writeRun(
           features: nameOf(features),
           knn: nameOf(knn),
           model: nameOf(model),
-          items: items?.name,
+          items: items && (options.items ?? items.name),
           constraints: options.constraints,
           cannotLinkWithin: options.cannotLinkWithin,
           previous: options.previous,
@@ -267,9 +267,9 @@ async function writeResults(
   });
 }
 
-/** `split1` for split1_feats.npz. */
+/** `split1` for split1_feats.npz; `features` for what has no name of its own, or several. */
 function outputStem({ features }: LabelOptions): string {
-  if (typeof features !== 'string') return 'features';
+  if (typeof features !== 'string' || isStandardInput(features) || features.includes('\n')) return 'features';
   return basename(parseInput(features).path)
     .replace(/\.[^.]+$/, '')
     .replace(/[_.-]*[*?]+[_.-]*/g, '') // of a pattern

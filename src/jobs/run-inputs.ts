@@ -4,6 +4,7 @@ import type { PartitionOptions } from '../cluster/partition.js';
 import { labelDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { digestFile } from '../io/digest.js';
+import { isStandardInput } from '../io/input-file.js';
 import { isObject } from '../io/json.js';
 import { readRun, recordName } from '../io/output-record.js';
 
@@ -41,7 +42,7 @@ export function factsOf(folder: string): RunFacts {
 
 /** The path of an input. Throws BAD_INPUT where it was in memory. */
 export function fileOf(path: unknown, option: string, noun: string, run: string, advice = ''): string {
-  if (typeof path === 'string' && path !== 'in memory') return path;
+  if (typeof path === 'string' && path !== 'in memory' && !isStandardInput(path)) return path;
   throw new NaanError(
     'BAD_INPUT',
     `${join(run, recordName)}: says no file of the ${noun}: give it with --${option}${advice}`,

@@ -133,6 +133,24 @@ export function path<const D extends Description<string> & { unit: 'file' | 'fol
   return { ...described, expected: `the path of a ${described.unit}`, placeholder: `<${described.unit}>`, schema };
 }
 
+/**
+ * One or more files that are one set, in their order: `--features a.npy b.npy`, or the option again. The value is one text, a file a
+ * line, as `expandInput` takes it.
+ */
+export function paths<const D extends Description<string> & { unit: 'files' }>(described: D): Option<string> & D {
+  const schema = (zod: Zod) => {
+    const one = zod.string().min(1);
+    return zod.union([
+      one,
+      zod
+        .array(one)
+        .min(1)
+        .transform((files) => files.join('\n')),
+    ]);
+  };
+  return { ...described, expected: 'paths of files', placeholder: '<file...>', schema };
+}
+
 /** A name of something within a file. */
 export function name<const D extends Description<string> & { unit: string }>(described: D): Option<string> & D {
   const schema = (zod: Zod) => zod.string().min(1);

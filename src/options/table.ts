@@ -30,6 +30,7 @@ import {
   type Option,
   type Options,
   path,
+  paths,
   seconds,
   text,
   type Values,
@@ -46,10 +47,10 @@ interface Command {
 /** Neighbours of a row: a graph with longer lists is none. */
 const longestList = 2 ** 20;
 
-const features = path({
-  unit: 'file',
+const features = paths({
+  unit: 'files',
   required: true,
-  help: 'features [n × d]: .npy, .npz or safetensors (embs, or FILE:NAME), Parquet, Arrow, CSV or JSON Lines (FILE:COLUMN), .fvecs, or raw float32 with --dim; several files by a quoted pattern, "part-*.npy"',
+  help: 'features [n × d]: .npy, .npz or safetensors (embs, or FILE:NAME), Parquet, Arrow, CSV or JSON Lines (FILE:COLUMN), .fvecs, or raw float32 with --dim; several files, in the order in which they are given, or by a quoted pattern, "part-*.npy", in that of their numbers; - is the standard input',
 });
 
 const dim = integer({
@@ -653,10 +654,10 @@ export const commands = {
       duplicates,
       badRows,
       model,
-      items: path({
-        unit: 'file',
+      items: paths({
+        unit: 'files',
         otherwise: 'the items, paths or ids beside the features, if there are any',
-        help: 'names of the rows, such as image paths: a list of one a line, a column of a table (FILE:COLUMN), JSON Lines, or an array; with them labels.csv says the label of each name',
+        help: 'names of the rows, such as image paths: a list of one a line, a column of a table (FILE:COLUMN), JSON Lines, or an array; several files and -, as for the features; with them labels.csv says the label of each name',
       }),
       out: path({ unit: 'folder', required: true, help: 'folder to write to' }),
       overwrite,
@@ -743,8 +744,8 @@ export const commands = {
       run: path({ unit: 'folder', required: true, help: 'what naan label wrote (--out)' }),
       features,
       dim,
-      items: path({
-        unit: 'file',
+      items: paths({
+        unit: 'files',
         otherwise: 'the items, paths or ids beside the features, or numbers of rows',
         help: 'names of the new rows, as for naan label',
       }),
@@ -775,8 +776,8 @@ export const commands = {
       ...goingOn,
       features,
       dim,
-      items: path({
-        unit: 'file',
+      items: paths({
+        unit: 'files',
         otherwise: 'the items, paths or ids beside the features, if there are any',
         help: 'names of the new rows, as for naan label; needed where the run has names',
       }),

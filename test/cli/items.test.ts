@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { readFloat32Array } from '../../src/io/arrays.js';
+import { writeNpy } from '../../src/io/npy-writer.js';
 import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
 import { naan, temporaryFolder } from './naan.js';
 
@@ -57,4 +59,52 @@ test('items that are not one a row stop label at the start; labels.csv by hand i
   assert.equal(kept.code, 2);
   assert.match(kept.stderr, /labels\.csv: is there already and naan did not write it/);
   assert.equal(readFileSync(again, 'utf8'), 'item,label\nmine,1\n');
+});
+
+test('several files and a pipe are features and names as one file is', async () => {
+  const { shape, data } = await readFloat32Array(inputs.features, 'embs');
+  const [rowCount, dim] = shape;
+  const [one, two] = [join(folder, 'b.npy'), join(folder, 'a.npy')];
+  await writeNpy(one, 'f4', [100, dim], data.subarray(0, 100 * dim));
+  await writeNpy(two, 'f4', [rowCount - 100, dim], data.subarray(100 * dim));
+  const items = join(folder, 'all.txt');
+  writeFileSync(items, names.join('\n'));
+  writeFileSync(`${items}-1`, names.slice(0, 70).join('\n'));
+  writeFileSync(`${items}-2`, names.slice(70).join('\n'));
+  const others = ['--knn', inputs.knn, '--model', inputs.model, ...hops];
+  const labelled = async (out: string, flags: readonly string[], within: readonly string[] = []) => {
+    const { code, stderr } = await naan(['label', ...flags, ...others, '--out', join(folder, out)], { within });
+    assert.equal(code, 0, stderr);
+    return readFileSync(join(folder, out, 'labels.csv'), 'utf8');
+  };
+  const expected = await labelled('one-file', ['--features', inputs.features, '--items', items]);
+  const parts = ['--features', one, two, '--items', `${items}-1`, '--items', `${items}-2`];
+  assert.equal(await labelled('two-files', parts), expected);
+  assert.ok(existsSync(join(folder, 'two-files', 'features_labels.npy')));
+  const again = ['--config', join(folder, 'two-files', 'run.json'), '--out', join(folder, 'again')];
+  assert.equal((await naan(['label', ...again])).code, 0);
+  assert.equal(readFileSync(join(folder, 'again', 'labels.csv'), 'utf8'), expected);
+
+  const piped = (path: string) => ['sh', '-c', `cat '${path}' | "$@"`, 'sh'];
+  const features = ['--features', '-:embs', '--items', items];
+  assert.equal(await labelled('piped', features, piped(inputs.features)), expected);
+  assert.equal(JSON.parse(readFileSync(join(folder, 'piped', 'run.json'), 'utf8')).options.features, '-:embs');
+  const both = ['--features', one, two, '--items', '-'];
+  assert.equal(await labelled('piped-items', both, piped(items)), expected);
+  assert.ok(!readdirSync(folder).some((name) => name.endsWith('.tmp')));
+
+  const refused = async (flags: readonly string[], path: string, message: RegExp) => {
+    const out = join(folder, 'refused');
+    const { code, stderr } = await naan(['label', ...flags, ...others, '--out', out], { within: piped(path) });
+    assert.equal(code, 2);
+    assert.match(stderr, message);
+    assert.ok(!existsSync(out) && !readdirSync(folder).some((name) => name.endsWith('.tmp')));
+  };
+  await refused(['--features', '-', '--items', '-'], one, /can be read for one option alone/);
+  await refused(
+    ['--features', '-', '--work-dir', join(folder, 'w')],
+    one,
+    /is gone when a run with --work-dir goes on/,
+  );
+  await refused(['--features', '-'], '/dev/null', /^naan label: standard input: is empty$/m);
 });
