@@ -10,6 +10,8 @@ export interface PairwiseConfig extends CommonConfig {
   readonly rounds: number;
   /** Units of the hidden layers. */
   readonly hidden: readonly number[];
+  /** Columns of the features, where the model whitens them; models without take any. */
+  readonly dim?: number | undefined;
   /** Bounds scores by the cosine; in files from before there was one, none. */
   readonly guard?: CosineGuard | undefined;
   /** Cosines are read beside the median of random pairs of the set, for sets of other embeddings than it was trained on. */
@@ -42,13 +44,23 @@ export function featureCount(round: number): number {
   return structuralFeatureCount + (round === 0 ? 0 : scoreFeatureCount);
 }
 
+/** A and b of the whitening A x + b. */
+export function whiteningTensors(dim: number): NamedShape[] {
+  return [
+    ['whitening.weight', [dim, dim]],
+    ['whitening.bias', [dim]],
+  ];
+}
+
 /**
  * Tensors of each round r, which is F features wide and has layers l of u units, the last of one:
  *
  *   rounds.r.mean [F]   rounds.r.scale [F]   rounds.r.l.weight [u × inputs]   rounds.r.l.bias [u]
+ *
+ * A model that whitens features of d columns has also `whiteningTensors`.
  */
-function pairwiseTensors({ rounds, hidden }: Pick<PairwiseConfig, 'rounds' | 'hidden'>): NamedShape[] {
-  const expected: NamedShape[] = [];
+function pairwiseTensors({ rounds, hidden, dim }: Pick<PairwiseConfig, 'rounds' | 'hidden' | 'dim'>): NamedShape[] {
+  const expected: NamedShape[] = dim === undefined ? [] : whiteningTensors(dim);
   for (let round = 0; round < rounds; round++) {
     const at = `rounds.${round}`;
     let inputs = featureCount(round);
@@ -65,12 +77,13 @@ export const pairwiseModels: ModelKind<PairwiseConfig> = {
   tensors: pairwiseTensors,
   size: ({ rounds, hidden }) => ({ repeats: rounds, of: 'rounds', tensors: rounds * (2 * hidden.length + 4) }),
 
-  metadata({ k, rounds, hidden, guard, centred }) {
+  metadata({ k, rounds, hidden, dim, guard, centred }) {
     return {
       features: featureDefinition,
       k: String(k),
       rounds: String(rounds),
       hidden: hidden.join(' '),
+      ...(dim !== undefined && { dim: String(dim) }),
       ...(guard && { guard: `${guard.from} ${guard.to}` }),
       ...(centred && { cosines: 'centred' }),
     };
@@ -89,6 +102,7 @@ export const pairwiseModels: ModelKind<PairwiseConfig> = {
     };
     return {
       ...own,
+      ...(metadata.has('dim') && { dim: metadata.count('dim') }),
       ...(metadata.has('guard') && { guard: parseGuard(metadata) }),
       ...(metadata.has('cosines') && { centred: parseCentred(metadata) }),
     };

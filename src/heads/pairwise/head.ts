@@ -3,7 +3,7 @@
  * Its networks compute on whatever back-end is asked for, a device too; cosines, lists and sums over lists, on the CPU.
  *
  *   stage         reads                                writes
- *   load          x (file)                             x = rows, padded to a multiple of 4
+ *   load          x (file)                             x = rows, whitened if so, padded to a multiple of 4
  *   similarities  x of i and of N(i)                   cosines along the lists, their summaries
  *   score         lists, scores of the round before    scores; round 0 also the structural features of each edge
  *   summarise     scores of the round before           their summaries, for the next round
@@ -17,7 +17,7 @@ import { type Head, type Stage, stage } from '../../engine/head.js';
 import { type PairwiseConfig, structuralFeatureCount } from '../../model/pairwise.js';
 import { roundNetworks } from '../../model/round-network.js';
 import { settleModel } from './chance.js';
-import { scoresOf } from './job.js';
+import { scoresOf, whitenedAtOnce } from './job.js';
 import { rescore } from './rescore.js';
 import { summaryWidth } from './score-features.js';
 import { listSummaryWidth } from './structural-features.js';
@@ -30,7 +30,7 @@ const similarities = stage('similarities', {
 });
 
 export const pairwiseHead: Head<PairwiseConfig> = {
-  dimOf: () => undefined,
+  dimOf: ({ dim }) => dim,
   hopsOf: ({ k }) => [k, k],
   takesHops: false,
   settle: settleModel,
@@ -70,12 +70,13 @@ export const pairwiseHead: Head<PairwiseConfig> = {
 
   rescore,
   needsReverse: true,
-  // Two tables of the nodes, and the rows and lists of a tile.
-  workerBytes: ({ k }, { nodes, batch, paddedDim }) => 2 * nodes + 4 * batch * (k + 1) * (paddedDim + 2),
+  // Two tables of the nodes, the rows and lists of a tile, and the whitening twice, as given and as products take it.
+  workerBytes: ({ k, dim = 0 }, { nodes, batch, paddedDim }) =>
+    2 * nodes + 4 * batch * (k + 1) * (paddedDim + 2) + 8 * dim * (dim + whitenedAtOnce),
 
-  costs(_, { paddedDim, valueBytes }) {
+  costs({ dim = 0 }, { paddedDim, valueBytes }) {
     const row = valueBytes * paddedDim;
-    return { load: { streamedBytes: 4 * paddedDim + row }, similarities: { rowBytes: row } };
+    return { load: { flops: 2 * dim * dim, streamedBytes: 4 * paddedDim + row }, similarities: { rowBytes: row } };
   },
 
   // A real GPU would be faster by the networks alone, which are a small part of the time: it is to be asked for.

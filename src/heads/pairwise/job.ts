@@ -45,3 +45,6 @@ export function allocatePairwiseJob(
 export function scoresOf(round: number, rounds: number): string {
   return round === rounds - 1 ? 'scores' : `scores${round}`;
 }
+
+/** Rows that are whitened at a time. */
+export const whitenedAtOnce = 256;

@@ -13,6 +13,7 @@ import type { NeighbourLists } from './neighbour-lists.js';
 import { summariseScores } from './score-features.js';
 import { PairwiseScorer } from './scorer.js';
 import { summariseLists } from './structural-features.js';
+import { Whitener, whiteningOf } from './whitening.js';
 
 export interface PairwiseOptions {
   readonly batch: number;
@@ -30,6 +31,7 @@ export class PairwiseStages implements HeadWorker {
   readonly localRows: number;
   private tile: Tile | undefined;
   private scorer: PairwiseScorer | undefined;
+  private readonly whitener: Promise<Whitener> | undefined;
 
   /** Kernels are in plain loops where the back-end is. */
   constructor(
@@ -39,6 +41,8 @@ export class PairwiseStages implements HeadWorker {
     private readonly worker: number,
   ) {
     this.localRows = options.batch * (model.config.k + 1);
+    const whitening = whiteningOf(model);
+    this.whitener = whitening && Whitener.create(whitening, backend.name === 'reference');
   }
 
   get description(): { backend: string; simd: string } {
@@ -67,7 +71,7 @@ export class PairwiseStages implements HeadWorker {
   }
 
   /** Here [start, end) are rows of the file: it is read in its own order, and rows are put at their positions. */
-  private load(open: OpenJob, start: number, end: number): void {
+  private async load(open: OpenJob, start: number, end: number): Promise<void> {
     const { job, reader, counters } = open;
     const { dim } = reader;
     const count = end - start;
@@ -75,6 +79,8 @@ export class PairwiseStages implements HeadWorker {
     reader.read(start, count, x);
     open.readFeatures(start, x);
     counters.add(this.worker, 'rowsNormalised', normaliseRows(x, start, count, dim, job.features.name));
+    const whitener = await this.whitener;
+    await whitener?.run(x, count);
     open.outputRows('x').scatter(x, open.own(start, end, job.positions), count, dim);
   }
 

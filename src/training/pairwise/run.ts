@@ -8,8 +8,10 @@ import { sweep } from '../../evaluation/sweep.js';
 import type { Executor } from '../../execution/executor.js';
 import { candidateEdges } from '../../graph/candidate-edges.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
-import type { MatrixLocation } from '../../io/matrix.js';
-import type { PairwiseConfig } from '../../model/pairwise.js';
+import type { Whitening } from '../../heads/pairwise/whitening.js';
+import { type MatrixLocation, shapeOf } from '../../io/matrix.js';
+import type { PairwiseModel } from '../../model/model.js';
+import { type PairwiseConfig, whiteningTensors } from '../../model/pairwise.js';
 import { calibrate } from '../calibration.js';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.js';
 import { loadTrainingFeatures } from '../concat/training-engine.js';
@@ -22,6 +24,7 @@ import type { PairwiseEpoch, PairwiseSettings } from './job.js';
 import { labelledLists, type TrainingLists } from './strangers.js';
 import { startTrainingThreads } from './threads.js';
 import { type PairwiseRound, type PairwiseState, pairwiseDefaults, trainPairwise } from './training.js';
+import { findWhitening, whitenRows } from './whitening.js';
 
 const mostFolds = 10;
 
@@ -77,6 +80,12 @@ async function runPairwise(
   if (normalisedRows > 0) {
     onNotice?.(`${location.name}: ${normalisedRows} rows were not unit vectors and were normalised`);
   }
+  const { dim } = shapeOf(location);
+  const whitening = await findWhitening({ rows, dim, graph, labels });
+  if (whitening) {
+    await whitenRows(rows, dim, whitening);
+    onNotice?.('whitening by how rows of one identity differ tells identities held out apart better: the model has it');
+  }
   const executor = startTrainingThreads(threads);
   try {
     const set = await labelledLists(rows, graph, labels, {
@@ -86,7 +95,8 @@ async function runPairwise(
       executor,
       signal,
     });
-    return await trainOn(set, { features: location, graph }, settings, executor, options);
+    const trained = await trainOn(set, { features: location, graph }, settings, executor, options);
+    return whitening ? withWhitening(trained, dim, whitening) : trained;
   } finally {
     await executor.close();
   }
@@ -202,6 +212,15 @@ async function trainOn(
     if (signal?.aborted) await save();
     throw error;
   }
+}
+
+/** With a model that whitens features first. */
+function withWhitening(trained: Trained, dim: number, { weight, bias }: Whitening): Trained {
+  const { config, tensors } = trained.model as PairwiseModel;
+  const added = whiteningTensors(dim).map(
+    ([name, shape], i) => [name, { shape, data: i === 0 ? weight : bias }] as const,
+  );
+  return { ...trained, model: { config: { ...config, dim }, tensors: new Map([...added, ...tensors]) } };
 }
 
 function restored({ path, identity, resume }: TrainingHooks['checkpoint'], onNotice: TrainingHooks['onNotice']) {

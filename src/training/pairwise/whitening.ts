@@ -1,0 +1,169 @@
+/**
+ * Finds the whitening of a labelled set, and whether it pays. With S the covariance of rows about the mean of their identity
+ * and m the mean of all rows,
+ *
+ *   M = 0.9 S + 0.1 tr(S)/d · I = L Lᵀ (Cholesky)    A = L⁻¹    b = −A m
+ *
+ * so cosines after it are those by M⁻¹; the share of the identity keeps A bounded where a set says little. Embeddings that were made for
+ * the kind of images at hand need none, and a set of few rows gives a poor one: half of the identities find it, and it is taken where it tells the
+ * neighbours of the other half apart better than their cosines do. Then all of them find it again.
+ */
+import { relabel } from '../../cluster/relabel.js';
+import { auc } from '../../evaluation/auc.js';
+import type { KnnGraph } from '../../graph/knn-graph.js';
+import { Whitener, type Whitening } from '../../heads/pairwise/whitening.js';
+import type { SharedRows } from '../../memory/shared-rows.js';
+
+/** A set to find it from; rows are unit vectors of `dim` columns, perhaps padded. */
+interface LabelledRows {
+  readonly rows: SharedRows;
+  readonly dim: number;
+  readonly graph: KnnGraph;
+  /** Identity of each row, −1 where not known [n]. */
+  readonly labels: Int32Array;
+}
+
+/** Rows that the covariance is found from, and rows whose neighbours judge it. */
+const mostRows = 2 ** 14;
+const mostJudges = 2 ** 11;
+const kept = 0.9;
+/** The area under the curve that it must add. */
+const worth = 0.02;
+
+/** The whitening, where it pays; undefined where it does not, or where hardly an identity has two rows. */
+export async function findWhitening(set: LabelledRows): Promise<Whitening | undefined> {
+  const identities = set.labels.slice();
+  relabel(identities);
+  const half = fit(set, identities, (identity) => identity % 2 === 0);
+  if (!half || !((await gain(set, identities, half)) > worth)) return undefined;
+  return fit(set, identities, () => true);
+}
+
+/** Whitens all rows in place, on the calling thread. */
+export async function whitenRows(rows: SharedRows, dim: number, whitening: Whitening): Promise<void> {
+  const whitener = await Whitener.create(whitening);
+  const atOnce = 1024;
+  const local = new Float32Array(atOnce * dim);
+  for (let start = 0; start < rows.rowCount; start += atOnce) {
+    const count = Math.min(atOnce, rows.rowCount - start);
+    for (let i = 0; i < count; i++) local.set(rows.row(start + i).subarray(0, dim), i * dim);
+    await whitener.run(local, count);
+    for (let i = 0; i < count; i++) rows.row(start + i).set(local.subarray(i * dim, (i + 1) * dim));
+  }
+  await whitener.release();
+}
+
+/** From the first rows of the identities that `takes` names, in the order of the rows. */
+function fit(
+  { rows, dim }: LabelledRows,
+  identities: Int32Array,
+  takes: (identity: number) => boolean,
+): Whitening | undefined {
+  const chosen: number[] = [];
+  for (let row = 0; row < identities.length && chosen.length < mostRows; row++) {
+    if (identities[row] >= 0 && takes(identities[row])) chosen.push(row);
+  }
+  const rowsOf = new Map<number, number[]>();
+  const mean = new Float64Array(dim);
+  for (const row of chosen) {
+    const own = rowsOf.get(identities[row]);
+    if (own) own.push(row);
+    else rowsOf.set(identities[row], [row]);
+    const x = rows.row(row);
+    for (let c = 0; c < dim; c++) mean[c] += x[c] / chosen.length;
+  }
+  const covariance = new Float64Array(dim * dim);
+  let freedom = 0;
+  const centre = new Float64Array(dim);
+  const away = new Float64Array(dim);
+  for (const own of rowsOf.values()) {
+    if (own.length < 2) continue;
+    freedom += own.length - 1;
+    centre.fill(0);
+    for (const row of own) for (let c = 0; c < dim; c++) centre[c] += rows.row(row)[c] / own.length;
+    for (const row of own) {
+      const x = rows.row(row);
+      for (let c = 0; c < dim; c++) away[c] = x[c] - centre[c];
+      for (let r = 0; r < dim; r++) {
+        for (let c = 0; c <= r; c++) covariance[r * dim + c] += away[r] * away[c];
+      }
+    }
+  }
+  let trace = 0;
+  for (let c = 0; c < dim; c++) trace += covariance[c * dim + c];
+  if (freedom < dim || !(trace > 0)) return undefined;
+  for (let r = 0; r < dim; r++) {
+    for (let c = 0; c <= r; c++) covariance[r * dim + c] *= kept / freedom;
+    covariance[r * dim + r] += ((1 - kept) * trace) / freedom / dim;
+  }
+  const inverse = inverseOfLower(cholesky(covariance, dim), dim);
+  const bias = new Float32Array(dim);
+  for (let r = 0; r < dim; r++) {
+    let sum = 0;
+    for (let c = 0; c <= r; c++) sum += inverse[r * dim + c] * mean[c];
+    bias[r] = -sum;
+  }
+  return { weight: Float32Array.from(inverse), bias };
+}
+
+/** The lower triangle L of a positive definite matrix L Lᵀ whose lower triangle is given, in its place. */
+function cholesky(matrix: Float64Array, dim: number): Float64Array {
+  for (let c = 0; c < dim; c++) {
+    for (let r = c; r < dim; r++) {
+      let sum = matrix[r * dim + c];
+      for (let i = 0; i < c; i++) sum -= matrix[r * dim + i] * matrix[c * dim + i];
+      matrix[r * dim + c] = r === c ? Math.sqrt(sum) : sum / matrix[c * dim + c];
+    }
+  }
+  return matrix;
+}
+
+function inverseOfLower(lower: Float64Array, dim: number): Float64Array {
+  const inverse = new Float64Array(dim * dim);
+  for (let c = 0; c < dim; c++) {
+    inverse[c * dim + c] = 1 / lower[c * dim + c];
+    for (let r = c + 1; r < dim; r++) {
+      let sum = 0;
+      for (let i = c; i < r; i++) sum -= lower[r * dim + i] * inverse[i * dim + c];
+      inverse[r * dim + c] = sum / lower[r * dim + r];
+    }
+  }
+  return inverse;
+}
+
+/** By how much the area under the curve of cosines grows, over listed neighbours of identities that the whitening has not seen. */
+async function gain({ rows, dim, graph }: LabelledRows, identities: Int32Array, whitening: Whitening): Promise<number> {
+  const isJudge = (row: number) => identities[row] >= 0 && identities[row] % 2 === 1;
+  const whitener = await Whitener.create(whitening);
+  const before: number[] = [];
+  const after: number[] = [];
+  const same: number[] = [];
+  const { width, ids } = graph;
+  const list = new Float32Array(width * dim);
+  const judges = identities.reduce((count, _, row) => count + Number(isJudge(row)), 0);
+  const share = Math.min(1, mostJudges / judges);
+  let passed = 0;
+  for (let row = 0; row < identities.length; row++) {
+    if (!isJudge(row)) continue;
+    passed += share;
+    if (passed < 1) continue;
+    passed -= 1;
+    const others = Array.from(ids.subarray(row * width + 1, (row + 1) * width)).filter((id) => id >= 0 && isJudge(id));
+    [row, ...others].forEach((id, i) => {
+      list.set(rows.row(id).subarray(0, dim), i * dim);
+    });
+    for (let i = 1; i <= others.length; i++) before.push(dot(list, 0, i * dim, dim));
+    await whitener.run(list, others.length + 1);
+    for (let i = 1; i <= others.length; i++) after.push(dot(list, 0, i * dim, dim));
+    for (const id of others) same.push(Number(identities[id] === identities[row]));
+  }
+  await whitener.release();
+  const truth = Uint8Array.from(same);
+  return auc(Float32Array.from(after), truth) - auc(Float32Array.from(before), truth);
+}
+
+function dot(values: Float32Array, a: number, b: number, length: number): number {
+  let sum = 0;
+  for (let c = 0; c < length; c++) sum += values[a + c] * values[b + c];
+  return sum;
+}
