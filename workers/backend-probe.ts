@@ -30,8 +30,14 @@ async function answer(request: ProbeRequest): Promise<void> {
   let told: ProbeAnswer;
   try {
     const probes = await Promise.all(Array.from({ length: request.threads }, share));
-    const sum = (key: 'nodesPerSecond' | 'gflops') => probes.reduce((total, probe) => total + probe[key], 0);
-    told = { probe: { ...probes[0], nodesPerSecond: sum('nodesPerSecond'), gflops: sum('gflops') } };
+    const sum = (key: 'nodesPerSecond' | 'edgesPerSecond' | 'gflops') =>
+      probes.reduce((total, probe) => total + probe[key], 0);
+    const rates = {
+      nodesPerSecond: sum('nodesPerSecond'),
+      edgesPerSecond: sum('edgesPerSecond'),
+      gflops: sum('gflops'),
+    };
+    told = { probe: { ...probes[0], ...rates } };
   } catch (error) {
     told = { reason: error instanceof Error ? error.message : String(error) };
   }

@@ -19,12 +19,20 @@ export interface BackendPlan {
   readonly reasons: readonly string[];
 }
 
+/** `auto` is `native` here: whether a device is faster is known once it has been measured (`machine/choose-backend.ts`). */
 export function planBackend(backend: BackendName | 'auto', provider: OnnxProvider | 'auto' = 'auto'): BackendPlan {
   if (backend === 'tfjs' && hasTfjsGpu()) return { devices: [{ backend }], reasons: [] };
-  if (backend !== 'auto' && backend !== 'onnx') return { devices: [], otherwise: { backend }, reasons: [] };
   if (backend === 'onnx' && provider === 'cpu') return { devices: [], otherwise: { backend, provider }, reasons: [] };
-  if (provider !== 'auto' && provider !== 'cpu') return { devices: [{ backend: 'onnx', provider }], reasons: [] };
+  const named = provider !== 'auto' && provider !== 'cpu';
+  if ((backend === 'auto' || backend === 'onnx') && named)
+    return { devices: [{ backend: 'onnx', provider }], reasons: [] };
+  if (backend === 'auto') return { devices: [], otherwise: { backend: 'native' }, reasons: [] };
+  if (backend !== 'onnx') return { devices: [], otherwise: { backend }, reasons: [] };
+  return { ...realDevices(), otherwise: { backend, provider: 'cpu' } };
+}
 
+/** Devices that may be here and that nobody has to ask for by name, in the order of preference; and reasons why others are not. */
+export function realDevices(): Pick<BackendPlan, 'devices' | 'reasons'> {
   const devices: BackendChoice[] = [];
   const reasons: string[] = [];
   for (const candidate of ['cuda', 'webgpu'] as const) {
@@ -32,8 +40,7 @@ export function planBackend(backend: BackendName | 'auto', provider: OnnxProvide
     if (missing) reasons.push(`${candidate}: ${missing}`);
     else devices.push({ backend: 'onnx', provider: candidate, realAdapter: true });
   }
-  const otherwise: BackendChoice = backend === 'onnx' ? { backend, provider: 'cpu' } : { backend: 'native' };
-  return { devices, otherwise, reasons };
+  return { devices, reasons };
 }
 
 function hasTfjsGpu(): boolean {

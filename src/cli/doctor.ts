@@ -1,4 +1,5 @@
-import { type BackendDiagnosis, type Diagnosis, diagnose } from '../jobs/doctor.js';
+import { type Diagnosis, diagnose } from '../jobs/doctor.js';
+import { nameOf } from '../machine/choose-backend.js';
 import type { Machine } from '../machine/machine.js';
 import type { Run } from './command.js';
 import { bytes, count, table } from './format.js';
@@ -47,41 +48,39 @@ function list(facts: readonly (readonly string[])[]): string {
 }
 
 function rates({ backends }: Diagnosis): string {
-  const most = backends.find(({ backend }) => backend === 'native')?.rates.at(-1)?.nodesPerSecond;
+  const most = backends.find(({ backend }) => backend === 'native')?.rates.at(-1);
+  const ofNative = (rate: number, native: number | undefined) =>
+    native === undefined ? '' : (rate / native).toFixed(2);
   const started = backends.filter(({ reason }) => reason === undefined);
   const rows = started.flatMap((diagnosis) =>
-    diagnosis.rates.map(({ threads, nodesPerSecond, gflops }, index) => [
+    diagnosis.rates.map(({ threads, nodesPerSecond, edgesPerSecond, gflops }, index) => [
       index === 0 ? nameOf(diagnosis) : '',
       String(threads),
       count(nodesPerSecond),
       gflops.toFixed(1),
-      most === undefined ? '' : (nodesPerSecond / most).toFixed(2),
+      ofNative(nodesPerSecond, most?.nodesPerSecond),
+      count(edgesPerSecond),
+      ofNative(edgesPerSecond, most?.edgesPerSecond),
     ]),
   );
-  const measured = table([['back-end', 'threads', 'nodes/s', 'GFLOP/s', 'of native'], ...rows]);
+  const heading = ['back-end', 'threads', 'concat: nodes/s', 'GFLOP/s', 'of native', 'pairwise: edges/s', 'of native'];
+  const measured = table([heading, ...rows]);
   const missing = backends.filter(({ reason }) => reason !== undefined);
   if (missing.length === 0) return measured;
   const reasons = list(missing.map((diagnosis) => [nameOf(diagnosis), diagnosis.reason ?? '']));
   return `${measured}\n\nnot here (docs/gpu.md tells how to get them):\n${reasons}`;
 }
 
-function conclusion({ auto, backends }: Diagnosis): string {
-  const why = 'It takes CUDA, else WebGPU on a real GPU, else native.';
-  if (!auto) return `--backend auto finds nothing that starts here. ${why}`;
-  const taken = `--backend auto takes ${nameOf(auto)} here`;
-  const faster = fastest(backends);
-  const same = faster && faster.backend === auto.backend && (!auto.provider || faster.provider === auto.provider);
-  return `${same || !faster ? taken : `${taken}; the fastest is ${nameOf(faster)}`}. ${why}`;
-}
-
-function fastest(backends: readonly BackendDiagnosis[]): BackendDiagnosis | undefined {
-  const best = ({ rates }: BackendDiagnosis) => Math.max(0, ...rates.map(({ nodesPerSecond }) => nodesPerSecond));
-  return backends.toSorted((a, b) => best(b) - best(a)).at(0);
-}
-
-function nameOf({ backend, provider, software }: Pick<BackendDiagnosis, 'backend' | 'provider' | 'software'>): string {
-  const where = software ? `${provider}, software` : provider;
-  return where === undefined ? backend : `${backend} (${where})`;
+function conclusion({ auto }: Diagnosis): string {
+  const taken = (['concat', 'pairwise'] as const).map((head) => {
+    const chosen = auto[head];
+    if (!chosen) return `--backend auto finds nothing that starts here for head ${head}`;
+    return `--backend auto takes ${nameOf(chosen)} for head ${head}: ${chosen.reason}`;
+  });
+  return [
+    ...taken,
+    'software adapters, TensorRT and TensorFlow.js are to be asked for; kNN and training compute on the CPU',
+  ].join('\n');
 }
 
 function threadsOf(threads: number): string {

@@ -1,9 +1,10 @@
 /** A diagnosis of this machine: its parts, the speed of each back-end on it, and the back-end that `auto` takes. */
 import { backendNames, onnxProviders } from '../backends/names.js';
 import { missingFor } from '../backends/onnx-providers.js';
-import { type BackendChoice, planBackend } from '../backends/plan.js';
+import type { BackendChoice } from '../backends/plan.js';
 import { NaanError } from '../errors.js';
 import { type Probe, type ProbeRequest, probeBackend } from '../machine/backend-probe.js';
+import { type ChosenBackend, fastestFor } from '../machine/choose-backend.js';
 import { type Limits, measureLimits } from '../machine/limits.js';
 import { describeMachine, type Machine } from '../machine/machine.js';
 import { arithmeticOf, type HeadName } from '../machines/arithmetic.js';
@@ -18,7 +19,10 @@ export interface DoctorOptions {
 
 interface Rate {
   readonly threads: number;
+  /** Nodes through the stages of head `concat`. */
   readonly nodesPerSecond: number;
+  /** Edges through the networks of head `pairwise`. */
+  readonly edgesPerSecond: number;
   readonly gflops: number;
 }
 
@@ -39,8 +43,8 @@ export interface Diagnosis {
   /** The digest of the arithmetic of each head: machines with equal digests may share a run. */
   readonly arithmetic: Readonly<Record<HeadName, string>>;
   readonly backends: readonly BackendDiagnosis[];
-  /** The back-end that `--backend auto` takes; undefined where none starts. */
-  readonly auto: { readonly backend: string; readonly provider?: string | undefined } | undefined;
+  /** The back-end that `--backend auto` takes for each head, and why; undefined where none starts. */
+  readonly auto: Readonly<Record<HeadName, ChosenBackend | undefined>>;
 }
 
 /** Every back-end and provider. */
@@ -73,22 +77,25 @@ export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> 
     pairwise: await arithmeticOf('pairwise', signal),
     concat: await arithmeticOf('concat', signal),
   };
-  return { machine, limits, arithmetic, backends, auto: automatic(backends) };
+  return {
+    machine,
+    limits,
+    arithmetic,
+    backends,
+    auto: { concat: automatic('concat', backends), pairwise: automatic('pairwise', backends) },
+  };
 }
 
-/** The first of its plan that has started here. */
-function automatic(backends: readonly BackendDiagnosis[]): Diagnosis['auto'] {
-  const { devices, otherwise } = planBackend('auto');
-  const starts = ({ backend, provider, realAdapter = false }: BackendChoice) =>
-    backends.some(
-      (found) =>
-        found.backend === backend &&
-        (provider === undefined || found.provider === provider) &&
-        found.rates.length > 0 &&
-        !(realAdapter && found.software),
-    );
-  const taken = [...devices, ...(otherwise ? [otherwise] : [])].find(starts);
-  return taken && { backend: taken.backend, provider: taken.provider };
+function automatic(head: HeadName, backends: readonly BackendDiagnosis[]): ChosenBackend | undefined {
+  const best = (rates: readonly Rate[], rate: 'nodesPerSecond' | 'edgesPerSecond') =>
+    Math.max(...rates.map((found) => found[rate]));
+  const measured = backends
+    .filter(({ rates }) => rates.length > 0)
+    .map(({ rates, ...backend }) => ({
+      ...backend,
+      rates: { concat: best(rates, 'nodesPerSecond'), pairwise: best(rates, 'edgesPerSecond') },
+    }));
+  return fastestFor(head, measured);
 }
 
 async function diagnoseBackend(
@@ -104,8 +111,8 @@ async function diagnoseBackend(
     const [{ backend, provider, software }] = probes;
     if (threads > 1 && usesThreads(probes[0])) probes.push(await probeBackend({ ...request, threads }, signal));
     const rates = probes.map((probe): Rate => {
-      const { nodesPerSecond, gflops } = probe;
-      return { threads: probe.threads, nodesPerSecond, gflops };
+      const { nodesPerSecond, edgesPerSecond, gflops } = probe;
+      return { threads: probe.threads, nodesPerSecond, edgesPerSecond, gflops };
     });
     return { backend, provider, software, rates };
   } catch (error) {

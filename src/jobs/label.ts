@@ -8,7 +8,7 @@ import { clusterSizes, leaveOut, leftOut, type Trust, trustOf } from '../cluster
 import { checkGraph } from '../engine/graph-check.js';
 import { isKept, settledModel } from '../engine/head.js';
 import type { Layout } from '../engine/layout.js';
-import { checkWidth, ScoringRun, shardCount } from '../engine/scoring-run.js';
+import { checkWidth, type EngineOptions, ScoringRun, shardCount } from '../engine/scoring-run.js';
 import { outsideOf } from '../engine/set-profile.js';
 import { filesOf } from '../engine/storage.js';
 import { featuresOf, usableRows } from '../engine/usable-rows.js';
@@ -22,6 +22,7 @@ import { readKnn } from '../io/knn.js';
 import { inflate } from '../io/locate-matrix.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
+import { resolveBackend } from '../machine/choose-backend.js';
 import { constraintsOf, labelGroups } from './decided-rows.js';
 import { describeInputs, type EngineRecord, writeRun } from './label-files.js';
 import { type Continuation, type LabelOptions, type LabelPlan, type Origin, planLabel } from './label-plan.js';
@@ -305,13 +306,21 @@ async function startRun(plan: LabelPlan, knn: string | KnnGraph): Promise<Starte
   try {
     const spread = work && (await sharing?.start(work));
     const shared = work && spread && { path: work.path, spread };
-    const backend = sharing ? 'native' : options.backend;
-    return { run: new ScoringRun({ ...options, backend, model, head, hops, work, precision, shared }), work, sharing };
+    const computing = sharing ? { backend: 'native' as const } : await backendOf(plan);
+    return {
+      run: new ScoringRun({ ...options, ...computing, model, head, hops, work, precision, shared }),
+      work,
+      sharing,
+    };
   } catch (error) {
     await work?.close();
     await sharing?.close();
     throw error;
   }
+}
+
+function backendOf({ options, model, features }: LabelPlan): Promise<Pick<EngineOptions, 'backend' | 'provider'>> {
+  return resolveBackend(options, { head: model.config.head, rows: shapeOf(features).rowCount });
 }
 
 /** Loaded when asked for. */

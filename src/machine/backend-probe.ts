@@ -13,7 +13,10 @@ import { startBackend } from '../backends/start.js';
 import { tileCapacity } from '../backends/tile.js';
 import { NaanError } from '../errors.js';
 import { RandomStream } from '../graph/random.js';
+import { cachedTile } from '../heads/pairwise/scorer.js';
 import type { FactoredModel } from '../model/factored.js';
+import { featureCount } from '../model/pairwise.js';
+import type { MlpParameters } from '../model/round-network.js';
 
 export interface ProbeRequest extends BackendOptions {
   readonly backend: BackendName;
@@ -37,6 +40,8 @@ export interface Probe {
   readonly stageSeconds: StageSeconds;
   /** The rate of all threads together, through all stages. */
   readonly nodesPerSecond: number;
+  /** The rate of all threads together, through both networks of a `pairwise` model of two rounds. */
+  readonly edgesPerSecond: number;
   readonly gflops: number;
   /** Scores of the tile's edges, the same tile for every back-end of one `batch`. */
   readonly scores: Float32Array;
@@ -118,6 +123,7 @@ export async function probeTile(request: ProbeRequest, ready: () => void): Promi
   }
   const software = backend.provider === 'webgpu' && !holdsRealAdapter();
   await backend.release();
+  const edgesPerSecond = await probeNetworks(request);
   const perThousand = (stage: ConcatStage) => (1000 * spent[stage]) / (batch * tiles);
   const stageSeconds = Object.fromEntries(concatStages.map((stage) => [stage, perThousand(stage)])) as StageSeconds;
   const nodesPerSecond = 1000 / concatStages.reduce((sum, stage) => sum + stageSeconds[stage], 0);
@@ -129,9 +135,44 @@ export async function probeTile(request: ProbeRequest, ready: () => void): Promi
     batch,
     stageSeconds,
     nodesPerSecond,
+    edgesPerSecond,
     gflops: (nodesPerSecond * flopsOfANode) / 1e9,
     scores,
   };
+}
+
+/** Edges a second through the networks of two rounds, in tiles as labelling has them. */
+async function probeNetworks({ backend: name, batch, seconds, ...options }: ProbeRequest): Promise<number> {
+  const random = new RandomStream(1, 3, 0);
+  const capacity = name === 'native' ? cachedTile : tileCapacity(batch, k1, 0);
+  const backend = await startBackend(
+    name,
+    { rounds: [0, 1].map((round) => probeNetwork(round, random)) },
+    capacity,
+    options,
+  );
+  random.gaussians(backend.tile.features);
+  const both = async () => {
+    for (const stage of ['network0', 'network1'] as const) await backend.run(stage, capacity.edges);
+  };
+  await both();
+  const began = performance.now();
+  let tiles = 0;
+  for (; performance.now() - began < seconds * 500; tiles++) await both();
+  const rate = (1000 * tiles * capacity.edges) / (performance.now() - began);
+  await backend.release();
+  return rate;
+}
+
+/** The width of the general model. */
+function probeNetwork(round: number, random: RandomStream): MlpParameters {
+  const units = [featureCount(round), 64, 32, 1];
+  const layers = units.slice(1).map((outputs, layer) => {
+    const weight = new Float32Array(outputs * units[layer]);
+    random.gaussians(weight);
+    return { weight: weight.map((value) => value / Math.sqrt(units[layer])), bias: new Float32Array(outputs) };
+  });
+  return { mean: new Float32Array(units[0]), scale: new Float32Array(units[0]).fill(1), layers };
 }
 
 /** Takes the tile through all stages, as the engine would, so that every input of every stage is in place and warm. */

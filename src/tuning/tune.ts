@@ -11,6 +11,7 @@ import { readKnn } from '../io/knn.js';
 import { inflate } from '../io/locate-matrix.js';
 import { shapeOf } from '../io/matrix.js';
 import { type LabelOptions, label } from '../jobs/label.js';
+import { resolveBackend } from '../machine/choose-backend.js';
 import { type Limits, measureLimits } from '../machine/limits.js';
 import { paddedDim } from '../memory/shared-arrays.js';
 import { generalModel } from '../model/general.js';
@@ -94,7 +95,7 @@ const smallRuns = 2;
 export async function tune(options: TuneOptions): Promise<TuneResult> {
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1000;
-  const { budget = defaultBudget, signal, onProgress, onNotice, kHops, backend, provider } = options;
+  const { budget = defaultBudget, signal, onProgress, onNotice, kHops } = options;
   const model = await readModel(options.model ?? generalModel);
   const found = await findSource(options.features, options.dim);
   const { rowCount: nodes, dim } = shapeOf(found);
@@ -110,8 +111,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     model,
     kHops,
     sampleHops: options.sampleHops,
-    backend,
-    provider,
+    ...(await resolveBackend(options, { head: model.config.head, rows: nodes })),
     signal,
     graphCheck: 'skip',
   } as const;

@@ -12,7 +12,7 @@ interface Diagnosed {
   backend: string;
   provider?: string;
   software?: boolean;
-  rates: { threads: number; nodesPerSecond: number; gflops: number }[];
+  rates: { threads: number; nodesPerSecond: number; edgesPerSecond: number; gflops: number }[];
   reason?: string;
 }
 
@@ -50,9 +50,12 @@ test('doctor --json says what the machine has, measures what starts, and has aut
       threads,
       name,
     );
-    assert.ok(rates.every(({ nodesPerSecond, gflops }) => nodesPerSecond > 0 && gflops > 0));
+    assert.ok(rates.every((rate) => rate.nodesPerSecond > 0 && rate.edgesPerSecond > 0 && rate.gflops > 0));
   }
-  assert.equal(auto.backend, 'native');
+  for (const head of ['concat', 'pairwise']) {
+    assert.equal(auto[head].backend, 'native');
+    assert.match(auto[head].reason, /^native [\d,]+ (nodes|edges)\/s, and no GPU to compare it with$/);
+  }
   if (withoutSwiftShader) return t.diagnostic(`no software adapter: ${withoutSwiftShader}`);
   const webgpu = backends.get('onnx webgpu');
   assert.equal(webgpu?.reason, undefined);
@@ -68,10 +71,11 @@ test('doctor says why a back-end does not start and what it needs', { skip: tens
   const { code, stdout } = await naan(['doctor', '--quiet'], { main });
   assert.equal(code, 0);
   assert.match(stdout, /^TensorFlow\.js +not installed$/m);
-  assert.match(stdout, /^native +1 +[\d,]+ +[\d.]+ +\d\.\d\d$/m);
+  assert.match(stdout, /^native +1 +[\d,]+ +[\d.]+ +\d\.\d\d +[\d,]+ +\d\.\d\d$/m);
   assert.match(stdout, /^onnx \(cpu\) +1 +[\d,]+ /m);
   assert.match(stdout, /^tfjs +no TensorFlow\.js is installed: for a GPU 'npm install/m);
-  assert.match(stdout, /^--backend auto takes native/m);
+  assert.match(stdout, /^--backend auto takes native for head concat: native [\d,]+ nodes\/s, and no GPU/m);
+  assert.match(stdout, /^--backend auto takes native for head pairwise: native [\d,]+ edges\/s/m);
 });
 
 test('doctor outlives a driver that ends its process', async () => {
@@ -80,7 +84,7 @@ test('doctor outlives a driver that ends its process', async () => {
   const { found, backends } = await diagnosis({ environment: { NODE_OPTIONS: `--require ${crash}` } });
   assert.equal(backends.get('native')?.reason, 'its process ended by SIGSEGV');
   assert.deepEqual(backends.get('native')?.rates, []);
-  assert.equal(found.auto, undefined);
+  assert.deepEqual(found.auto, {});
 });
 
 test('Ctrl-C ends doctor', async () => {

@@ -147,9 +147,10 @@ describe('the plan of what computes', () => {
     });
   });
 
-  it('takes native of itself where no GPU is, and says why', () => {
-    const { devices, otherwise, reasons } = planBackend('auto');
-    assert.deepEqual(otherwise, { backend: 'native' });
+  it('takes native of itself, and the CPU by ONNX Runtime where no GPU is, and says why', () => {
+    assert.deepEqual(planBackend('auto'), { devices: [], otherwise: { backend: 'native' }, reasons: [] });
+    const { devices, otherwise, reasons } = planBackend('onnx');
+    assert.deepEqual(otherwise, { backend: 'onnx', provider: 'cpu' });
     assert.equal(devices.length + reasons.length, 2);
     for (const reason of reasons) assert.match(reason, /^(cuda|webgpu): .* (is missing|is here|has it for)/);
   });

@@ -79,9 +79,7 @@ export const pairwiseHead: Head<PairwiseConfig> = {
     return { load: { flops: 2 * dim * dim, streamedBytes: 4 * paddedDim + row }, similarities: { rowBytes: row } };
   },
 
-  // A real GPU would be faster by the networks alone, which are a small part of the time: it is to be asked for.
-  planBackend: ({ backend, provider = 'auto' }) =>
-    planBackend(backend === 'auto' && provider === 'auto' ? 'native' : backend, provider),
+  planBackend: ({ backend, provider }) => planBackend(backend, provider),
 
   startDevices(model, { plan, batch, hops, threads, devices, onNotice, module }) {
     if (plan.devices.length === 0) return undefined;

@@ -1,0 +1,112 @@
+/**
+ * The back-end that `auto` takes: a real GPU where it was measured to be faster than this machine's processor, else `native`.
+ * Measuring starts each of them in a process of its own and takes seconds, so it is done for sets that take longer.
+ */
+import { availableParallelism } from 'node:os';
+import { type BackendChoice, realDevices } from '../backends/plan.js';
+import { labelDefaults } from '../defaults.js';
+import type { EngineOptions } from '../engine/scoring-run.js';
+import { NaanError } from '../errors.js';
+import type { HeadName } from '../machines/arithmetic.js';
+import { type Probe, type ProbeRequest, probeBackend } from './backend-probe.js';
+
+/** Rates of one back-end on as many threads as it is of use to it. */
+export interface MeasuredBackend {
+  readonly backend: string;
+  readonly provider?: string | undefined;
+  readonly software?: boolean | undefined;
+  /** Nodes a second through all stages of `concat`, edges a second through the networks of `pairwise`. */
+  readonly rates: Readonly<Record<HeadName, number>>;
+}
+
+/** The back-end that is taken, and why. */
+export interface ChosenBackend {
+  readonly backend: string;
+  readonly provider?: string | undefined;
+  readonly reason: string;
+}
+
+/** Rows from which measuring pays: `native` takes about 20 s for them. */
+const worthMeasuring: Readonly<Record<HeadName, number>> = { concat: 100_000, pairwise: 1_000_000 };
+
+const unitOf: Readonly<Record<HeadName, string>> = { concat: 'nodes/s', pairwise: 'edges/s' };
+/** Providers that are taken of themselves, on a real adapter. */
+const unasked = ['cuda', 'webgpu'];
+
+/** The fastest of `native` and of the real GPUs for a head; undefined where `native` does not start and no GPU is. */
+export function fastestFor(head: HeadName, measured: readonly MeasuredBackend[]): ChosenBackend | undefined {
+  const rate = ({ rates }: MeasuredBackend) => rates[head];
+  const told = (found: MeasuredBackend) =>
+    `${nameOf(found)} ${Math.round(rate(found)).toLocaleString('en')} ${unitOf[head]}`;
+  const native = measured.find(({ backend }) => backend === 'native');
+  const gpus = measured.filter(
+    ({ backend, provider, software }) => backend === 'onnx' && !software && unasked.includes(provider ?? ''),
+  );
+  const [best] = [...(native ? [native] : []), ...gpus].sort((a, b) => rate(b) - rate(a));
+  if (!best) return undefined;
+  const others = [native, ...gpus].filter((other) => other !== undefined && other !== best) as MeasuredBackend[];
+  const against = others.length > 0 ? `, not ${others.map(told).join(', ')}` : ', and no GPU to compare it with';
+  return { backend: best.backend, provider: best.provider, reason: `${told(best)}${against}` };
+}
+
+interface Task {
+  readonly head: HeadName;
+  readonly rows: number;
+}
+
+interface ChoiceRequest extends Task {
+  readonly threads: number;
+  readonly batch: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The choice of `auto` for a set. `devices`: GPUs that may be here. `measure` throws BACKEND_UNAVAILABLE for one that does not start,
+ * which is then left out.
+ */
+export async function chooseBackend(
+  { head, rows, threads, batch, signal }: ChoiceRequest,
+  devices: readonly BackendChoice[] = realDevices().devices,
+  measure: (request: ProbeRequest, signal?: AbortSignal) => Promise<Probe> = probeBackend,
+): Promise<BackendChoice & { readonly reason?: string }> {
+  if (devices.length === 0 || rows < worthMeasuring[head]) return { backend: 'native' };
+  const measured: MeasuredBackend[] = [];
+  for (const choice of [{ backend: 'native' } as const, ...devices]) {
+    try {
+      const onThreads = choice.backend === 'native' ? threads : 1;
+      measured.push(measuredOf(await measure({ ...choice, threads: onThreads, batch, seconds }, signal)));
+    } catch (error) {
+      if (!(error instanceof NaanError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
+    }
+  }
+  const best = fastestFor(head, measured);
+  const device = devices.find(({ backend, provider }) => backend === best?.backend && provider === best.provider);
+  return { ...(device ?? { backend: 'native' }), ...(best && { reason: best.reason }) };
+}
+
+const seconds = 0.5;
+
+/** The back-end that was asked for, or what `auto` comes to, which is then told. Throws CANCELLED after an abort. */
+export async function resolveBackend(
+  { backend = 'auto', provider = 'auto', onNotice, ...options }: EngineOptions,
+  task: Task,
+): Promise<Pick<EngineOptions, 'backend' | 'provider'>> {
+  if (backend !== 'auto' || provider !== 'auto') return { backend, provider };
+  const { threads = availableParallelism(), batch = labelDefaults.batch, signal } = options;
+  const taken = await chooseBackend({ ...task, threads, batch, signal });
+  if (taken.reason) onNotice?.(`computes by ${taken.reason}`);
+  return { backend: taken.backend, provider: taken.provider };
+}
+
+export function measuredOf({ backend, provider, software, nodesPerSecond, edgesPerSecond }: Probe): MeasuredBackend {
+  return { backend, provider, software, rates: { concat: nodesPerSecond, pairwise: edgesPerSecond } };
+}
+
+export function nameOf({
+  backend,
+  provider,
+  software,
+}: Pick<MeasuredBackend, 'backend' | 'provider' | 'software'>): string {
+  const where = software ? `${provider}, software` : provider;
+  return where === undefined ? backend : `${backend} (${where})`;
+}
