@@ -88,7 +88,7 @@ const seconds = 0.5;
 
 /** The back-end that was asked for, or what `auto` comes to, which is then told. Throws CANCELLED after an abort. */
 export async function resolveBackend(
-  { backend = 'auto', provider = 'auto', onNotice, ...options }: EngineOptions,
+  { backend = 'auto', provider = 'auto', onNotice, ...options }: Omit<EngineOptions, 'precision'>,
   task: Task,
 ): Promise<Pick<EngineOptions, 'backend' | 'provider'>> {
   if (backend !== 'auto' || provider !== 'auto') return { backend, provider };
