@@ -11,7 +11,7 @@ import type { HeadName } from '../machines/arithmetic.js';
 import { type Probe, type ProbeRequest, probeBackend } from './backend-probe.js';
 
 /** Rates of one back-end on as many threads as it is of use to it. */
-export interface MeasuredBackend {
+interface MeasuredBackend {
   readonly backend: string;
   readonly provider?: string | undefined;
   readonly software?: boolean | undefined;
@@ -98,7 +98,7 @@ export async function resolveBackend(
   return { backend: taken.backend, provider: taken.provider };
 }
 
-export function measuredOf({ backend, provider, software, nodesPerSecond, edgesPerSecond }: Probe): MeasuredBackend {
+function measuredOf({ backend, provider, software, nodesPerSecond, edgesPerSecond }: Probe): MeasuredBackend {
   return { backend, provider, software, rates: { concat: nodesPerSecond, pairwise: edgesPerSecond } };
 }
 
