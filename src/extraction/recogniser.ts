@@ -16,6 +16,8 @@ export interface RecogniserPlan {
   readonly width: number;
   /** Images that the model takes at once, where it fixes that. */
   readonly fixedBatch: number | undefined;
+  /** Whether results can go to a tensor of as many rows: insightface's models declare one row of output for any batch. */
+  readonly takesOutput: boolean;
   /** Shape of an embedding, without the batch. */
   readonly shape: readonly number[];
   readonly dim: number;
@@ -48,7 +50,9 @@ export async function planRecogniser(model: string, settings: RecogniserSettings
     const form = formOf(model, input, settings.size);
     const output = outputOf(model, outputMetadata, settings.output);
     const { channels, mean, std, flip } = settings;
-    const plan = { model, input: input.name, output, ...form, channels, mean, std, flip };
+    const declared = outputMetadata.find(({ name }) => name === output)?.shape?.[0];
+    const takesOutput = typeof declared !== 'number' || declared === form.fixedBatch;
+    const plan = { model, input: input.name, output, takesOutput, ...form, channels, mean, std, flip };
     const count = form.fixedBatch ?? 1;
     const zeros = new Float32Array(count * 3 * form.height * form.width);
     let found: { readonly dims: readonly number[]; readonly data: ArrayBufferView };
@@ -71,7 +75,9 @@ export async function planRecogniser(model: string, settings: RecogniserSettings
 
 export async function startRecogniser(plan: RecogniserPlan, options: SessionOptions): Promise<Recogniser> {
   const { Tensor } = await import('../kernels/onnx-runtime.js');
-  const session = await openSession(plan.model, options);
+  // Of a shape that is not the declared one ONNX Runtime would warn at each batch.
+  const quiet = plan.takesOutput ? {} : { logSeverityLevel: 3 as const };
+  const session = await openSession(plan.model, { ...options, ...quiet });
   const { height, width, fixedBatch, dim, shape } = plan;
   const imageValues = 3 * height * width;
   const values = Float32Array.from({ length: 256 }, (_, value) => (value - plan.mean) / plan.std);
@@ -88,11 +94,19 @@ export async function startRecogniser(plan: RecogniserPlan, options: SessionOpti
     }
     for (const [i, image] of images.entries()) fill(plan, values, image, mirrored, input, i * imageValues);
     input.fill(0, images.length * imageValues, count * imageValues);
-    await runInto(
-      session,
-      { [plan.input]: new Tensor('float32', input.subarray(0, count * imageValues), inputShape(plan, count)) },
-      { [plan.output]: new Tensor('float32', result.subarray(0, count * dim), [count, ...shape]) },
-    );
+    const batch = {
+      [plan.input]: new Tensor('float32', input.subarray(0, count * imageValues), inputShape(plan, count)),
+    };
+    const rows = result.subarray(0, count * dim);
+    if (plan.takesOutput) {
+      await runInto(session, batch, { [plan.output]: new Tensor('float32', rows, [count, ...shape]) });
+      return;
+    }
+    const data = (await session.run(batch))[plan.output].data as Float32Array;
+    if (data.length !== rows.length) {
+      throw badModel(plan.model, `gives ${data.length} values for ${count} images`, `${rows.length}`);
+    }
+    rows.set(data);
   };
 
   return {

@@ -9,6 +9,8 @@ export interface SessionOptions {
   readonly intraOpNumThreads: number;
   readonly interOpNumThreads: number;
   readonly enableMemPattern: boolean;
+  /** 2: warnings are printed, the default; 3: errors alone. */
+  readonly logSeverityLevel?: 2 | 3;
   readonly extra?: Readonly<Record<string, unknown>>;
 }
 

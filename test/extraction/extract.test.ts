@@ -203,6 +203,11 @@ test('mirror images, the order of channels and the scale are as asked for, in an
   const other = join(folder, 'other.onnx');
   writeRecogniser(other, { batch: 2, channelsLast: true });
   await check({ model: other, preset: 'adaface', flip: true }, { flip: true, bgr: true });
+  // As insightface's w600k_r50.onnx: any batch, of which the output is declared to have one row.
+  writeRecogniser(other, { batch: 'None', declared: 1 });
+  await check({ model: other, preset: 'arcface', flip: true }, { flip: true });
+  writeRecogniser(other, { batch: 1 });
+  await check({ model: other, preset: 'arcface' }, {});
   writeRecogniser(other, { size: 'side' });
   await check({ model: other, preset: 'facenet', size: [112, 112] }, { std: 128 });
 });

@@ -13,6 +13,8 @@ export interface ModelForm {
   /** Without ReLU, whose values all point one way, embeddings of different images are apart. */
   readonly linear?: boolean;
   readonly values?: number;
+  /** Batch that the output declares, whatever the input has. */
+  readonly declared?: number | string;
 }
 
 /** Weights are a fixed wave, so that the twin in Python needs no file of them. */
@@ -22,7 +24,7 @@ function wave(count: number, scale: number): Float32Array {
 
 export function writeRecogniser(
   path: string,
-  { batch = 'n', size = 112, channelsLast = false, linear = false, values = dim }: ModelForm = {},
+  { batch = 'n', size = 112, channelsLast = false, linear = false, values = dim, declared = batch }: ModelForm = {},
 ): void {
   const features = maps * (112 / block) ** 2;
   const image = channelsLast ? [batch, size, size, 3] : [batch, 3, size, size];
@@ -44,7 +46,7 @@ export function writeRecogniser(
     nodes,
     constants,
     inputs: [['image', image]],
-    outputs: [['embedding', [batch, values]]],
+    outputs: [['embedding', [declared, values]]],
   });
   writeFileSync(path, model);
 }
