@@ -7,6 +7,9 @@
  *   node dist/bench/quality.js [--data ../shared/data] [--sets omniglot_longtail --sets made] [--seeds 3]
  *                              [--scorers pairwise] [--cache DIR]
  *
+ * Small made sets of one character each are asked for by name (`recipes`): largest-100, largest-300, largest-500; strangers-0,
+ * strangers-0.5, strangers-1, strangers-3, which the labelled half does not have; shared-variation, embeddings that were not made for the images.
+ *
  * `--cache` keeps scores (and the made set), so that they can be cut again without training again.
  */
 
@@ -14,27 +17,32 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { madeSet, type SetRecipe } from '../scripts/made-sets.js';
 import { type Partition, partitionEdges, partitions } from '../src/cluster/partition.js';
 import { concatTrainingDefaults, partitionDefaults } from '../src/defaults.js';
 import { ScoringRun } from '../src/engine/scoring-run.js';
 import { auc } from '../src/evaluation/auc.js';
 import { type Agreement, evaluate } from '../src/evaluation/evaluate.js';
 import { candidateEdges } from '../src/graph/candidate-edges.js';
+import type { KnnGraph } from '../src/graph/knn-graph.js';
 import { RandomStream } from '../src/graph/random.js';
 import { headOf } from '../src/heads/heads.js';
 import { scorePairwise } from '../src/heads/pairwise/scorer.js';
 import { withSimilarities } from '../src/heads/pairwise/similarities.js';
+import type { Whitening } from '../src/heads/pairwise/whitening.js';
 import { locateFeatures } from '../src/io/features.js';
 import { readKnn } from '../src/io/knn.js';
 import { readLabels } from '../src/io/labels.js';
-import { openRows, shapeOf } from '../src/io/matrix.js';
+import { type MatrixLocation, openRows, shapeOf } from '../src/io/matrix.js';
 import { normaliseRows } from '../src/io/normalise.js';
 import { generate } from '../src/jobs/generate.js';
+import { buildKnn } from '../src/knn/exact.js';
 import { SharedRows } from '../src/memory/shared-rows.js';
 import { type Calibration, type Cuts, choose, cutEverywhere } from '../src/training/calibration.js';
 import { concatSettings, runConcat } from '../src/training/concat/run.js';
 import { labelledLists } from '../src/training/pairwise/strangers.js';
 import { type PairwiseTrainingSet, pairwiseDefaults, trainPairwise } from '../src/training/pairwise/training.js';
+import { findWhitening, whitenRows } from '../src/training/pairwise/whitening.js';
 import { report } from './report.js';
 
 const { values } = parseArgs({
@@ -69,6 +77,7 @@ type Labelled = Pick<Split, 'location' | 'graph' | 'edges' | 'lists' | 'labels'>
   Pick<PairwiseTrainingSet, 'groups'> & {
     /** What calibration goes by; default: all labels. */
     readonly own?: Int32Array;
+    readonly whitening?: Whitening | undefined;
   };
 
 const cosine: Scorer = {
@@ -84,18 +93,32 @@ const pairwise: Scorer = {
   name: 'pairwise',
   seeds: Number(values.seeds),
   async prepare(labelled, seed) {
-    const set = await labelledLists(labelled.rows, labelled.graph, labelled.labels, { k, seed });
-    return { ...labelled, ...set, edges: candidateEdges(set.lists, sampleHops) };
+    const { rows, graph, labels } = labelled;
+    const whitening = await findWhitening({ rows, dim: rows.dim, graph, labels });
+    const set = await labelledLists(await whitened(rows, whitening), graph, labels, { k, seed });
+    return { ...labelled, ...set, edges: candidateEdges(set.lists, sampleHops), whitening };
   },
   async score(labelled, unlabelled, seed) {
     const began = performance.now();
     const { model, scores: calibration } = await trainPairwise(labelled, { settings: { seed } });
     const trained = performance.now();
-    const scores = await scorePairwise(model, unlabelled.lists, unlabelled.edges);
+    const { rows, graph, edges } = unlabelled;
+    const { whitening } = labelled;
+    const lists = whitening ? withSimilarities(graph, await whitened(rows, whitening)) : unlabelled.lists;
+    const scores = await scorePairwise(model, lists, edges);
     const seconds = { train: (trained - began) / 1000, score: (performance.now() - trained) / 1000 };
     return { calibration, scores, seconds };
   },
 };
+
+/** Rows as a model with this whitening has them. */
+async function whitened(rows: SharedRows, whitening: Whitening | undefined): Promise<SharedRows> {
+  if (!whitening) return rows;
+  const copy = SharedRows.allocate(rows.rowCount, rows.dim);
+  for (let row = 0; row < rows.rowCount; row++) copy.row(row).set(rows.row(row));
+  await whitenRows(copy, rows.dim, whitening);
+  return copy;
+}
 
 /** The published network, trained at the hops that it labels with; a tenth of the identities calibrates. */
 const concat: Scorer = {
@@ -129,6 +152,39 @@ const scorers = [cosine, concat, pairwise].filter(({ name }) => values.scorers.i
 
 type Split = Awaited<ReturnType<typeof readSplit>>;
 
+const recipe: Omit<SetRecipe, 'seed' | 'strangers'> = {
+  dim: 128,
+  knee: 60,
+  fall: 1,
+  identities: 400,
+  medianSize: 12,
+  sizeSpread: 0.6,
+  largestSize: 60,
+  familySize: 6,
+  clanSize: 4,
+  familyShare: [0.2, 0.8],
+  pose: 0.4,
+  noise: 0.7,
+  noiseSpread: 0.3,
+  nuisance: 0,
+  nuisanceRank: 10,
+  domains: 1,
+  domainShift: 0,
+  common: 0.3,
+};
+
+/** The half of a made set; undefined for a set that is read from files. */
+function madeSplit(set: string, split: number) {
+  const seed = 77 + split;
+  const amount = Number(set.split('-').at(-1));
+  if (set === 'shared-variation') return madeSet({ ...recipe, seed, strangers: 0, nuisance: 0.8 });
+  if (set.startsWith('largest-')) {
+    return madeSet({ ...recipe, seed, strangers: 0, sizeSpread: 1.2, largestSize: amount, oneOf: amount });
+  }
+  if (set.startsWith('strangers-')) return madeSet({ ...recipe, seed, strangers: split * amount });
+  return undefined;
+}
+
 /** The made set: identities of up to 500 images, few of them labelled, and an unlabelled part of 100,000 rows. */
 async function folderOf(set: string, split: number): Promise<string> {
   if (set !== 'made') return join(values.data, set);
@@ -140,6 +196,12 @@ async function folderOf(set: string, split: number): Promise<string> {
 }
 
 async function readSplit(set: string, split: number) {
+  const made = madeSplit(set, split);
+  if (made) {
+    const { rows, labels } = made;
+    const location = { kind: 'memory', name: set, rows: rows.handle() } as const;
+    return describeSplit(location, rows, labels, await buildKnn(location, { k: Math.max(k, sampleHops) }));
+  }
   const folder = await folderOf(set, split);
   const path = (name: string) => join(folder, `split${split}_${name}`);
   const location = await locateFeatures(path('feats.npz'));
@@ -156,9 +218,13 @@ async function readSplit(set: string, split: number) {
   }
   reader.close();
   const graph = await readKnn(path('knn.npy'), { nodeCount: rowCount, columns: Math.max(k, sampleHops) + 1 });
+  return describeSplit(location, rows, labels, graph);
+}
+
+function describeSplit(location: MatrixLocation, rows: SharedRows, labels: Int32Array, graph: KnnGraph) {
   const edges = candidateEdges(graph, sampleHops);
   const same = new Uint8Array(edges.targets.length);
-  for (let a = 0; a < rowCount; a++) {
+  for (let a = 0; a < rows.rowCount; a++) {
     for (let e = edges.offsets[a]; e < edges.offsets[a + 1]; e++)
       same[e] = Number(labels[a] === labels[edges.targets[e]]);
   }
