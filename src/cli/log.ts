@@ -46,16 +46,16 @@ export class StderrLog implements Log {
   private progress: Progress;
   private readonly began = performance.now();
 
-  /** `asJson`: before the options are known. `colour`: where the screen shows it. */
+  /** `asJson`: before the options are known. `colour`, `ascii`: as the screen shows it. */
   constructor(
     private readonly screen: Screen,
     private readonly command: string,
-    { asJson, colour }: { readonly asJson: boolean; readonly colour: boolean },
+    { asJson, colour, ascii }: { readonly asJson: boolean; readonly colour: boolean; readonly ascii: boolean },
   ) {
     this.colour = colour;
     this.options = { logFormat: 'text', quiet: false, json: asJson };
     this.least = levels.indexOf('warn');
-    this.progress = new Progress(screen, { colour });
+    this.progress = new Progress(screen, { colour, ascii });
   }
 
   private readonly colour: boolean;

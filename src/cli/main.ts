@@ -60,11 +60,13 @@ async function execute<C extends CommandName>(command: C, flags: Record<string, 
     import('./watch.js'),
     import('../io/temporaries.js'),
   ]);
-  const { NO_COLOR, TERM } = process.env;
+  const { NO_COLOR, TERM, LC_ALL, LC_CTYPE, LANG } = process.env;
   const isDumb = TERM === 'dumb';
+  const locale = LC_ALL || LC_CTYPE || LANG;
+  const ascii = locale !== undefined && locale !== '' && !/utf-?8/i.test(locale);
   const colour = process.stderr.isTTY && !NO_COLOR && !isDumb;
   const screen = isDumb ? { write: (text: string) => process.stderr.write(text) } : process.stderr;
-  const log = new StderrLog(screen, command, { asJson: flags.json === true, colour });
+  const log = new StderrLog(screen, command, { asJson: flags.json === true, colour, ascii });
   const interrupt = new Interrupt(() => {
     log.clear();
     removeUnfinished();

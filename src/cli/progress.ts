@@ -20,6 +20,8 @@ export interface Screen {
 
 interface ProgressOptions {
   readonly colour?: boolean;
+  /** Draws the bar in ASCII, for a terminal whose locale is not UTF-8. */
+  readonly ascii?: boolean;
   /** Writes a line where there is no terminal; default: the line with the time. */
   readonly writeLine?: (event: ProgressEvent, seconds: number) => void;
   /** Milliseconds, only ever compared. */
@@ -64,16 +66,17 @@ export class Progress {
 
   private draw(event: ProgressEvent, seconds: number): void {
     const columns = (this.screen.columns || 80) - 1;
-    const line = progressLine(event, seconds);
     this.drawn = true;
-    if (columns < barColumns) return void this.screen.write(`\r\x1b[2K${line.slice(0, columns)}`);
+    if (columns < barColumns) return void this.screen.write(`\r\x1b[2K${progressLine(event, seconds, columns)}`);
+    const line = progressLine(event, seconds, columns - barWidth - 1);
     const share = event.total > 0 ? Math.min(1, event.done / event.total) : 0;
     const full = Math.round(barWidth * share);
-    const bar = '━'.repeat(full);
-    const rest = '─'.repeat(barWidth - full);
+    const [done, open] = this.options.ascii ? '#-' : '━─';
+    const bar = done.repeat(full);
+    const rest = open.repeat(barWidth - full);
     const painted = this.options.colour ? `\x1b[36m${bar}\x1b[2m${rest}\x1b[0m` : bar + rest;
     const head = line.slice(0, headWidth);
-    this.screen.write(`\r\x1b[2K${head} ${painted}${line.slice(headWidth, columns - barWidth - 1)}`);
+    this.screen.write(`\r\x1b[2K${head} ${painted}${line.slice(headWidth)}`);
   }
 }
 
@@ -91,11 +94,11 @@ export function percentOf({ done, total }: ProgressEvent): number {
   return total > 0 ? Math.floor((100 * done) / total) : 0;
 }
 
-/** `score       43 %  1.2M edges/s  12 s left`. */
-export function progressLine(event: ProgressEvent, seconds: number): string {
+/** `score       43 %  1.2M edges/s  12 s left`; where it is wider than `columns`, without the rate, then without the time. */
+export function progressLine(event: ProgressEvent, seconds: number, columns = Number.POSITIVE_INFINITY): string {
   const line = `${event.stage.padEnd(10)} ${String(percentOf(event)).padStart(3)} %`;
   const pace = paceOf(event, seconds);
-  if (!pace) return line;
-  const rate = event.unit === 'seconds' ? '' : `  ${short(pace.rate)} ${event.unit}/s`;
-  return `${line}${rate}  ${duration(pace.secondsLeft)} left`;
+  const rate = pace && event.unit !== 'seconds' ? `  ${short(pace.rate)} ${event.unit}/s` : '';
+  const left = pace ? `  ${duration(pace.secondsLeft)} left` : '';
+  return [line + rate + left, line + left].find(({ length }) => length <= columns) ?? line.slice(0, columns);
 }

@@ -21,6 +21,24 @@ test('a line tells stage, percent, rate and time left', () => {
   assert.equal(progressLine({ ...at(600), from: 500 }, 5), 'score       60 %  20 edges/s  20 s left');
 });
 
+test('a narrow line leaves out the rate, then the time left, and never half of either', () => {
+  const lines = [60, 38, 30, 20, 8].map((columns) => progressLine(at(250), 5, columns));
+  assert.deepEqual(lines, [
+    'score       25 %  50 edges/s  15 s left',
+    'score       25 %  15 s left',
+    'score       25 %  15 s left',
+    'score       25 %',
+    'score   ',
+  ]);
+});
+
+test('a bar is ASCII where the locale is not UTF-8', () => {
+  const written: string[] = [];
+  const screen = { isTTY: true, columns: 80, write: (text: string) => written.push(text) };
+  new Progress(screen, { ascii: true, now: () => 0 }).update(at(250));
+  assert.deepEqual(written, ['\r\x1b[2Kscore       25 % #####---------------']);
+});
+
 test('without a terminal: one plain line at once, then every few seconds', () => {
   const { progress, written, clock } = watch(false);
   for (clock.ms = 0; clock.ms <= 9000; clock.ms += 250) progress.update(at(clock.ms / 9));
@@ -37,7 +55,7 @@ test('on a terminal the line is redrawn within its width and taken away at the e
   progress.update(at(1));
   clock.ms = 2000;
   progress.update(at(500));
-  assert.deepEqual(written, ['\r\x1b[2Kscore        0 %', '\r\x1b[2Kscore       50 %  2']);
+  assert.deepEqual(written, ['\r\x1b[2Kscore        0 %', '\r\x1b[2Kscore       50 %']);
   progress.clear();
   assert.equal(written.at(-1), '\r\x1b[2K');
 });
