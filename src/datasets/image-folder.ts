@@ -63,7 +63,9 @@ async function placeImages(part: Part, destination: Destination, name: (i: numbe
  */
 function namer(part: Part, onNotice: Destination['onNotice']): (i: number) => string {
   const digits = String(part.firstLabel + part.identities - 1).length;
-  const taken = new Set<string>();
+  /** Names of the class, and the number that comes in front of one when it comes again. */
+  const taken = new Map<string, number>();
+  const folded = (name: string) => name.normalize('NFC').toLowerCase();
   let label = -1;
   let unknown = 0;
   return (i) => {
@@ -71,10 +73,13 @@ function namer(part: Part, onNotice: Destination['onNotice']): (i: number) => st
       label = part.labels[i];
       taken.clear();
     }
-    const own = basename(part.item(i).replaceAll('\\', '/'));
-    let name = own === '' || own === '.' || own === '..' ? `image-${i}` : own;
-    for (let n = 2; taken.has(name.normalize('NFC').toLowerCase()); n++) name = `${n}-${own}`;
-    taken.add(name.normalize('NFC').toLowerCase());
+    const last = basename(part.item(i).replaceAll('\\', '/'));
+    const own = last === '' || last === '.' || last === '..' ? `image-${i}` : last;
+    let name = own;
+    let n = taken.get(folded(own)) ?? 2;
+    while (taken.has(folded(name))) name = `${n++}-${own}`;
+    taken.set(folded(own), n);
+    if (name !== own) taken.set(folded(name), 2);
     if (!endings.has(extname(name).toLowerCase())) unknown++;
     if (i === part.count - 1 && unknown > 0) {
       onNotice(

@@ -1,13 +1,13 @@
 /** Image files of a set, read as they are: nothing is decoded. */
-import { statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { NaanError } from '../errors.js';
-import { unreadable } from '../io/input-file.js';
+import { inputSize, readWhole, unreadable } from '../io/input-file.js';
 import { quoted } from '../io/messages.js';
 import type { Part } from './dataset.js';
 
 /** Files that are asked for before they are needed, as most of the time goes into waiting for a disk. */
 const readAhead = 16;
+/** Of an image file. A photograph of a crowd, without any compression, has fewer. */
+export const mostImageBytes = 2 ** 27;
 
 export interface EncodedImage {
   readonly bytes: Buffer;
@@ -32,7 +32,7 @@ async function readImage(part: Part, i: number): Promise<EncodedImage> {
   const path = part.file(i);
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    bytes = await readWhole(path, mostImageBytes);
   } catch (error) {
     throw missing(part, i, error);
   }
@@ -44,17 +44,16 @@ async function readImage(part: Part, i: number): Promise<EncodedImage> {
 /** Throws BAD_INPUT unless there is a file for image i. */
 export function checkImage(part: Part, i: number): void {
   try {
-    if (statSync(part.file(i)).isFile()) return;
+    inputSize(part.file(i));
   } catch (error) {
     throw missing(part, i, error);
   }
-  throw new NaanError(
-    'BAD_INPUT',
-    `${part.file(i)}: is no plain file, expected the image of item ${quoted(part.item(i))}`,
-  );
 }
 
 function missing(part: Part, i: number, error: unknown): unknown {
+  if (part.item(i).includes('\0')) {
+    return new NaanError('BAD_INPUT', `item ${quoted(part.item(i))}: has a zero byte in it, so no file has its name`);
+  }
   const known = unreadable(part.file(i), error);
   if (!(known instanceof NaanError)) return known;
   const advice = `it is item ${quoted(part.item(i))}: --root says where items lie`;

@@ -1,5 +1,5 @@
 /** Whether files of a work directory, and the features, still hold what a shard wrote and read, by their checksums. */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from '../checksum.js';
 import type { RowReader } from '../io/matrix.js';
@@ -67,7 +67,7 @@ function readWindows(
 ): boolean {
   let fd: number | undefined;
   try {
-    fd = openSync(path, 'r');
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a pipe would hold the thread
     const window = Buffer.allocUnsafe(Math.min(atOnce, length));
     for (let done = 0; done < length; ) {
       const wanted = Math.min(atOnce, length - done);

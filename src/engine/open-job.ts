@@ -8,7 +8,7 @@ import { openRows, type RowReader } from '../io/matrix.js';
 import { type FileCheck, FileWrites, featureRows, type RangeCheck } from '../memory/file-writes.js';
 import { Halo } from '../memory/halo.js';
 import { openOutgoing, openStore, type RowStore } from '../memory/row-store.js';
-import { arrayOf, readSegment, TaskSegments } from '../memory/segments.js';
+import { arrayOf, checkSegment, readSegment, TaskSegments } from '../memory/segments.js';
 import { ColumnFiles, columnFile } from './column-files.js';
 import type { Stage } from './head.js';
 import { checkCancelled, type LabelJob, type Shard } from './job.js';
@@ -152,6 +152,11 @@ export class OpenJob {
       if (segment) readSegment(job.work.path, segment, bytesOf(values));
       else if (values.length > 0) throw new Error(`no segment of column '${name}' was named`);
       if (stage.ofFeatures) this.scatter(column, start, end, values);
+    }
+    // Rows are read in place, here and there: that they are whole is seen once, before.
+    for (const name of stage.rows) {
+      const segment = left.find(({ file }) => arrayOf(file) === rowsFile(name));
+      if (segment) checkSegment(job.work.path, segment);
     }
   }
 

@@ -54,10 +54,14 @@ export async function importSharp(): Promise<typeof import('sharp').default> {
  * The pixels of an image file, or of its bytes: turned as EXIF says, grey as RGB, 16 bits cut to 8, without transparency and
  * colour profile, as readers of training sets have them. Throws Error with the reason where it is not whole.
  */
-export async function decode(sharp: MakeSharp, image: string | Uint8Array): Promise<Pixels> {
+export async function decode(
+  sharp: MakeSharp,
+  image: string | Uint8Array,
+  mostPixels = mostImagePixels,
+): Promise<Pixels> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await decodeOnce(sharp, image);
+      return await decodeOnce(sharp, image, mostPixels);
     } catch (error) {
       // All threads of libvips share one list of reasons, and one that fails just then can take this one's.
       if (attempt === attempts || !/Unknown error/.test(String(error))) throw error;
@@ -67,12 +71,12 @@ export async function decode(sharp: MakeSharp, image: string | Uint8Array): Prom
 
 const attempts = 5;
 
-async function decodeOnce(sharp: MakeSharp, image: string | Uint8Array): Promise<Pixels> {
+async function decodeOnce(sharp: MakeSharp, image: string | Uint8Array, limitInputPixels: number): Promise<Pixels> {
   const { data, info } = await sharp(image, {
     failOn: 'error',
     autoOrient: true,
     ignoreIcc: true,
-    limitInputPixels: mostImagePixels,
+    limitInputPixels,
   })
     .removeAlpha()
     .toColourspace('srgb')
@@ -81,6 +85,11 @@ async function decodeOnce(sharp: MakeSharp, image: string | Uint8Array): Promise
   const { width, height, channels } = info;
   if (channels !== 3) throw new Error(`has ${channels} channels, expected 3`);
   return { data, width, height };
+}
+
+/** Whether `decode` refused an image for its pixels alone. */
+export function hasMorePixels(error: unknown): boolean {
+  return /exceeds pixel limit/.test(String(error));
 }
 
 /** Why an image could not be decoded, in few words. */

@@ -1,6 +1,6 @@
 /** A part: some images that lie side by side in the order of the set. What a thread is given, and what is kept of it. */
-import { statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type Stats, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { crc32 } from '../checksum.js';
 import { parseJsonObject } from '../io/json.js';
 import { writeOutput } from '../io/output-file.js';
@@ -25,6 +25,7 @@ export interface Part {
 const magic = 'naan part 1\n';
 /** Magic, bytes of the text behind it, bytes of the rows, CRC-32 of all but these. */
 const headBytes = magic.length + 12;
+const mostPartBytes = 2 ** 29;
 
 /** Writes a part whole or not at all. Throws NOT_WRITABLE. */
 export async function writePart(path: string, { rows, ...rest }: Part): Promise<void> {
@@ -42,18 +43,9 @@ export async function writePart(path: string, { rows, ...rest }: Part): Promise<
 
 /** A part as it was written; undefined where there is none, or it is damaged. */
 export async function readPart(path: string, dim: number): Promise<Part | undefined> {
-  let content: Buffer;
-  try {
-    const file = await open(path, 'r');
-    try {
-      content = await file.readFile();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const stats = statsOf(path);
+  if (!stats?.isFile() || stats.size > mostPartBytes) return undefined;
+  const content = await readFile(path);
   if (content.length < headBytes || content.toString('latin1', 0, magic.length) !== magic) return undefined;
   const [textLength, rowLength, checksum] = [0, 4, 8].map((at) => content.readUInt32LE(magic.length + at));
   if (content.length !== headBytes + textLength + rowLength || rowLength % (4 * dim) !== 0) return undefined;
@@ -69,8 +61,17 @@ export function stampOf(places: ImagePlaces, start: number, end: number): number
   let stamp = 0;
   if (places.kind === 'records') return stamp;
   for (let i = start; i < end; i++) {
-    const stats = statSync(pathOf(places, i), { throwIfNoEntry: false });
+    const stats = statsOf(pathOf(places, i));
     stamp = crc32(stats ? `${stats.size} ${stats.mtimeMs}\n` : '-\n', stamp);
   }
   return stamp;
+}
+
+/** Undefined for a file that is not there or cannot be looked at, such as one whose name is too long. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }

@@ -3,15 +3,16 @@
  * of images are read at first. Framing and headers: see datasets/rec.ts, which writes them.
  */
 import { closeSync, existsSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { mostImageBytes } from '../datasets/images.js';
 import { NaanError } from '../errors.js';
 import { inputSize, openInput, readFully } from '../io/input-file.js';
 import { quoted } from '../io/messages.js';
+import { textRecords } from '../io/text-records.js';
 
 const magic = 0xced7230a;
 const magicBytes = Buffer.from([0x0a, 0x23, 0xd7, 0xce]);
 const headerBytes = 24;
-const longestRecord = 2 ** 29;
+const longestRecord = mostImageBytes + 2 ** 20;
 
 export interface RecordPlaces {
   /** Key and place in the file of each image, by rising key. */
@@ -126,16 +127,8 @@ function beside(path: string, ending: string): string {
 }
 
 async function eachLine(path: string, visit: (line: string, number: number) => void): Promise<void> {
-  inputSize(path);
-  const file = await open(path, 'r');
-  try {
-    let number = 0;
-    for await (const line of file.readLines()) {
-      number++;
-      if (line !== '') visit(line, number);
-    }
-  } finally {
-    await file.close();
+  for await (const records of textRecords(path, { delimiter: undefined })) {
+    for (const { text, line } of records) if (text !== '') visit(text, line);
   }
 }
 

@@ -6,7 +6,7 @@ import { statSync } from 'node:fs';
 import { NaanError } from '../errors.js';
 import { openInput } from '../io/input-file.js';
 import type { SessionOptions } from '../kernels/onnx-runtime.js';
-import { decode, importSharp, type MakeSharp, reasonOf } from './decode.js';
+import { decode, hasMorePixels, importSharp, type MakeSharp, reasonOf } from './decode.js';
 import { type ImagePlaces, pathOf } from './images.js';
 import { type Part, stampOf } from './part.js';
 import { type Recogniser, type RecogniserPlan, startRecogniser } from './recogniser.js';
@@ -34,12 +34,23 @@ interface Worker extends ExtractionData {
   readonly recogniser: Recogniser;
   /** The descriptor of the record file. */
   readonly fd: number | undefined;
+  /** Ends when no large image is being decoded. */
+  large: Promise<unknown>;
 }
+
+/** Images of more are decoded one after the other: a batch of them, side by side, would fill the memory. */
+const pixelsSideBySide = 2 ** 21;
 
 export async function startExtraction(data: ExtractionData): Promise<Worker> {
   const { places, plan, session } = data;
   const fd = places.kind === 'records' ? openInput(places.path) : undefined;
-  return { ...data, fd, sharp: await importSharp(), recogniser: await startRecogniser(plan, session) };
+  return {
+    ...data,
+    fd,
+    large: Promise.resolve(),
+    sharp: await importSharp(),
+    recogniser: await startRecogniser(plan, session),
+  };
 }
 
 type Decoded =
@@ -95,7 +106,8 @@ export async function extractPart(worker: Worker, { start, end }: ExtractionTask
   return { rows: rows.slice(0, count * dim), failed, labels: hasLabels ? labels : undefined, resized, stamp };
 }
 
-async function read({ sharp, places, plan, fd }: Worker, i: number): Promise<Decoded> {
+async function read(worker: Worker, i: number): Promise<Decoded> {
+  const { sharp, places, plan, fd } = worker;
   try {
     let label = -1;
     let image: string | Uint8Array;
@@ -109,10 +121,20 @@ async function read({ sharp, places, plan, fd }: Worker, i: number): Promise<Dec
       if (!stats.isFile()) return { reason: 'is no plain file' }; // a pipe would hold the thread
       if (stats.size === 0) return { reason: 'is empty' };
     }
-    const pixels = await decode(sharp, image);
-    const { width, height } = plan;
-    const resized = pixels.width !== width || pixels.height !== height;
-    return { pixels: resized ? resize(pixels, width, height) : pixels, label, resized };
+    const decoded = async (mostPixels?: number): Promise<Decoded> => {
+      const pixels = await decode(sharp, image, mostPixels);
+      const { width, height } = plan;
+      const resized = pixels.width !== width || pixels.height !== height;
+      return { pixels: resized ? resize(pixels, width, height) : pixels, label, resized };
+    };
+    try {
+      return await decoded(pixelsSideBySide);
+    } catch (error) {
+      if (!hasMorePixels(error)) throw error;
+      const done = worker.large.then(() => decoded());
+      worker.large = done.catch(() => {});
+      return await done;
+    }
   } catch (error) {
     return { reason: reasonOf(error) };
   }

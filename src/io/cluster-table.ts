@@ -1,7 +1,7 @@
 /** clusters.csv: a line for each cluster with its size and how sure it is; fields are empty where there are no edges within. */
-import { readFile } from 'node:fs/promises';
 import type { Trust } from '../cluster/trust.js';
 import { NaanError } from '../errors.js';
+import { readWhole } from './input-file.js';
 import { writeOutput } from './output-file.js';
 
 export const clusterTableName = 'clusters.csv';
@@ -44,7 +44,7 @@ export interface ClusterTable {
 
 /** Reads what `writeClusterTable` wrote. Throws BAD_INPUT with the line for anything else. */
 export async function readClusterTable(path: string): Promise<ClusterTable> {
-  const bytes = await readFile(path);
+  const bytes = await readWhole(path);
   const head = bytes.indexOf(newline);
   if (bytes.toString('latin1', 0, Math.max(0, head)) !== titles) {
     throw new NaanError(

@@ -126,10 +126,15 @@ export function inForce(decisions: readonly DecisionAt[]): readonly DecisionAt<S
 
 /**
  * Appends decisions in one write and sees to it that they reach the disk. What a crash has left of a last line is
- * taken away before. One process at a time. Throws NOT_WRITABLE.
+ * taken away before. One process at a time. Throws NOT_WRITABLE, and BAD_INPUT for one that would be too long to be read again.
  */
 export async function appendDecisions(path: string, decisions: readonly Decision[]): Promise<void> {
-  const text = Buffer.from(decisions.map((decision) => `${JSON.stringify(decision)}\n`).join(''));
+  const lines = decisions.map((decision) => Buffer.from(`${JSON.stringify(decision)}\n`));
+  const long = lines.find((line) => line.length > longestLine);
+  if (long) {
+    throw new NaanError('BAD_INPUT', `${path}: a decision of ${long.length} bytes, expected at most ${longestLine}`);
+  }
+  const text = Buffer.concat(lines);
   await writing(path, () => {
     const isNew = !existsSync(path);
     const fd = openSync(path, 'a+');

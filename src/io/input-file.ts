@@ -1,4 +1,5 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { NaanError } from '../errors.js';
 import { systemReason } from '../system-error.js';
@@ -96,6 +97,19 @@ export function openInput(path: string): number {
   inputSize(path); // refuses pipes, which would block in open
   try {
     return openSync(path, 'r');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** All bytes of a file that is read at once. Throws BAD_INPUT, also for one of more than `most` bytes, by default 2 GiB. */
+export async function readWhole(path: string, most = 2 ** 31 - 1): Promise<Buffer> {
+  try {
+    const stats = await stat(path);
+    if (!stats.isFile()) throw new NaanError('BAD_INPUT', `${path}: is not a plain file`);
+    if (stats.size > most)
+      throw new NaanError('BAD_INPUT', `${path}: has ${stats.size} bytes, expected at most ${most}`);
+    return await readFile(path);
   } catch (error) {
     throw unreadable(path, error);
   }

@@ -113,6 +113,7 @@ export async function assign(options: AssignOptions): Promise<AssignResult> {
   const model = settledModel(head, stored, ofKnown);
   const hops = hopsFor(head, model, { kHops: record.hops, sampleHops: record.sampleHops });
   const fresh = await locateSource(options.features, options.dim);
+  if (items) await checkItems(items, fresh);
   const { codes: labels } = await readLabels(filesOfRun(options.run).labels);
   const columns = columnsOf(hops);
   const graph = await readKnn(lists, { nodeCount: labels.length, columns, onProgress });
@@ -188,6 +189,15 @@ export async function itemsOf({
 }: Pick<AssignOptions, 'items' | 'features'>): Promise<Items | undefined> {
   if (items !== undefined) return openItems(items);
   return typeof features === 'string' ? itemsBeside(features, 'features') : undefined;
+}
+
+/** Before anything is computed. */
+async function checkItems(items: Items, fresh: MatrixLocation): Promise<void> {
+  const reader = openRows(fresh);
+  reader.close();
+  const count = await items.count();
+  if (count === reader.rowCount) return;
+  throw new NaanError('BAD_SHAPE', `${items.name}: ${count} items, expected one for each of ${reader.rowCount} rows`);
 }
 
 /** The rows of the set as unit vectors, with room behind them for new ones; a row that cannot be used is all zeros. */

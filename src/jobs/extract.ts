@@ -1,6 +1,6 @@
 /** Makes embeddings of images with a recogniser that the user brings. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OnnxProvider } from '../backends/names.js';
 import { missingFor, unavailable } from '../backends/onnx-providers.js';
@@ -112,7 +112,7 @@ export async function extract(options: ExtractOptions): Promise<ExtractSummary> 
     batch,
     provider,
   };
-  const folder = `${out}.parts`;
+  const folder = `${out.replace(/[/\\]+$/, '')}.parts`;
   const lock = await takeParts(folder, options);
   try {
     const kept = await readKept(folder, identity, images, plan, options);
@@ -160,11 +160,27 @@ export async function extract(options: ExtractOptions): Promise<ExtractSummary> 
       );
     }
     await lock.check();
-    rmSync(folder, { recursive: true, force: true });
+    removeParts(folder);
     return summary;
   } finally {
     await lock.release();
+    removeEmpty(folder);
     if (signal?.aborted && existsSync(folder)) onNotice(`${folder}: keeps what is done: the same command goes on`);
+  }
+}
+
+const ownName = /^(run\.json|part-\d+)$/;
+
+/** What others have put there stays. */
+function removeParts(folder: string): void {
+  for (const name of readdirSync(folder)) if (ownName.test(name)) rmSync(join(folder, name), { force: true });
+}
+
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // It keeps what is done, or belongs to the next run already.
   }
 }
 
@@ -198,8 +214,9 @@ async function readKept(
   const wanted = parseJsonObject(JSON.stringify(identity))!;
   const found = readRun(folder);
   const names = readdirSync(folder).filter((name) => name !== 'lock' && !name.endsWith('.tmp'));
-  if (restart && found) {
-    for (const name of names) if (/^(run\.json|part-\d+)$/.test(name)) rmSync(join(folder, name));
+  const isOurs = found !== undefined && isObject(found.images) && isObject(found.settings);
+  if (restart && isOurs) {
+    removeParts(folder);
   } else if (found) {
     const differing = Object.keys(wanted).filter((key) => JSON.stringify(found[key]) !== JSON.stringify(wanted[key]));
     if (differing.length > 0) {

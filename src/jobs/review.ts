@@ -1,13 +1,14 @@
 /** A review of a run: people judge clusters on a local page, and each decision is on the disk before the page hears of it. */
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { imageType } from '../datasets/images.js';
+import { imageType, mostImageBytes } from '../datasets/images.js';
 import { NaanError } from '../errors.js';
 import { readFloat32Array } from '../io/arrays.js';
 import { appendDecisions, type Decision, type DecisionAt, type Item, inForce, readDecisions } from '../io/decisions.js';
 import { FolderLock } from '../io/folder-lock.js';
+import { readWhole } from '../io/input-file.js';
+import { isObject } from '../io/json.js';
 import { labelTableName } from '../io/label-table.js';
 import { NamedRows } from '../io/named-rows.js';
 import { writing } from '../io/output-file.js';
@@ -45,6 +46,7 @@ const pageNames = { 'page.css': 'text/css', 'review.css': 'text/css', 'review.js
 const pages = new URL('../../../pages/', import.meta.url);
 const mostMerges = 5000;
 const leastMerge = 0.02;
+const longestName = 1000;
 
 /**
  * Serves the page until it is closed. Throws BAD_INPUT for a folder without a run or decisions that cannot be read, BAD_USAGE
@@ -137,7 +139,8 @@ class Session {
     if (method === 'POST') {
       if (path !== 'decide') return undefined;
       // One after the other, whatever window they come from.
-      const done = this.queue.then(() => this.decide(body as Asked));
+      if (!isAsked(body)) throw new NaanError('BAD_INPUT', 'is no decision of the page');
+      const done = this.queue.then(() => this.decide(body));
       this.queue = done.catch(() => {});
       return json(await done);
     }
@@ -294,12 +297,10 @@ class Session {
       return undefined;
     const path = await imageFile(this.root, String(this.itemOf(row)));
     if (path === undefined) return undefined;
-    const file = await open(path);
-    const start = Buffer.alloc(16);
-    await file.read(start, 0, 16, 0).finally(() => file.close());
-    const type = imageType(start);
+    const body = await readWhole(path, mostImageBytes);
+    const type = imageType(body);
     if (type === undefined) return undefined;
-    return { type: `image/${type === 'jpg' ? 'jpeg' : type}`, body: await readFile(path) };
+    return { type: `image/${type === 'jpg' ? 'jpeg' : type}`, body };
   }
 
   private place(cluster: number): number {
@@ -339,7 +340,8 @@ class Session {
     const items = itemsOf(a);
     if (action === 'accept') return this.append({ ...noted, clusters, kind: 'same', items });
     if (action === 'name') {
-      if (typeof name !== 'string' || name.trim() === '') throw new NaanError('BAD_INPUT', 'a name is empty');
+      if (name === undefined || name.trim() === '') throw new NaanError('BAD_INPUT', 'a name is empty');
+      if (name.length > longestName) throw new NaanError('BAD_INPUT', `a name has more than ${longestName} characters`);
       return this.append({ ...noted, clusters, kind: 'name', items, name: name.trim() });
     }
     this.checkWhole(a);
@@ -430,7 +432,7 @@ class Session {
     this.verdicts = new Map();
     this.pairs = new Map();
     for (const one of this.counted) {
-      if (one.of !== this.of || !one.clusters) continue;
+      if (one.of !== this.of || !Array.isArray(one.clusters)) continue;
       const places = one.clusters.map((cluster) => this.place(cluster));
       if (places.length === 2) this.pairs.set(this.pairKey(places[0], places[1]), one);
       else this.verdicts.set(places[0], one);
@@ -445,6 +447,12 @@ interface Asked {
   readonly rows?: readonly number[];
   readonly name?: string;
   readonly undoes?: string;
+}
+
+function isAsked(body: unknown): body is Asked {
+  if (!isObject(body)) return false;
+  const { name, rows = [] } = body;
+  return (name === undefined || typeof name === 'string') && Array.isArray(rows);
 }
 
 function json(value: unknown): Answer {

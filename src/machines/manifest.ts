@@ -3,11 +3,12 @@
  * in hexadecimal on a line of its own, then JSON.
  */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from '../checksum.js';
 import type { LeftByShard } from '../engine/spread.js';
 import { NaanError } from '../errors.js';
+import { unreadable } from '../io/input-file.js';
 import { isObject, parseJson } from '../io/json.js';
 import { syncFolder } from '../io/sync-folder.js';
 import { featureRows, type RangeCheck } from '../memory/file-writes.js';
@@ -45,14 +46,19 @@ export async function writeManifest(folder: string, number: number, manifest: Om
   }
 }
 
+/** One of 65,536 shards has a few MiB. */
+const mostBytes = 2 ** 27;
+
 /** Undefined when there is none, or it is not whole (yet). */
 export async function readManifest(path: string): Promise<Manifest | undefined> {
   let bytes: Buffer;
   try {
+    const stats = await stat(path);
+    if (!stats.isFile() || stats.size > mostBytes) return undefined;
     bytes = await readFile(path);
   } catch (error) {
     if (['ENOENT', 'ESTALE'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw error;
+    throw unreadable(path, error);
   }
   const end = bytes.indexOf('\n');
   const body = bytes.subarray(end + 1);

@@ -8,9 +8,13 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Stage } from '../engine/head.js';
+import type { Shard } from '../engine/job.js';
 import type { LeftByShard, Spread, SpreadStage } from '../engine/spread.js';
-import type { RangeCheck } from '../memory/file-writes.js';
-import { isManifest, isSegment } from '../memory/segments.js';
+import { NaanError } from '../errors.js';
+import { unreadable } from '../io/input-file.js';
+import { featureRows, type RangeCheck } from '../memory/file-writes.js';
+import { arrayOf, isManifest, isSegment } from '../memory/segments.js';
 import { checkAgrees, type Manifest, readManifest, writeManifest } from './manifest.js';
 
 export interface RanksRequest {
@@ -37,7 +41,7 @@ export class Ranks implements Spread {
   async run(stage: SpreadStage): Promise<LeftByShard | undefined> {
     const { rank, ranks } = this.request;
     const { shards, done, last } = stage;
-    const own = shards.filter(({ index }) => Math.floor((index * ranks) / shards.length) === rank);
+    const own = this.shardsOf(rank, shards);
     const left = new Map(own.flatMap(({ index }) => (done.has(index) ? [[index, done.get(index)!]] : [])));
     const missing = own.filter(({ index }) => !left.has(index));
     await stage.compute(missing, (shard, segments) => {
@@ -56,8 +60,6 @@ export class Ranks implements Spread {
         stage.elsewhere(shard);
       }
     }
-    const absent = shards.find(({ index }) => !left.has(index));
-    if (absent) throw new Error(`no rank has listed shard ${absent.index}`);
     return left;
   }
 
@@ -66,7 +68,7 @@ export class Ranks implements Spread {
     const { folder, ranks } = this.request;
     for (let rank = 1; rank < ranks; rank++) {
       const path = folderOfRank(folder, rank);
-      for (const name of readdirSync(path)) {
+      for (const name of namesIn(path)) {
         if (isSegment(name) || isManifest(name) || name === 'journal') rmSync(join(path, name), { force: true });
       }
     }
@@ -81,15 +83,28 @@ export class Ranks implements Spread {
     await writeManifest(path, number + 1, { identity, stage: name, round, left });
   }
 
-  /** The ranges that another rank has listed; waits for its list. */
-  private async leftBy(other: number, { stage: { name, round } }: SpreadStage): Promise<LeftByShard> {
+  private shardsOf(rank: number, shards: readonly Shard[]): Shard[] {
+    return shards.filter(({ index }) => Math.floor((index * this.request.ranks) / shards.length) === rank);
+  }
+
+  /** The ranges that another rank has listed; waits for its list. Throws BAD_INPUT for a list that is not of its shards of the stage. */
+  private async leftBy(other: number, { stage, shards }: SpreadStage): Promise<LeftByShard> {
+    const { name, round } = stage;
     const { folder, identity, signal, onNotice } = this.request;
     const path = folderOfRank(folder, other);
     for (let waited = 0; ; waited += lookMs) {
       const { manifest } = await newestOf(path, name, round);
       if (manifest) {
         checkAgrees(`rank ${other}`, identity, manifest);
-        return manifest.left;
+        const wanted = this.shardsOf(other, shards);
+        const isWhole =
+          manifest.left.size === wanted.length &&
+          wanted.every(({ index }) => areSegmentsOf(manifest.left.get(index), stage, index));
+        if (isWhole) return manifest.left;
+        throw new NaanError(
+          'BAD_INPUT',
+          `${path}: lists other segments of stage '${name}' than rank ${other} makes: remove the --work-dir to start anew`,
+        );
       }
       if (waited > 0 && waited % noticeMs === 0) {
         onNotice?.(`waits for rank ${other} to end stage '${name}' since ${waited / 1000} s`);
@@ -97,6 +112,14 @@ export class Ranks implements Spread {
       await wait(lookMs, undefined, { signal });
     }
   }
+}
+
+/** Whether they are segments that a task leaves, each array once at most. */
+function areSegmentsOf(checks: readonly RangeCheck[] | undefined, { name, round }: Stage, shard: number): boolean {
+  if (checks === undefined) return false;
+  const segments = checks.filter(({ file }) => file !== featureRows);
+  const arrays = new Set(segments.map(({ file }) => arrayOf(file)));
+  return arrays.size === segments.length && segments.every(({ file }) => file.startsWith(`${name}-${round}-${shard}.`));
 }
 
 /** The last whole manifest of a stage in a folder, and the number of the last. */
@@ -118,6 +141,6 @@ function namesIn(path: string): string[] {
     return readdirSync(path);
   } catch (error) {
     if (['ENOENT', 'ESTALE'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
-    throw error;
+    throw unreadable(path, error);
   }
 }

@@ -12,7 +12,7 @@
  *   24   its own name, then zeros
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { crc32 } from '../checksum.js';
 import { NaanError } from '../errors.js';
@@ -22,8 +22,9 @@ import type { RowStore } from './row-store.js';
 
 const magic = Buffer.from('naan seg', 'latin1');
 const headBytes = 256;
-const manifestName = /^[A-Za-z]+-\d+\.\d+\.[0-9a-f]{32}\.manifest$/;
-const segmentName = /^[A-Za-z]+-\d+-\d+\.[0-9a-f]{32}\.[A-Za-z0-9]+\.(rows|column)$/;
+const windowBytes = 2 ** 20;
+const manifestName = /^[A-Za-z]+-\d{1,9}\.\d{1,9}\.[0-9a-f]{32}\.manifest$/;
+const segmentName = /^[A-Za-z]+-\d{1,9}-\d{1,9}\.[0-9a-f]{32}\.[A-Za-z0-9]+\.(rows|column)$/;
 /** A name that another machine has just made may take so long to be seen here. */
 const patienceMs = 90_000;
 const lookMs = 250;
@@ -133,13 +134,35 @@ function headOf(name: string, length: number, crc: number): Buffer {
 function openSegment(folder: string, { file, length, crc }: RangeCheck): number {
   const path = join(folder, file);
   const fd = openPatiently(path);
-  const head = Buffer.alloc(headBytes);
-  const got = readSync(fd, head, 0, headBytes, 0);
-  if (got === headBytes && fstatSync(fd).size === headBytes + length) {
-    if (head.equals(headOf(basename(file), length, crc))) return fd;
+  try {
+    if (fstatSync(fd).size !== headBytes + length) throw damaged(path);
+    const head = Buffer.alloc(headBytes);
+    readAt(fd, head, 0, headBytes, 0, path);
+    if (!head.equals(headOf(basename(file), length, crc))) throw damaged(path);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
-  closeSync(fd);
-  throw damaged(path);
+}
+
+/** Reads all of a segment, to use it later. Throws BAD_INPUT when its bytes are not as they were written. */
+export function checkSegment(folder: string, check: RangeCheck): void {
+  const path = join(folder, check.file);
+  const fd = openSegment(folder, check);
+  try {
+    const window = Buffer.allocUnsafe(Math.min(windowBytes, check.length));
+    let crc = 0;
+    for (let done = 0; done < check.length; ) {
+      const count = Math.min(window.length, check.length - done);
+      readAt(fd, window, 0, count, headBytes + done, path);
+      crc = crc32(window.subarray(0, count), crc);
+      done += count;
+    }
+    if (crc !== check.crc) throw damaged(path);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** True when a segment is there with its head and in its size, as far as can be told without reading it. */
@@ -197,6 +220,7 @@ export class SegmentRows implements RowStore {
       const segment = segments[shard];
       if (segment === undefined) throw new Error(`no segment holds row ${row}`);
       const rowBytes = segment.length / (end - first);
+      if (rowBytes % 4 !== 0) throw damaged(segment.file);
       let run = 1;
       if (columns * 4 === rowBytes) {
         while (i + run < count && row + run < end && (order ? order[ids[i + run]] : ids[i + run]) === row + run) run++;
@@ -265,10 +289,11 @@ export class OutgoingRows implements RowStore {
 function openPatiently(path: string): number {
   for (let waited = 0; ; waited += lookMs) {
     try {
+      if (!statSync(path).isFile()) throw damaged(path); // a pipe would hold the thread
       return openSync(path, 'r');
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT' && code !== 'ESTALE') throw error;
+      if (code !== 'ENOENT' && code !== 'ESTALE') throw unreadable(path, error);
       if (waited >= patienceMs) {
         throw new NaanError('BAD_INPUT', `${path}: is not there: do all machines see the same folder?`);
       }
@@ -279,16 +304,27 @@ function openPatiently(path: string): number {
 
 function readAt(fd: number, bytes: Uint8Array, start: number, length: number, position: number, name: string): void {
   for (let done = 0; done < length; ) {
-    const got = readSync(fd, bytes, start + done, length - done, position + done);
+    let got: number;
+    try {
+      got = readSync(fd, bytes, start + done, length - done, position + done);
+    } catch (error) {
+      throw unreadable(name, error);
+    }
     if (got === 0) throw damaged(name);
     done += got;
   }
 }
 
+function unreadable(path: string, error: unknown): unknown {
+  const reason = systemReason(error);
+  if (reason === undefined) return error;
+  return new NaanError('BAD_INPUT', `${path}: cannot be read: ${reason}`, { cause: error });
+}
+
 function damaged(path: string): NaanError {
   return new NaanError(
     'BAD_INPUT',
-    `${path}: is not as it was written: the same command computes it again, its disk may be failing`,
+    `${path}: is not as it was written: the same command of the rank that wrote it computes it again, its disk may be failing`,
   );
 }
 

@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import type { Registry } from 'prom-client';
+import { oneLine } from '../io/messages.js';
 import { writeText } from '../io/output-file.js';
 import { startsAs } from '../io/outputs.js';
 
@@ -71,14 +72,26 @@ export class KeptMetrics {
 async function send(address: string, body: string): Promise<void> {
   const url = groupOf(address);
   const signal = AbortSignal.timeout(pushTimeoutMs);
-  const response = await fetch(url, { method: 'PUT', body, signal, headers: { 'content-type': 'text/plain' } }).catch(
-    (error: Error) => {
-      const cause = error.cause instanceof Error ? error.cause : error;
-      throw new Error(`${url}: cannot be reached: ${(cause as NodeJS.ErrnoException).code ?? cause.message}`);
-    },
-  );
-  const said = (await response.text()).trim().split('\n')[0].slice(0, 200);
-  if (!response.ok) throw new Error(`${url}: answers ${response.status} ${said}`.trimEnd());
+  // Metrics go where the user said, and nowhere that an answer says.
+  const request = {
+    method: 'PUT',
+    body,
+    signal,
+    redirect: 'manual',
+    headers: { 'content-type': 'text/plain' },
+  } as const;
+  const response = await fetch(url, request).catch((error: Error) => {
+    const cause = error.cause instanceof Error ? error.cause : error;
+    throw new Error(`${url}: cannot be reached: ${(cause as NodeJS.ErrnoException).code ?? cause.message}`);
+  });
+  const reader = response.body?.getReader();
+  const start = response.ok ? undefined : await reader?.read();
+  await reader?.cancel();
+  const [said] = Buffer.from(start?.value ?? [])
+    .toString()
+    .trim()
+    .split('\n');
+  if (!response.ok) throw new Error(`${url}: answers ${response.status} ${oneLine(said)}`.trimEnd());
 }
 
 function groupOf(address: string): string {

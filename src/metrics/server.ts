@@ -2,21 +2,13 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
+import { boundConnections, idleLimits } from '../connections.js';
 import { NaanError } from '../errors.js';
 
 export interface MetricsServer {
   readonly url: string;
   close(): void;
 }
-
-/** Whoever connects and says nothing gives way soon: a run needs its file descriptors itself. */
-const limits = {
-  headersTimeout: 5000,
-  requestTimeout: 5000,
-  keepAliveTimeout: 5000,
-  connectionsCheckingInterval: 1000,
-};
-const mostConnections = 64;
 
 const loopback = '127.0.0.1';
 
@@ -35,7 +27,7 @@ function inUrl(host: string): string {
  * taken or not allowed, or the host is no address of this machine.
  */
 export async function serveMetrics(registry: Registry, port: number, host = loopback): Promise<MetricsServer> {
-  const server = createServer(limits, async (request, response) => {
+  const server = createServer(idleLimits, async (request, response) => {
     const path = request.url?.split('?')[0];
     if (path !== '/metrics') {
       response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found. Metrics are at /metrics.\n');
@@ -45,14 +37,13 @@ export async function serveMetrics(registry: Registry, port: number, host = loop
       await answer(registry, request, response);
     }
   });
-  server.maxConnections = mostConnections;
   server.listen(port, host).unref();
   try {
     await once(server, 'listening');
   } catch (cause) {
     throw new NaanError('BAD_USAGE', `metrics cannot be served on ${inUrl(host)}:${port}: ${reason(cause)}`, { cause });
   }
-  server.on('error', () => {}); // such as no file descriptor for one more connection
+  boundConnections(server);
   const { port: taken } = server.address() as AddressInfo;
   return {
     url: `http://${inUrl(host)}:${taken}/metrics`,

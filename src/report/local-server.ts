@@ -7,6 +7,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { boundConnections, idleLimits } from '../connections.js';
 import { NaanError } from '../errors.js';
 
 export interface Answer {
@@ -42,7 +43,7 @@ const headers = {
 /** Port 0 takes any free one. Throws BAD_USAGE when the port is taken or not allowed. */
 export async function serveLocally(port: number, handle: Handler): Promise<LocalServer> {
   const token = randomBytes(24).toString('base64url');
-  const server = createServer({ requestTimeout: 30_000 }, async (request, response) => {
+  const server = createServer({ ...idleLimits, requestTimeout: 30_000 }, async (request, response) => {
     try {
       send(response, (await answer(request, token, handle)) ?? notFound);
     } catch (error) {
@@ -57,6 +58,7 @@ export async function serveLocally(port: number, handle: Handler): Promise<Local
     const reason = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'it is in use' : (cause as Error).message;
     throw new NaanError('BAD_USAGE', `port ${port}: ${reason}, expected a free one (0 takes any)`, { cause });
   }
+  boundConnections(server);
   const { port: taken } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${taken}/${token}/`,

@@ -126,6 +126,23 @@ test('a gateway that is not there is told once, and the run goes on', async () =
   );
 });
 
+test('a gateway that leads elsewhere is not followed, and what it says is one line without control characters', async (t) => {
+  const asked: string[] = [];
+  const gateway = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    if (request.url?.startsWith('/elsewhere')) return void response.end();
+    response.writeHead(307, { location: '/elsewhere' }).end('\x1b[31mgo there\nand there');
+  }).listen(0, '127.0.0.1');
+  t.after(() => gateway.close());
+  await once(gateway, 'listening');
+  const { port } = gateway.address() as AddressInfo;
+  const push = ['--metrics-push', `http://127.0.0.1:${port}`];
+  const { code, stderr } = await naan([...labelFlags(inputs, join(folder, 'led')), ...hops, ...push]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /answers 307 \\u001b\[31mgo there: the run goes on/);
+  assert.ok(asked.length > 0 && asked.every((one) => one.startsWith('PUT /metrics/job/')), asked.join());
+});
+
 test('metrics for other machines are warned of, and need a port', async () => {
   const flags = [...labelFlags(inputs, join(folder, 'hosts')), ...hops];
   const open = await naan([...flags, '--metrics-port', '0', '--metrics-host', '0.0.0.0']);

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
@@ -247,7 +257,33 @@ test('what stops an export leaves nothing behind, and nothing that is there is r
   for (const to of ['rec', 'imagefolder', 'webdataset']) {
     await refused({ to }, 'BAD_INPUT', /cannot be read: no such file.*it is item '.*--root says where items lie/);
   }
+  // A pipe would be waited for, and a device would be read for ever.
+  const pipe = (path: string) => execFileSync('mkfifo', [path]);
+  const device = (path: string) => symlinkSync('/dev/zero', path);
+  for (const make of [pipe, device]) {
+    make(join(made.root, rows[3].item));
+    for (const to of ['rec', 'imagefolder', 'webdataset']) {
+      await refused({ to }, 'BAD_INPUT', /is not a plain file: it is item '/);
+    }
+    rmSync(join(made.root, rows[3].item), { force: true });
+  }
+  const zero = join(folder, 'full', 'zero.jsonl');
+  writeFileSync(zero, '{"item": "a\\u0000.jpg", "label": 1}\n{"item": "b.jpg", "label": 1}\n');
+  for (const to of ['rec', 'imagefolder']) {
+    await refused({ run: zero, to }, 'BAD_INPUT', /item 'a\\u0000\.jpg': has a zero byte in it/);
+  }
   assert.deepEqual(readdirSync(join(folder, 'sets')), []);
+});
+
+test('40,000 images of one class that have one name each get another, soon', async (t) => {
+  const same = Array.from({ length: 40_000 }, (_, i) => ({ item: `${i}/face.jpg`, label: 0 }));
+  const out = join(temporaryFolder(t), 'out');
+  const run = join(temporaryFolder(t), 'run.csv');
+  writeFileSync(run, `item,label\n${same.map(({ item }) => `${item},0\n`).join('')}`);
+  await exportSet({ run, to: 'imagefolder', files: 'plan', out });
+  const plan = readFileSync(join(out, 'train-plan.csv'), 'utf8').trimEnd().split('\n');
+  assert.match(plan[1], /,train\/0\/face\.jpg$/);
+  assert.match(plan[40_000], /39999\/face\.jpg,train\/0\/40000-face\.jpg$/);
 });
 
 test('100,000 rows: the same set each time', async (t) => {

@@ -297,6 +297,44 @@ test('what cannot be done is said in one line', { skip }, async () => {
   await refused({ model: odd }, /odd\.onnx: /);
 });
 
+test('names that no file can have, and images of many pixels, do not stop the others', { skip }, async () => {
+  const list = join(folder, 'odd.jsonl');
+  python(
+    "import sys; from PIL import Image; Image.new('RGB', (1500, 1501), (9, 90, 200)).save(sys.argv[1])",
+    join(faces, 'many-pixels.png'),
+  );
+  const names = ['many-pixels.png', 'x'.repeat(300), 'a\0.jpg', 'many-pixels.png', 'a.jpg'];
+  writeFileSync(list, names.map((item) => `${JSON.stringify({ item })}\n`).join(''));
+  // The folder of parts is beside an output, however that is written.
+  const out = join(folder, 'odd-out');
+  const summary = await extract({ images: list, root: faces, model, out: `${out}/`, threads: 1 });
+  const rows = await rowsOf(join(out, 'features.npy'));
+  assert.deepEqual(readdirSync(out).sort(), ['failed.csv', 'features.npy', 'items.csv', 'run.json']);
+  assert.deepEqual([summary.rows, summary.failed], [3, 2]);
+  assert.deepEqual(rows[0], rows[1]);
+  assert.match(readFileSync(join(out, 'failed.csv'), 'utf8'), /^x+,/m);
+});
+
+test('a folder of parts keeps what somebody put there', { skip }, async () => {
+  const out = join(folder, 'beside');
+  const parts = `${out}.parts`;
+  const mine = join(parts, 'mine.txt');
+  let isPut = false;
+  await extract({
+    ...{ images: faces, model, out, threads: 1 },
+    onProgress: () => {
+      if (!isPut) writeFileSync(mine, 'mine');
+      isPut = true;
+    },
+  });
+  assert.deepEqual(readdirSync(parts), ['mine.txt']);
+  const other = join(folder, 'beside2');
+  mkdirSync(`${other}.parts`);
+  for (const name of ['run.json', 'part-00000']) writeFileSync(join(`${other}.parts`, name), '{"by": "another"}');
+  await assert.rejects(extract({ images: faces, model, out: other, restart: true }), { code: 'BAD_USAGE' });
+  assert.deepEqual(readdirSync(`${other}.parts`).sort(), ['part-00000', 'run.json']);
+});
+
 test('without the package sharp a line says how to get it', async () => {
   const copy = withoutPackage('sharp', join(folder, 'copy'));
   const { code, stderr } = await naan(['extract', '--images', faces, '--model', model, '--out', join(folder, 'none')], {

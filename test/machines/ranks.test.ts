@@ -1,9 +1,11 @@
 /** Ranks over a shared folder: the same bytes as one process, whatever dies. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { crc32 } from '../../src/checksum.js';
 import { label, labelShare } from '../../src/jobs/label.js';
 import { naan, start, temporaryFolder } from '../cli/naan.js';
 import { alone, smallFlags, smallRun, smallSet } from './small-set.js';
@@ -69,6 +71,58 @@ test('ranks that were killed go on, and a segment that was changed since is comp
   for (const name of ['small_labels.txt', 'small_scores.npy']) {
     assert.deepEqual(readFileSync(join(folder, 'again', name)), readFileSync(join(out, name)), name);
   }
+});
+
+test('what another rank has left is refused where it is not as it was written, or is not what that rank makes', async (t) => {
+  const folder = temporaryFolder((clean) => t.after(clean));
+  const set = await smallSet(folder, 'pairwise');
+  const whole = join(folder, 'whole');
+  const options = { ...smallRun(set, 'pairwise'), cluster: 'files', ranks: 2 } as const;
+  const ended = new AbortController();
+  const other = labelShare({ ...options, rank: 1, workDir: whole, signal: ended.signal });
+  await appeared(join(whole, 'rank-1'), /^load-0\.1\..*manifest$/);
+  ended.abort();
+  await assert.rejects(other, { code: 'CANCELLED' });
+
+  const refused = async (damage: (rank: string) => void, message: RegExp) => {
+    const workDir = join(folder, 'work');
+    rmSync(workDir, { recursive: true, force: true });
+    cpSync(whole, workDir, { recursive: true });
+    damage(join(workDir, 'rank-1'));
+    await assert.rejects(label({ ...options, rank: 0, workDir }), { code: 'BAD_INPUT', message });
+  };
+  const named = (rank: string, ending: string) => join(rank, readdirSync(rank).find((name) => name.endsWith(ending))!);
+  const changed = /\.rows: is not as it was written: the same command of the rank that wrote it computes it again/;
+  await refused((rank) => {
+    const path = named(rank, '.rows');
+    const bytes = readFileSync(path);
+    bytes[300] ^= 1;
+    writeFileSync(path, bytes);
+  }, changed);
+  await refused((rank) => {
+    const path = named(rank, '.rows');
+    rmSync(path);
+    execFileSync('mkfifo', [path]);
+  }, changed);
+  const listing = (change: (left: [number, { file: string }[]][]) => unknown) => (rank: string) => {
+    const path = named(rank, '.manifest');
+    const manifest = JSON.parse(readFileSync(path, 'utf8').split('\n')[1]);
+    const body = Buffer.from(JSON.stringify({ ...manifest, left: change(manifest.left) }));
+    writeFileSync(path, `${crc32(body).toString(16)}\n${body}`);
+  };
+  const others = /rank-1: lists other segments of stage 'load' than rank 1 makes/;
+  await refused(
+    listing((left) => left.slice(1)),
+    others,
+  );
+  await refused(
+    listing(([[, checks], ...left]) => [[0, checks], ...left]),
+    others,
+  );
+  await refused(
+    listing(([[first, one], [second, two], ...left]) => [[first, two], [second, one], ...left]),
+    others,
+  );
 });
 
 test('ranks with other options than the rest are refused in one line, as are options that do not go together', async (t) => {
