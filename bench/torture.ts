@@ -3,8 +3,9 @@
  * bytes with undisturbed runs: kills at random moments, damaged storage, changed inputs, two owners of one work
  * directory, and full disks. Nothing is timed.
  *
- *     node dist/bench/torture.js [--seed 1] [--only kill-label/concat] [--share 1] [--jobs 2] [--folder DIR] [--anew]
+ *     node dist/bench/torture.js [--seed 1] [--only kill-label/concat] [--share 1] [--jobs 2] [--patience 1] [--folder DIR] [--anew]
  *
+ * `--patience 10` lets runs take ten times as long before they count as hanging, on a machine that has much else to do.
  * A case is a function of the seed and its name, but for the moment that a signal happens to meet. A bench that was
  * stopped goes on with the cases left, as long as seed, share and the built files are the same. Some cases need root:
  * namespaces of their own and small file systems; without it they are skipped, and the table says so.
@@ -16,7 +17,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { count, duration, table } from '../src/cli/format.js';
 import { report } from './report.js';
-import type { Ending } from './torture/command.js';
+import { type Ending, setPatience } from './torture/command.js';
 import { faultCases } from './torture/faults.js';
 import { fullDiskCases } from './torture/full-disk.js';
 import { killCases } from './torture/kills.js';
@@ -34,6 +35,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     share: { type: 'string', default: '1' },
     jobs: { type: 'string', default: String(availableParallelism()) },
+    patience: { type: 'string', default: '1' },
     folder: { type: 'string', default: join(tmpdir(), 'naan-torture') },
     anew: { type: 'boolean', default: false },
   },
@@ -44,6 +46,7 @@ const seed = Number(values.seed);
 const share = Number(values.share);
 const folder = resolve(values.folder);
 const stateFile = join(folder, 'state.jsonl');
+setPatience(Number(values.patience));
 
 const everything = [...killCases(share), ...faultCases(share), ...ownerCases(share), ...fullDiskCases(share)];
 const wanted = everything.filter(({ id }) => values.only === undefined || id.includes(values.only));

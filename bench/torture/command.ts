@@ -70,6 +70,12 @@ export interface Ended {
 const boundMs = 180_000;
 /** Ends this soon after a signal that can be handled: training may take a step and a checkpoint. */
 const graceMs = 45_000;
+let patience = 1;
+
+/** Multiplies both, for a machine that has much else to do. */
+export function setPatience(factor: number): void {
+  patience = factor;
+}
 
 const children = new Set<number>();
 process.on('exit', () => {
@@ -110,7 +116,7 @@ export function run(words: readonly string[], options: RunOptions = {}): Promise
     hung = true;
     if (pid !== undefined) killGroup(pid);
   };
-  later(options.boundMs ?? boundMs, hang);
+  later(patience * (options.boundMs ?? boundMs), hang);
   const disarm =
     strike &&
     arm(strike.moment, later, () => {
@@ -119,7 +125,7 @@ export function run(words: readonly string[], options: RunOptions = {}): Promise
       strike.signals.forEach((signal, i) => {
         later(i * 15, () => child.kill(signal));
       });
-      later(options.graceMs ?? graceMs, hang);
+      later(patience * (options.graceMs ?? graceMs), hang);
     });
   return new Promise((done, fail) => {
     child.on('error', fail);

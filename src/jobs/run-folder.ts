@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { clustersOf } from '../cluster/relabel.js';
+import { NaanError } from '../errors.js';
 import { type ClusterTable, checkClusterTable, clusterTableName, readClusterTable } from '../io/cluster-table.js';
 import type { Items } from '../io/item-list.js';
 import { openItems } from '../io/items.js';

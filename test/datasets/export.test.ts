@@ -267,8 +267,8 @@ test('what stops an export leaves nothing behind, and nothing that is there is r
     }
     rmSync(join(made.root, rows[3].item), { force: true });
   }
-  const zero = join(folder, 'full', 'zero.jsonl');
-  writeFileSync(zero, '{"item": "a\\u0000.jpg", "label": 1}\n{"item": "b.jpg", "label": 1}\n');
+  const zero = join(folder, 'full', 'zero.csv');
+  writeFileSync(zero, `item,label\n${'p.jpg,-1\n'.repeat(20_000)}a\0.jpg,1\nb.jpg,1\n`);
   for (const to of ['rec', 'imagefolder']) {
     await refused({ run: zero, to }, 'BAD_INPUT', /item 'a\\u0000\.jpg': has a zero byte in it/);
   }
