@@ -184,6 +184,8 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const timings = new Map([defaults, chosen].map((candidate) => [candidate, runsOf(candidate)]));
   for (let i = 0; i < smallRuns && size < nodes; i++) {
     for (const [{ setting }, runs] of timings) {
+      // Where other work has slowed the search, the prediction does without them.
+      if (elapsed() + secondsAt(small, pilot) > budget) break;
       tell();
       runs.push(await timeRun(setting, small));
     }
