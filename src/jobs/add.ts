@@ -1,4 +1,4 @@
-/** Adds rows to a labelled set, at the cost of what they touch. */
+/** Adds rows to a labelled set without finding and scoring all again. */
 import { type FeatureSource, locateSource } from '../io/feature-source.js';
 import { shapeOf } from '../io/matrix.js';
 import { itemsOf } from './assign.js';
