@@ -26,7 +26,7 @@ interface Rate {
   readonly gflops: number;
 }
 
-export interface BackendDiagnosis {
+interface BackendDiagnosis {
   readonly backend: string;
   readonly provider?: string | undefined;
   /** True for a device that calls itself a GPU and computes on the CPU. */
