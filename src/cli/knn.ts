@@ -1,24 +1,30 @@
-import { locateFeatures } from '../io/features.js';
+import { findFeatures } from '../io/features.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { checkOutputs, isOurGraph } from '../io/outputs.js';
 import { findKnn } from '../knn/find.js';
+import { describeKnnPlan, type KnnPlan } from '../knn/plan.js';
 import type { Run } from './command.js';
-import { count, duration, table } from './format.js';
+import { bytes, count, duration, table } from './format.js';
 
-export const run: Run<'knn'> = async ({ features, dim, out, overwrite, ...options }, { signal, onProgress, log }) => {
+export const run: Run<'knn'> = async (
+  { features, dim, out, overwrite, ...options },
+  { signal, onProgress, log, tell },
+) => {
   const began = performance.now();
   const file = { name: 'out', path: out, isOurs: isOurGraph, otherwise: 'is no kNN graph' };
   await checkOutputs([file], { features }, overwrite);
-  const location = await locateFeatures(features, { dim });
+  const location = await findFeatures(features, { dim });
   const { graph, method, recall, attempts, copies, badRows } = await findKnn(location, {
     ...options,
     signal,
     onProgress,
     onNotice: log.warn,
+    onPlan: (plan: KnnPlan) => void (options.quiet || tell(describeKnnPlan(plan))),
   });
   const { nodeCount, width, ids } = graph;
   await writeNpy(out, 'i4', [nodeCount, width], ids);
   const seconds = (performance.now() - began) / 1000;
+  const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   const k = width - 1;
   const facts = table([
     ['nodes', count(nodeCount)],
@@ -28,7 +34,8 @@ export const run: Run<'knn'> = async ({ features, dim, out, overwrite, ...option
     ['method', method],
     ['recall', method === 'exact' ? '1' : `${recall.toFixed(4)} on a sample`],
     ['time', duration(seconds)],
+    ['peak memory', bytes(peakRssBytes)],
   ]);
-  const json = { nodes: nodeCount, copies, badRows, k, method, recall, attempts, seconds, out };
+  const json = { nodes: nodeCount, copies, badRows, k, method, recall, attempts, seconds, peakRssBytes, out };
   return { json, text: `${facts}\n\nwritten to ${out}` };
 };

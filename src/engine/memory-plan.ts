@@ -31,8 +31,8 @@ export interface PlanShape {
   readonly batch: number;
   /** Name of features that lie deflated, and so must be inflated into memory as f32. */
   readonly deflated?: string | undefined;
-  /** The kNN graph is found first, by a search that has the rows in memory as f32. */
-  readonly search?: boolean | undefined;
+  /** The kNN graph is found first, by a search that takes so many bytes. */
+  readonly searchBytes?: number | undefined;
   /** Edges are written as well: sorted pairs and their scores. */
   readonly saveEdges?: boolean | undefined;
   readonly trust?: boolean | undefined;
@@ -84,9 +84,6 @@ export function planMemory(shape: PlanShape, { memory, precision = 'auto', workD
   const tried = (precision === 'auto' ? (['f32', 'bf16'] as const) : [precision]).map((p) =>
     planOf(shape, p, workDir === undefined ? 'memory' : 'files', limitBytes),
   );
-  // Rows in files take no memory: less precision would gain nothing.
-  const { searchBytes } = tried[0];
-  if (searchBytes > limitBytes) throw tooLargeToSearch(shape, searchBytes, limitBytes);
   const plan = tried.find(({ memoryBytes }) => memoryBytes <= limitBytes);
   if (!plan) throw tooLarge(shape, tried[tried.length - 1], workDir);
   return plan;
@@ -138,23 +135,10 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     rowsIn,
     parts,
     limitBytes,
-    searchBytes: shape.search ? searchBytesOf(shape) : 0,
+    searchBytes: shape.searchBytes ?? 0,
     memoryBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0),
     diskBytes: inMemory ? 0 : nodes * ofNode.files + edges * ofEdge.files,
   };
-}
-
-/** Rows as f32, sketches of 256 values twice, candidates while they are narrowed, and lists as found and as written. */
-function searchBytesOf({ nodes, dim, columns, threads }: PlanShape): number {
-  return nodes * (4 * dim + 512 + 40 * columns + 200) + processBytes + threads * threadBytes;
-}
-
-function tooLargeToSearch({ nodes, dim }: PlanShape, searchBytes: number, limitBytes: number): NaanError {
-  return new NaanError(
-    'OUT_OF_MEMORY',
-    `the kNN graph of ${nodes} rows × ${dim} takes ${gib(searchBytes)} GiB of memory to find, but ${gib(limitBytes)} GiB ` +
-      'may be taken: give that much with --memory, or a graph made elsewhere with --knn',
-  );
 }
 
 function tooLarge({ nodes, dim, deflated }: PlanShape, least: MemoryPlan, workDir: string | undefined): NaanError {

@@ -174,11 +174,11 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
   const { rowCount: nodes, dim } = shapeOf(features);
   const hops = hopsFor(head, model, options);
   const columns = columnsOf(hops);
+  const searchBytes = options.knn === undefined ? await bytesOfSearch(features, columns, options) : undefined;
   const cluster = planCluster(options, model);
   tellUnused(options, head, cluster.partition);
   const { threads = availableCores(), batch = labelDefaults.batch, saveEdges, trust, report, knn } = options;
-  const search = knn === undefined;
-  const edges = search ? nodes * hops.sampleHops : await expectedEdges(knn, nodes, hops.sampleHops);
+  const edges = knn === undefined ? nodes * hops.sampleHops : await expectedEdges(knn, nodes, hops.sampleHops);
   const deflated = features.kind === 'deflated' ? features.name : undefined;
   const { partition } = cluster;
   const named = items && (await fitsRows(items, nodes, features.name, options)) ? items : undefined;
@@ -202,7 +202,7 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
     saveEdges,
     trust: trust || options.minTrust !== undefined,
     report,
-    search,
+    searchBytes,
     previous: previous !== undefined,
     constraintBytes: decided && constraintBytes(nodes, decided.nodes.constraints.sets.length),
   };
@@ -222,6 +222,14 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
     batch,
     memory: planMemory(shape, options),
   });
+}
+
+/** Memory that finding the kNN graph takes. Throws OUT_OF_MEMORY where it is more than may be taken. */
+async function bytesOfSearch(features: FeatureLocation, columns: number, options: LabelOptions): Promise<number> {
+  const { planSearch } = await import('../knn/find.js');
+  const { threads, memory } = options;
+  const k = Math.min(columns, shapeOf(features).rowCount) - 1;
+  return planSearch(features, { k, threads, memory }).memoryBytes;
 }
 
 const generalNotice =

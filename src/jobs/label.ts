@@ -365,11 +365,12 @@ export async function prepare(
 }
 
 /** Finds the graph of the features; `saveKnn` gets it, and then stands for it. What there is to say of rows the run says. */
-async function searchGraph({ options, columns }: LabelPlan, features: MatrixLocation): Promise<GraphSource> {
+async function searchGraph({ options, columns, memory }: LabelPlan, features: MatrixLocation): Promise<GraphSource> {
   const { findKnn } = await import('../knn/find.js');
   const { signal, onProgress, threads, duplicates, badRows, saveKnn } = options;
   const k = Math.min(columns, shapeOf(features).rowCount) - 1;
-  const found = await findKnn(features, { k, signal, onProgress, threads, duplicates, badRows });
+  const limits = { threads, memory: memory.limitBytes };
+  const found = await findKnn(features, { k, signal, onProgress, duplicates, badRows, ...limits });
   const { graph, method, recall } = found;
   if (saveKnn !== undefined) await writeNpy(saveKnn, 'i4', [graph.nodeCount, graph.width], graph.ids);
   return { knn: saveKnn ?? graph, search: { k, method, recall } };

@@ -13,26 +13,29 @@ import { Arena } from '../kernels/arena.js';
 import { WholeProducts, wholeZero } from '../kernels/gemm.js';
 import { listedIds, loadKernels } from '../kernels/kernels.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
-import { load, loadBytes, store, storeBytes } from './blocks.js';
+import { load, type Range, store } from './blocks.js';
+import { createRangeSearch, type RangeSearch } from './range-search.js';
 import { Refiner } from './refine.js';
-import { createSampleSearch, type Neighbours } from './sample.js';
 import { type Sketch, Sketcher } from './sketch.js';
+import { openUnitRows, type UnitRowsHandle } from './unit-rows.js';
+import { createWindowCosines, type WindowCosines, type WindowTask } from './window-cosines.js';
 
 export interface CellJob {
   /** Unit vectors [n × d]. */
-  readonly rows: SharedRowsHandle;
+  readonly rows: UnitRowsHandle;
   readonly sketch: Sketch;
   readonly cellCount: number;
   /** Sketches of the centroids [r × C], Int8 in shared memory. */
   readonly centroids: Int8Array;
-  /** Rows that centroids are learnt from, their sketches [m × r bytes] and cells [m]. */
-  readonly training: { readonly ids: Int32Array; readonly sketches: SharedRowsHandle; readonly cells: Int32Array };
-  /** Cell of each row [n], and row at each position [n]. */
+  /** Rows that centroids are learnt from, and their cells [m]. */
+  readonly training: { readonly ids: Int32Array; readonly cells: Int32Array };
+  /** Sketches of the rows [n × r bytes], 64 for zero. */
+  readonly sketches: SharedRowsHandle;
+  /** Cell of each row, and how similar it is to that cell's centroid [n]. */
   readonly cells: Int32Array;
+  readonly nearness: Float32Array;
+  /** Row at each position [n]. */
   readonly order: Int32Array;
-  /** Sketches by position [n × r bytes]: row after row, 64 for zero; and each segment on its own as [r × rows], 0 for zero. */
-  readonly sketchRows: SharedRowsHandle;
-  readonly sketchColumns: SharedRowsHandle;
   /** Greatest number of positions in a block. */
   readonly capacity: number;
   /** Candidates by position [n × 2L], see `offerPicked`. */
@@ -55,44 +58,43 @@ export interface Block {
   readonly endSegment: number;
 }
 
-/** The probes of one block: rows[offsets[c] .. offsets[c + 1]) are the rows, counted from its start, that probe cell c. */
-export interface Probes {
+/** Rows of a block (counted from its start) that probe each cell of another: those of cell first + c are rows[offsets[c] .. offsets[c + 1]). */
+interface Probes {
+  readonly firstCell: number;
   readonly offsets: Int32Array;
-  readonly rows: Uint16Array;
-}
-
-interface ProbedBlock extends Block {
-  readonly probes: Probes;
+  readonly rows: Int32Array;
 }
 
 export type CellTask =
-  | { readonly kind: 'sample'; readonly queries: Int32Array }
-  /** Sketch rows of the training set. */
-  | { readonly kind: 'sketch'; readonly start: number; readonly count: number }
-  /** Find their cells; `version` of the centroids. */
-  | { readonly kind: 'train'; readonly start: number; readonly count: number; readonly version: number }
+  /** The nearest of a range of rows to some of them. */
+  | { readonly kind: 'sample'; readonly queries: Int32Array; readonly range: Range }
+  /** Sketch rows. Returns how many of them had to be normalised. */
+  | { readonly kind: 'sketch'; readonly range: Range }
+  /** Find the cells of training rows; `version` of the centroids. */
+  | { readonly kind: 'train'; readonly range: Range; readonly version: number }
   /** Find the cells of rows. */
-  | { readonly kind: 'assign'; readonly start: number; readonly count: number; readonly version: number }
-  /** Sketch a block of positions, and say which rows of it probe which cells. */
+  | { readonly kind: 'assign'; readonly range: Range; readonly version: number }
   | {
-      readonly kind: 'probe';
-      readonly block: Block;
+      readonly kind: 'compare';
+      readonly a: Block;
+      readonly b: Block;
       readonly segments: Segments;
       readonly threshold: number;
-      readonly version: number;
     }
-  | { readonly kind: 'compare'; readonly a: ProbedBlock; readonly b: ProbedBlock; readonly segments: Segments }
   /** Compute the cosines of a block's candidates and write the lists. Returns rows that had fewer than k. */
-  | { readonly kind: 'refine'; readonly block: Block };
+  | { readonly kind: 'refine'; readonly block: Block }
+  | WindowTask;
 
-export type CellResult = Neighbours | Probes | Int32Array | undefined;
+export type CellResult = Float32Array | Int32Array | number | undefined;
 
 export const longestSegment = 256;
 export const rowsAtOnce = 128;
+/** Rows that are searched for exactly in one pass over the others. */
+export const queriesAtMost = 1024;
 /** Rows and similarities of a tile: products of fewer rows cost more a pair, and a larger tile leaves the second-level cache. */
 const pickedAtOnce = 2048;
 const tilePairs = 2 ** 18;
-/** The share of a row's similarity to its own centroid that is taken off its similarities to others. Chosen on generated sets. */
+/** How much of a row's similarity to its own centroid is taken off those to others. Chosen on generated sets. */
 const ownShare = 0.6;
 
 /** Whether a row of this similarity to a cell, and to its own one, probes the cell: not below the threshold of a search. */
@@ -110,6 +112,7 @@ export class CellFinder {
     const { sketch, cellCount } = job;
     this.x = new Float32Array(rowsAtOnce * sketch.dim);
     this.sketches = new Uint8Array(rowsAtOnce * sketch.length);
+    this.sketchWords = new Float32Array(this.sketches.buffer);
     this.similarities = new Float32Array(rowsAtOnce * cellCount);
     this.centroids = new Int8Array(sketch.length * cellCount);
   }
@@ -117,6 +120,8 @@ export class CellFinder {
   /** Rows to sketch, at most `rowsAtOnce`. */
   readonly x: Float32Array;
   readonly sketches: Uint8Array;
+  /** The same memory as 32-bit words. */
+  readonly sketchWords: Float32Array;
   /** [rows × C]. */
   readonly similarities: Float32Array;
   private readonly centroids: Int8Array;
@@ -157,19 +162,27 @@ export class CellFinder {
   }
 }
 
+/** What a thread allocates to compare two blocks, in bytes. */
+export function compareBytes(capacity: number, sketchLength: number, candidates: number): number {
+  const ofSide = capacity * (2 * sketchLength + 8 * candidates + 4);
+  return 2 * ofSide + pickedAtOnce * (sketchLength + 4) + 4 * (tilePairs + 45);
+}
+
+/** What a thread allocates to find the cells of rows, in bytes. */
+export function finderBytes(dim: number, sketchLength: number, cellCount: number): number {
+  return rowsAtOnce * (4 * dim + sketchLength + 4 * cellCount) + 2 * sketchLength * cellCount;
+}
+
 export async function createCellSearch(job: CellJob): Promise<(task: CellTask) => Promise<CellResult>> {
-  const rows = SharedRows.from(job.rows);
-  const training = SharedRows.from(job.training.sketches);
-  const sketchRows = SharedRows.from(job.sketchRows);
-  const sketchColumns = SharedRows.from(job.sketchColumns);
+  const rows = openUnitRows(job.rows);
+  const sketches = SharedRows.from(job.sketches);
   const lists = SharedRows.from(job.lists);
-  const { graph, cells, order, cellCount, capacity } = job;
-  const { dim } = rows;
+  const { graph, cells, nearness, order, cellCount, capacity, training } = job;
   const r = job.sketch.length;
   const candidates = lists.dim / 2;
   const k = graph.width - 1;
 
-  const arena = new Arena(2 * capacity * (2 * r + 8 * candidates + 4) + pickedAtOnce * (r + 4) + 4 * (tilePairs + 45));
+  const arena = new Arena(compareBytes(capacity, r, candidates));
   const kernels = loadKernels(arena);
   const finder = await CellFinder.create(job);
   const products = await WholeProducts.create(r);
@@ -188,102 +201,133 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
   const pickedSketches = arena.uint8(pickedAtOnce * r);
   const similarities = arena.float32(tilePairs + 15);
   let refiner: Refiner | undefined;
-  let sampleSearch: ReturnType<typeof createSampleSearch> | undefined;
+  let rangeSearch: Promise<RangeSearch> | undefined;
+  let windowCosines: WindowCosines | undefined;
   let pairs = new Uint32Array(2 ** 16);
+  let nearCentroids = new Int8Array(0);
 
-  async function sketchTraining(start: number, count: number): Promise<void> {
-    for (let first = start; first < start + count; first += rowsAtOnce) {
-      const taken = Math.min(rowsAtOnce, start + count - first);
-      rows.gather(job.training.ids.subarray(first, first + taken), taken, finder.x);
+  function sketch({ start, count }: Range): Promise<number> {
+    const before = rows.normalised;
+    return inSteps(start, count, async (first, taken) => {
+      rows.read(first, taken, finder.x);
       await finder.sketch(taken);
-      storeBytes(finder.sketches, training, first, taken);
-    }
+      sketches.eachRun(first, taken, (view, at) => bytesOf(view).set(rowsOf(finder.sketches, at - first, view)));
+    }).then(() => rows.normalised - before);
   }
 
-  async function train(start: number, count: number, version: number): Promise<void> {
-    for (let first = start; first < start + count; first += rowsAtOnce) {
-      const taken = Math.min(rowsAtOnce, start + count - first);
-      loadBytes(training, first, taken, finder.sketches);
-      await finder.compare(taken, version);
-      for (let i = 0; i < taken; i++) job.training.cells[first + i] = finder.nearest(i);
-    }
+  function rowsOf(bytes: Uint8Array, first: number, view: Float32Array): Uint8Array {
+    return bytes.subarray(first * r, first * r + view.byteLength);
   }
 
-  async function assign(start: number, count: number, version: number): Promise<void> {
-    for (let first = start; first < start + count; first += rowsAtOnce) {
-      const taken = Math.min(rowsAtOnce, start + count - first);
-      rows.eachRun(first, taken, (view, at) => finder.x.set(view, (at - first) * dim));
-      await finder.sketch(taken);
+  function train({ start, count }: Range, version: number): Promise<void> {
+    return inSteps(start, count, async (first, taken) => {
+      sketches.gather(training.ids.subarray(first, first + taken), taken, finder.sketchWords);
       await finder.compare(taken, version);
-      for (let i = 0; i < taken; i++) cells[first + i] = finder.nearest(i);
-    }
+      for (let i = 0; i < taken; i++) training.cells[first + i] = finder.nearest(i);
+    });
   }
 
-  async function probe(block: Block, { starts }: Segments, threshold: number, version: number): Promise<Probes> {
-    let found = 0;
-    for (let first = 0; first < block.count; first += rowsAtOnce) {
-      const taken = Math.min(rowsAtOnce, block.count - first);
-      const ids = order.subarray(block.start + first, block.start + first + taken);
-      rows.gather(ids, taken, finder.x);
-      await finder.sketch(taken);
-      left.rows.set(finder.sketches.subarray(0, taken * r), first * r);
+  function assign({ start, count }: Range, version: number): Promise<void> {
+    return inSteps(start, count, async (first, taken) => {
+      sketches.eachRun(first, taken, (view, at) => finder.sketches.set(bytesOf(view), (at - first) * r));
       await finder.compare(taken, version);
-      if (pairs.length < found + taken * cellCount) pairs = longer(pairs, 2 * (found + taken * cellCount));
       for (let i = 0; i < taken; i++) {
-        const own = cells[ids[i]];
-        const line = i * cellCount;
-        const least = threshold + ownShare * finder.similarities[line + own];
-        for (let c = 0; c < cellCount; c++) {
-          if (finder.similarities[line + c] >= least || c === own) pairs[found++] = c * 65536 + first + i;
-        }
+        const cell = finder.nearest(i);
+        cells[first + i] = cell;
+        nearness[first + i] = finder.similarities[i * cellCount + cell];
       }
-    }
-    for (let s = block.firstSegment; s < block.endSegment; s++) {
-      const from = starts[s] - block.start;
-      const length = starts[s + 1] - starts[s];
-      for (let j = 0; j < length; j++) {
-        for (let c = 0; c < r; c++) left.columns[from * r + c * length + j] = left.rows[(from + j) * r + c] - wholeZero;
-      }
-    }
-    storeBytes(left.rows, sketchRows, block.start, block.count);
-    storeBytes(new Uint8Array(left.columns.buffer, left.columns.byteOffset), sketchColumns, block.start, block.count);
-    return byCell(pairs.subarray(0, found), cellCount);
+    });
   }
 
-  async function compare(a: ProbedBlock, b: ProbedBlock, segments: Segments): Promise<void> {
+  async function compare(a: Block, b: Block, segments: Segments, threshold: number): Promise<void> {
     const self = a.start === b.start;
     const other = self ? left : right;
-    fill(left, a);
-    if (!self) fill(right, b);
-    await offerSegments(a, left, b, other, segments);
-    if (!self) await offerSegments(b, right, a, left, segments);
+    fill(left, a, segments);
+    if (!self) fill(right, b, segments);
+    await offerSegments(a, left, b, other, segments, threshold);
+    if (!self) await offerSegments(b, right, a, left, segments, threshold);
     store(left.lists, lists, a);
     if (!self) store(right.lists, lists, b);
   }
 
-  function fill(side: Side, block: Block): void {
-    loadBytes(sketchRows, block.start, block.count, side.rows);
-    const { buffer, byteOffset, length } = side.columns;
-    loadBytes(sketchColumns, block.start, block.count, new Uint8Array(buffer, byteOffset, length));
+  /** Sketches of a block row after row, and each segment on its own as [r × rows] with 0 for zero. */
+  function fill(side: Side, block: Block, { starts }: Segments): void {
+    const words = new Float32Array(side.rows.buffer, side.rows.byteOffset, side.rows.length / 4);
+    sketches.gather(order.subarray(block.start, block.start + block.count), block.count, words);
+    for (let s = block.firstSegment; s < block.endSegment; s++) {
+      const first = (starts[s] - block.start) * r;
+      turn(side.rows.subarray(first), side.columns.subarray(first), starts[s + 1] - starts[s]);
+    }
     load(lists, block, side.lists);
     kernels.leastKept(block.count, candidates, side.lists, side.least);
   }
 
+  /** rows [length × r], 64 for zero → columns [r × length], 0 for zero. */
+  function turn(rows: Uint8Array, columns: Int8Array, length: number): void {
+    for (let c = 0; c < r; c++) {
+      const line = c * length;
+      for (let j = 0, at = c; j < length; j++, at += r) columns[line + j] = rows[at] - wholeZero;
+    }
+  }
+
+  /** Which rows of a block probe the cells of another. */
+  async function probe(
+    from: Block,
+    side: Side,
+    to: Block,
+    { cells: cellOf }: Segments,
+    threshold: number,
+  ): Promise<Probes> {
+    const firstCell = cellOf[to.firstSegment];
+    const width = cellOf[to.endSegment - 1] + 1 - firstCell;
+    if (nearCentroids.length < r * width) nearCentroids = new Int8Array(r * width);
+    for (let c = 0; c < r; c++) {
+      const line = c * cellCount + firstCell;
+      nearCentroids.set(job.centroids.subarray(line, line + width), c * width);
+    }
+    const most = Math.max(1, Math.floor(tilePairs / width));
+    const offsets = new Int32Array(width + 1);
+    let found = 0;
+    for (let first = 0; first < from.count; first += most) {
+      const taken = Math.min(most, from.count - first);
+      await products.run(taken, width, side.rows.subarray(first * r), nearCentroids, similarities);
+      if (pairs.length < found + taken * width) pairs = longer(pairs, 2 * (found + taken * width));
+      for (let i = 0; i < taken; i++) {
+        const row = order[from.start + first + i];
+        const own = cells[row] - firstCell;
+        const least = threshold + ownShare * nearness[row];
+        for (let c = 0, at = i * width; c < width; c++, at++) {
+          if (similarities[at] < least && c !== own) continue;
+          pairs[found++] = c * 65536 + first + i;
+          offsets[c + 1]++;
+        }
+      }
+    }
+    for (let c = 0; c < width; c++) offsets[c + 1] += offsets[c];
+    const next = offsets.slice(0, width);
+    const rows = new Int32Array(found);
+    for (let p = 0; p < found; p++) rows[next[pairs[p] >>> 16]++] = pairs[p] & 65535;
+    return { firstCell, offsets, rows };
+  }
+
   /** Compares each segment of one block with the rows of the other that probe its cell. */
   async function offerSegments(
-    to: ProbedBlock,
+    to: Block,
     columns: Side,
-    from: ProbedBlock,
+    from: Block,
     side: Side,
-    { starts, cells: cellOf }: Segments,
+    segments: Segments,
+    threshold: number,
   ): Promise<void> {
-    const { offsets, rows: probing } = from.probes;
+    const { starts, cells: cellOf } = segments;
+    const { firstCell, offsets, rows: probing } = await probe(from, side, to, segments, threshold);
     for (let s = to.firstSegment; s < to.endSegment; s++) {
-      const end = offsets[cellOf[s] + 1];
+      const cell = cellOf[s] - firstCell;
+      const end = offsets[cell + 1];
       const length = starts[s + 1] - starts[s];
       const first = starts[s] - to.start;
       const most = Math.min(pickedAtOnce, Math.floor(tilePairs / length));
-      for (let at = offsets[cellOf[s]]; at < end; at += most) {
+      for (let at = offsets[cell]; at < end; at += most) {
         const count = Math.min(most, end - at);
         picked.set(probing.subarray(at, at + count));
         kernels.pickRows(count, r, picked, side.rows, pickedSketches);
@@ -327,33 +371,38 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
   return async (task) => {
     switch (task.kind) {
       case 'sample':
-        sampleSearch ??= createSampleSearch({ rows: job.rows, k });
-        return (await sampleSearch)(task.queries);
+        rangeSearch ??= createRangeSearch({ rows: job.rows, k }, queriesAtMost);
+        return (await rangeSearch).run(task.queries, task.range);
       case 'sketch':
-        return void (await sketchTraining(task.start, task.count));
+        return sketch(task.range);
       case 'train':
-        return void (await train(task.start, task.count, task.version));
+        return void (await train(task.range, task.version));
       case 'assign':
-        return void (await assign(task.start, task.count, task.version));
-      case 'probe':
-        return probe(task.block, task.segments, task.threshold, task.version);
+        return void (await assign(task.range, task.version));
       case 'compare':
-        return void (await compare(task.a, task.b, task.segments));
+        return void (await compare(task.a, task.b, task.segments, task.threshold));
       case 'refine':
         return refine(task.block);
+      default:
+        windowCosines ??= createWindowCosines({ rows, lists, order, graph, kernels, local: left.lists });
+        return windowCosines(task);
     }
   };
 }
 
-/** Groups pairs cell · 2¹⁶ + row by cell; rows of a cell stay in order. */
-function byCell(pairs: Uint32Array, cellCount: number): Probes {
-  const offsets = new Int32Array(new SharedArrayBuffer(4 * (cellCount + 1)));
-  for (const pair of pairs) offsets[(pair >>> 16) + 1]++;
-  for (let c = 0; c < cellCount; c++) offsets[c + 1] += offsets[c];
-  const next = offsets.slice(0, cellCount);
-  const rows = new Uint16Array(new SharedArrayBuffer(2 * pairs.length));
-  for (const pair of pairs) rows[next[pair >>> 16]++] = pair & 65535;
-  return { offsets, rows };
+/** Calls `visit` for `rowsAtOnce` rows at a time. */
+async function inSteps(
+  start: number,
+  count: number,
+  visit: (first: number, taken: number) => Promise<void>,
+): Promise<void> {
+  for (let first = start; first < start + count; first += rowsAtOnce) {
+    await visit(first, Math.min(rowsAtOnce, start + count - first));
+  }
+}
+
+function bytesOf(view: Float32Array): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
 function longer(values: Uint32Array, length: number): Uint32Array<ArrayBuffer> {

@@ -10,7 +10,7 @@ import { checkRows } from '../engine/usable-rows.js';
 import { NaanError } from '../errors.js';
 import { Pool } from '../execution/pool.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
-import { type MatrixLocation, shapeOf } from '../io/matrix.js';
+import { type FeatureLocation, type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { requireMemory } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
@@ -58,7 +58,7 @@ export async function buildKnn(features: MatrixLocation, options: BuildKnnOption
 }
 
 /** Throws BAD_USAGE for a k that the rows do not have, OUT_OF_MEMORY for lists that the memory does not hold. */
-export function checkK(k: number, features: MatrixLocation): void {
+export function checkK(k: number, features: FeatureLocation): void {
   const { rowCount } = shapeOf(features);
   if (Number.isInteger(k) && k >= Math.min(1, rowCount - 1) && k <= rowCount - 1) {
     // The graph, and lists of ids with their cosines.
@@ -83,10 +83,15 @@ function alone(): KnnGraph {
   return graph;
 }
 
+/** The most candidates that are kept for each row in a search by bounds; it is by cosines where they are no more than k. */
+export function boundCandidates(rowCount: number, dim: number, k: number): number {
+  return Math.min(rowCount - 1, 8 * k + 64, Math.floor((rowCount * dim) / columnsEach));
+}
+
 /** Candidates a row that will prove nearly all lists, as sampled rows say; undefined when they cost more than cosines. */
 export async function candidatesFor(rows: SharedRows, k: number, signal?: AbortSignal): Promise<number | undefined> {
   const { rowCount, dim } = rows;
-  const most = Math.min(rowCount - 1, 8 * k + 64, Math.floor((rowCount * dim) / columnsEach));
+  const most = boundCandidates(rowCount, dim, k);
   if (most <= k) return undefined;
   const queries = sampleQueries(rowCount, sampledRows);
   const coder = new Coder(dim);

@@ -1,5 +1,6 @@
 /** The kNN graph of a set by the method that suits its size, with its recall measured. */
 
+import { availableCores } from '../cgroup.js';
 import { knnDefaults } from '../defaults.js';
 import { surveyPlan } from '../engine/survey.js';
 import { featuresOf, type RowOptions, usableRows } from '../engine/usable-rows.js';
@@ -7,14 +8,13 @@ import { NaanError } from '../errors.js';
 import { runPlan } from '../execution/plan.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { graphOfRows } from '../graph/node-map.js';
-import type { MatrixLocation } from '../io/matrix.js';
-import { shapeOf } from '../io/matrix.js';
+import { inflate } from '../io/locate-matrix.js';
+import { type FeatureLocation, shapeOf } from '../io/matrix.js';
 import { type BuildKnnOptions, checkK, searchExactly } from './exact.js';
-import { searchHnsw } from './hnsw.js';
-import { type ApproximateKnn, searchCells } from './ivf.js';
-import { unitRows } from './unit-rows.js';
-
-type KnnMethod = 'exact' | 'ivf' | 'hnsw';
+import { loadUsearch, searchHnsw } from './hnsw.js';
+import { type ApproximateKnn, type Effort, searchCells } from './ivf.js';
+import { type KnnMethod, type KnnPlan, planKnn } from './plan.js';
+import { tellNormalised, unitRows } from './unit-rows.js';
 
 export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
   /** Neighbours of each node, itself not counted; default 80, or all others where there are fewer. */
@@ -23,6 +23,10 @@ export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
   readonly method?: KnnMethod | 'auto' | undefined;
   /** Share of the true neighbours that an approximate method must find; default 0.99. */
   readonly minRecall?: number | undefined;
+  /** Bytes that the process may take; default: most of what is free. Rows that do not fit are read from their file. */
+  readonly memory?: number | undefined;
+  /** Hears what the search will keep where, before it starts. */
+  readonly onPlan?: ((plan: KnnPlan) => void) | undefined;
 }
 
 export interface FoundKnn {
@@ -53,46 +57,77 @@ type Approximate = (attempt: number) => Promise<ApproximateKnn>;
 /**
  * Builds a kNN graph: k + 1 columns, column 0 the row itself, then its neighbours by falling cosine, ties by the smaller
  * id. A search that does not reach `minRecall` on a sample is made again with more effort, at last exactly.
- * The result does not depend on `threads`, hnsw's excepted. Memory: see `searchExactly`, `searchCells` and `searchHnsw`.
+ * The result does not depend on `threads` or `memory`, hnsw's excepted. Memory: see `planKnn`.
  * Throws as `buildKnn`, and BACKEND_UNAVAILABLE for hnsw where usearch is not installed.
  */
-export async function findKnn(features: MatrixLocation, options: FindKnnOptions): Promise<FoundKnn> {
-  const { onNotice, minRecall = knnDefaults.minRecall, method = 'auto' } = options;
-  const k = options.k ?? defaultK(features, onNotice);
-  checkK(k, features);
+export async function findKnn(source: FeatureLocation, options: FindKnnOptions): Promise<FoundKnn> {
+  const { onNotice, minRecall = knnDefaults.minRecall } = options;
+  const k = options.k ?? defaultK(source, onNotice);
+  checkK(k, source);
   if (!(minRecall > 0 && minRecall <= 1)) {
     throw new NaanError('BAD_USAGE', `minRecall is ${minRecall}, expected a number above 0 and up to 1`);
   }
+  if (options.method === 'hnsw') await loadUsearch();
+  const plan = planSearch(source, { ...options, k });
+  options.onPlan?.(plan);
+  const features = await inflate(source, plan.parts.rows);
   const survey = runPlan(surveyPlan(features, options.duplicates !== 'keep', 1));
   const map = usableRows(features, survey, options);
-  const rows = unitRows(featuresOf(features, map), onNotice);
-  const search = { ...options, k: Math.min(k, rows.rowCount - 1) };
+  const used = featuresOf(features, map);
   const counts = { copies: map?.copies ?? 0, badRows: survey.badRows.length };
   const ofRows = (graph: KnnGraph) => (map ? graphOfRows(graph, map, k + 1) : graph);
-  const small = search.k === 0 || (method === 'auto' && (rows.rowCount < exactBelow(rows.dim, k) || minRecall === 1));
-  const chosen = small ? 'exact' : method === 'auto' ? 'ivf' : method;
+  const { rowCount, dim } = shapeOf(used);
+  const search = { ...options, k: Math.min(k, rowCount - 1) };
+  const rows = plan.rowsIn === 'memory' ? unitRows(used, onNotice) : undefined;
+  const chosen = rows === undefined ? 'ivf' : methodFor(rowCount, dim, { ...options, k: search.k });
   if (chosen !== 'exact') {
     const attemptOf: Approximate = (attempt) => {
-      if (chosen === 'hnsw') return searchHnsw(rows, search, Math.max(128, 2 * search.k) * 4 ** attempt);
-      return searchCells(rows, search, effortOf(attempt, minRecall));
+      if (chosen === 'hnsw') return searchHnsw(rows!, search, Math.max(128, 2 * search.k) * 4 ** attempt);
+      const effort = effortOf(attempt, minRecall);
+      if (rows) return searchCells(rows.handle(), search, effort);
+      const { windowRows } = planSearch(used, { ...search, memory: plan.limitBytes }, effort);
+      return searchCells({ features: used }, { ...search, windowRows }, effort);
     };
     for (let attempt = 0; attempt < mostAttempts; attempt++) {
-      const { graph, recall } = await attemptOf(attempt);
+      const { graph, recall, normalised } = await attemptOf(attempt);
+      if (attempt === 0) tellNormalised(features, normalised, onNotice);
       if (recall >= minRecall) {
         return { graph: ofRows(graph), method: chosen, recall, attempts: attempt + 1, ...counts };
       }
-      const next = attempt + 1 < mostAttempts ? 'trying again with more effort' : 'searching exactly';
-      onNotice?.(
-        `${features.name}: ${chosen} found ${recall.toFixed(4)} of the neighbours, expected ${minRecall}: ${next}`,
-      );
+      const found = `${features.name}: ${chosen} found ${recall.toFixed(4)} of the neighbours, expected ${minRecall}`;
+      if (attempt + 1 < mostAttempts) onNotice?.(`${found}: trying again with more effort`);
+      else if (rows) onNotice?.(`${found}: searching exactly`);
+      else {
+        const advice = 'an exact search needs the rows in memory: give more --memory, or a lower --min-recall';
+        throw new NaanError('OUT_OF_MEMORY', `${found}; ${advice}`);
+      }
     }
   }
-  const graph = await searchExactly(rows, search);
+  const graph = await searchExactly(rows!, search);
   const attempts = chosen === 'exact' ? 1 : mostAttempts + 1;
   return { graph: ofRows(graph), method: 'exact', recall: 1, attempts, ...counts };
 }
 
-function defaultK(features: MatrixLocation, onNotice?: (message: string) => void): number {
+type Choice = Pick<FindKnnOptions, 'method' | 'minRecall'> & { readonly k: number };
+
+/** The method as asked, or the one that suits the rows. */
+function methodFor(rowCount: number, dim: number, { k, method = 'auto', minRecall }: Choice): KnnMethod {
+  if (k === 0 || (method === 'auto' && (rowCount < exactBelow(dim, k) || minRecall === 1))) return 'exact';
+  return method === 'auto' ? 'ivf' : method;
+}
+
+/** What a search of all rows will keep where. Throws OUT_OF_MEMORY as `planKnn`. */
+export function planSearch(
+  features: FeatureLocation,
+  options: Choice & Pick<FindKnnOptions, 'threads' | 'memory'>,
+  effort: Effort = effortOf(0, options.minRecall ?? knnDefaults.minRecall),
+): KnnPlan {
+  const { k, threads = availableCores(), memory } = options;
+  const { rowCount, dim } = shapeOf(features);
+  return planKnn(features, { k, method: methodFor(rowCount, dim, options), effort, threads, memory });
+}
+
+function defaultK(features: FeatureLocation, onNotice?: (message: string) => void): number {
   const { rowCount } = shapeOf(features);
   if (rowCount > knnDefaults.k) return knnDefaults.k;
   onNotice?.(`${features.name}: k is ${rowCount - 1}, all other rows, as there are only ${rowCount}`);
@@ -102,6 +137,6 @@ function defaultK(features: MatrixLocation, onNotice?: (message: string) => void
 const mostAttempts = 3;
 
 /** Probing may miss half of what may be missed in all: rounding to sketches and chance take their part. */
-function effortOf(attempt: number, minRecall: number) {
+function effortOf(attempt: number, minRecall: number): Effort {
   return { miss: (0.5 * (1 - minRecall)) / 4 ** attempt, candidates: 1.75 * 2 ** attempt };
 }

@@ -27,7 +27,7 @@ const measuredRows = 512;
 const rowsEach = 512;
 
 /** Throws BACKEND_UNAVAILABLE with what to install. */
-async function loadUsearch(): Promise<typeof import('usearch')> {
+export async function loadUsearch(): Promise<typeof import('usearch')> {
   try {
     return await import('usearch');
   } catch (cause) {
@@ -42,7 +42,6 @@ export async function searchHnsw(
   { k, threads = availableCores(), signal, onProgress }: ApproximateOptions,
   expansion: number,
 ): Promise<ApproximateKnn> {
-  await loadUsearch();
   const { rowCount } = rows;
   const graph = allocateKnnGraph(rowCount, k + 1);
   const job: HnswJob = { rows: rows.handle(), graph, threads, expansion };
@@ -77,7 +76,7 @@ export async function searchHnsw(
         graph.ids.set(ids.subarray(i * k, (i + 1) * k), queries[i] * graph.width + 1);
       }
     }
-    return { graph, recall: recallOf(graph, rows, exact) };
+    return { graph, recall: recallOf(graph, rows, exact), normalised: 0 };
   } finally {
     await pool.close();
   }

@@ -13,7 +13,7 @@ import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import { wholeLimit, wholeZero } from '../kernels/gemm.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressEvent, ProgressListener } from '../progress.js';
-import { pairRounds } from './blocks.js';
+import { pairRounds, part, type Range } from './blocks.js';
 import {
   type Block,
   CellFinder,
@@ -21,13 +21,16 @@ import {
   type CellResult,
   type CellTask,
   longestSegment,
-  type Probes,
   probeScore,
+  queriesAtMost,
   rowsAtOnce,
   type Segments,
 } from './cells.js';
-import { inPortions, type Neighbours, queriesAtOnce, recallOf, sampleQueries } from './sample.js';
+import { mergeRanges, rangeStep } from './range-search.js';
+import { inPortionsOf, type Neighbours, queriesAtOnce, recallOf, sampleRows } from './sample.js';
 import { fitSketch, sketchNorm, spread } from './sketch.js';
+import { openUnitRows, type UnitRows, type UnitRowsHandle } from './unit-rows.js';
+import type { Window } from './window-cosines.js';
 
 /** The effort of a search. */
 export interface Effort {
@@ -41,7 +44,7 @@ export interface ApproximateOptions {
   readonly k: number;
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Stages `sample`, `cells`, `assign`, `probe`, `compare`, `refine`, unit `rows`. */
+  /** Stages `sample`, `sketch`, `cells`, `assign`, `compare`, `refine`, unit `rows`. */
   readonly onProgress?: ProgressListener | undefined;
 }
 
@@ -49,6 +52,8 @@ export interface ApproximateKnn {
   readonly graph: KnnGraph;
   /** Recall against exact search, on rows that the search was not fitted to. */
   readonly recall: number;
+  /** Rows of features that had to be normalised; 0 for rows in memory. */
+  readonly normalised: number;
 }
 
 /** Rows that probing is fitted to, and rows that recall is measured on. */
@@ -60,21 +65,66 @@ const rowsEach = 4096;
 const wantedBlocks = 24;
 const largestBlock = 32_768;
 const progressIntervalMs = 250;
+/** Ranges of rows that sampled rows are searched for in. */
+const searchedRanges = 32;
+const windowBytes = 2 ** 26;
 
 /** Cells for n rows: four times the root, as larger cells make more pairs meet in vain. */
 function cellCountFor(rowCount: number): number {
   return Math.max(1, Math.min(65_536, Math.round(4 * Math.sqrt(rowCount)), rowCount >> 3));
 }
 
+/** Numbers that follow from those of the rows and of their neighbours. */
+export interface CellSizes {
+  readonly cellCount: number;
+  /** Candidates kept for each row. */
+  readonly candidates: number;
+  /** Greatest number of positions in a block. */
+  readonly capacity: number;
+  readonly blockRows: number;
+  readonly trainingCount: number;
+}
+
+export function cellSizes(rowCount: number, k: number, effort: Effort): CellSizes {
+  const cellCount = cellCountFor(rowCount);
+  const blockRows = Math.min(largestBlock, Math.max(longestSegment, Math.ceil(rowCount / wantedBlocks)));
+  return {
+    cellCount,
+    candidates: Math.min(rowCount - 1, Math.ceil(k * effort.candidates) + 8),
+    capacity: Math.min(rowCount, blockRows + longestSegment),
+    blockRows,
+    trainingCount: Math.min(rowCount, trainingRowsEach * cellCount),
+  };
+}
+
 /**
- * Builds the graph: k + 1 columns, column 0 the row itself, by falling cosine, then rising id. `rows` are unit vectors.
- * Memory besides the rows: 2 r bytes (r = 256 as a rule), 8 bytes a candidate, 4 bytes a neighbour and some hundred bytes
- * of probes for each row, and a few dozen MiB a thread.
- * Throws CANCELLED after an abort.
+ * Builds the graph: k + 1 columns, column 0 the row itself, by falling cosine, then rising id. `source` are unit vectors in
+ * shared memory, or features whose rows are read when they are needed, front to back as far as that goes; the graph
+ * is the same. Memory besides rows: see `plan.ts`.
+ * Throws CANCELLED after an abort, BAD_INPUT for rows that cannot be read or used.
  */
 export async function searchCells(
-  rows: SharedRows,
-  { k, threads = availableCores(), signal, onProgress }: ApproximateOptions,
+  source: UnitRowsHandle,
+  options: ApproximateOptions & WindowOptions,
+  effort: Effort,
+): Promise<ApproximateKnn> {
+  const rows = openUnitRows(source);
+  try {
+    return await searchRows(rows, source, options, effort);
+  } finally {
+    rows.close();
+  }
+}
+
+interface WindowOptions {
+  /** Rows of features that may be in memory at once in the end; default: 64 MiB of them. */
+  readonly windowRows?: number | undefined;
+}
+
+async function searchRows(
+  rows: UnitRows,
+  source: UnitRowsHandle,
+  { k, threads = availableCores(), signal, onProgress, windowRows }: ApproximateOptions & WindowOptions,
   effort: Effort,
 ): Promise<ApproximateKnn> {
   const { rowCount } = rows;
@@ -82,27 +132,19 @@ export async function searchCells(
     if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
   };
   stop();
-  const cellCount = cellCountFor(rowCount);
-  const candidates = Math.min(rowCount - 1, Math.ceil(k * effort.candidates) + 8);
-  const blockRows = Math.min(largestBlock, Math.max(longestSegment, Math.ceil(rowCount / wantedBlocks)));
+  const { cellCount, candidates, capacity, blockRows, trainingCount } = cellSizes(rowCount, k, effort);
   const sketch = await fitSketch(rows);
-  const trainingCount = Math.min(rowCount, trainingRowsEach * cellCount);
-  const bytes = (count: number) => SharedRows.allocate(count, sketch.length / 4).handle();
   const job: CellJob = {
-    rows: rows.handle(),
+    rows: source,
     sketch,
     cellCount,
     centroids: new Int8Array(new SharedArrayBuffer(sketch.length * cellCount)),
-    training: {
-      ids: shared(spread(rowCount, trainingCount)),
-      sketches: bytes(trainingCount),
-      cells: int32(trainingCount),
-    },
+    training: { ids: shared(spread(rowCount, trainingCount)), cells: int32(trainingCount) },
+    sketches: SharedRows.allocate(rowCount, sketch.length / 4).handle(),
     cells: int32(rowCount),
+    nearness: new Float32Array(new SharedArrayBuffer(4 * rowCount)),
     order: int32(rowCount),
-    sketchRows: bytes(rowCount),
-    sketchColumns: bytes(rowCount),
-    capacity: Math.min(rowCount, blockRows + longestSegment),
+    capacity,
     lists: SharedRows.allocate(rowCount, 2 * candidates).handle(),
     graph: allocateKnnGraph(rowCount, k + 1),
   };
@@ -134,22 +176,61 @@ export async function searchCells(
   const at = (stage: string, done: number): ProgressEvent => {
     return { stage, done: Math.floor(done), total: rowCount, unit: 'rows' };
   };
-  const exactly = (stage: string, portions: Int32Array[]) => {
-    return runAll<Neighbours>(
-      stage,
-      portions.map((queries) => ({ kind: 'sample', queries })),
+  /** The exact neighbours of any rows: each pass over the rows searches for some of them. */
+  async function exactly(stage: string, queries: Int32Array): Promise<Neighbours> {
+    const ids = new Int32Array(queries.length * k);
+    for (let first = 0; first < queries.length; first += queriesAtMost) {
+      const some = queries.slice(first, first + queriesAtMost);
+      const tasks = searchRanges(rowCount).map((range): CellTask => ({ kind: 'sample', queries: some, range }));
+      ids.set(mergeRanges(some, k, await runAll<Float32Array>(stage, tasks)).ids, first * k);
+    }
+    return { queries, ids };
+  }
+  const ofBlocks = (kind: 'refine' | 'name' | 'finish') => blocks.map((block): CellTask => ({ kind, block }));
+  let blocks: Block[] = [];
+
+  /** The lists of rows that are not in memory. Returns rows that met fewer than k others. */
+  async function refineByWindows(): Promise<Int32Array[]> {
+    await runAll('refine', ofBlocks('name'), () => 0);
+    const count = Math.ceil(rowCount / Math.max(1, windowRows ?? Math.floor(windowBytes / (4 * rows.dim))));
+    const stores = Array.from({ length: Math.min(2, count) }, () =>
+      SharedRows.allocate(Math.ceil(rowCount / count), rows.dim).handle(),
     );
-  };
+    const read = async (index: number, store: number): Promise<Window> => {
+      const window = { range: part(index, rowCount, count), rows: stores[store] };
+      const { start, count: length } = window.range;
+      const tasks = ranges(length, rowsEach).map((piece): CellTask => {
+        return { kind: 'load', window, part: { start: start + piece.start, count: piece.count } };
+      });
+      await runAll('refine', tasks, () => share());
+      return window;
+    };
+    let pairsDone = 0;
+    const share = (of = 0) => ((pairsDone + of) / ((count * (count + 1)) / 2)) * rowCount;
+    for (let first = 0; first < count; first++) {
+      const a = await read(first, 0);
+      for (let second = first; second < count; second++) {
+        const b = second === first ? a : await read(second, 1);
+        const tasks = blocks.map((block): CellTask => ({ kind: 'cosines', block, a, b }));
+        await runAll('refine', tasks, (done) => share(done / tasks.length));
+        pairsDone++;
+      }
+    }
+    return runAll<Int32Array>('refine', ofBlocks('finish'), () => rowCount);
+  }
 
   try {
-    const sample = await exactly('sample', sampleQueries(rowCount, fittedRows + measuredRows));
+    const sample = inPortionsOf(await exactly('sample', sampleRows(rowCount, fittedRows + measuredRows)));
     // Every third portion is fitted to, so that both kinds are spread over the set.
     const fitted = sample.filter((_, portion) => portion % 3 === 0);
     const measured = sample.length > 1 ? sample.filter((_, portion) => portion % 3 !== 0) : sample;
 
-    const inRanges = (kind: 'sketch' | 'train' | 'assign', count: number, version: number): CellTask[] =>
-      ranges(count, kind === 'assign' ? rowsEach : rowsEach / 4).map((range) => ({ kind, ...range, version }));
-    await runAll('cells', inRanges('sketch', trainingCount, 0), () => 0);
+    const inRanges = (kind: 'train' | 'assign', count: number, version: number): CellTask[] =>
+      ranges(count, kind === 'assign' ? rowsEach : rowsEach / 4).map((range) => ({ kind, range, version }));
+    const scaled = await runAll<number>(
+      'sketch',
+      ranges(rowCount, rowsEach).map((range) => ({ kind: 'sketch', range })),
+    );
     placeCentroids(job);
     for (let round = 1; round <= trainingRounds; round++) {
       const share = (round - 1) / trainingRounds;
@@ -159,58 +240,55 @@ export async function searchCells(
     const version = trainingRounds + 1;
     await runAll('assign', inRanges('assign', rowCount, version));
     const segments = putInOrder(job);
-    const blocks = cutBlocks(segments, blockRows);
-    const threshold = await fitThreshold(rows, job, fitted, effort.miss, version);
+    blocks = cutBlocks(segments, blockRows);
+    const threshold = await fitThreshold(job, fitted, effort.miss, version);
     stop();
-    const probes = await runAll<Probes>(
-      'probe',
-      blocks.map((block) => ({ kind: 'probe', block, segments, threshold, version })),
-    );
-    const probed = blocks.map((block, b) => ({ ...block, probes: probes[b] }));
     const pairs = (blocks.length * (blocks.length + 1)) / 2;
     let before = 0;
     for (const round of pairRounds(blocks.length)) {
       const tasks = round.flatMap((task): CellTask[] =>
-        task.kind === 'compare' ? [{ kind: 'compare', a: probed[task.a], b: probed[task.b], segments }] : [],
+        task.kind === 'compare' ? [{ kind: 'compare', a: blocks[task.a], b: blocks[task.b], segments, threshold }] : [],
       );
       const start = before;
       await runAll('compare', tasks, (done) => ((start + done) / pairs) * rowCount);
       before += tasks.length;
     }
-    const short = await runAll<Int32Array>(
-      'refine',
-      blocks.map((block) => ({ kind: 'refine', block })),
-    );
+    const short = await ('features' in source ? refineByWindows() : runAll<Int32Array>('refine', ofBlocks('refine')));
     // Rows that met fewer than k others are searched for exactly.
-    const lonely = short.flatMap((ids) => [...ids]);
-    for (const { queries, ids } of await exactly('refine', inPortions(Int32Array.from(lonely)))) {
-      for (let i = 0; i < queries.length; i++) {
-        graph.ids.set(ids.subarray(i * k, (i + 1) * k), queries[i] * graph.width + 1);
-      }
+    const lonely = Int32Array.from(short.flatMap((ids) => [...ids]));
+    const { ids } = await exactly('refine', lonely);
+    for (let i = 0; i < lonely.length; i++) {
+      graph.ids.set(ids.subarray(i * k, (i + 1) * k), lonely[i] * graph.width + 1);
     }
-    return { graph, recall: recallOf(graph, rows, measured) };
+    const normalised = scaled.reduce((sum, count) => sum + count, 0);
+    return { graph, recall: recallOf(graph, rows, measured), normalised };
   } finally {
     await pool.close();
   }
 }
 
+/** Ranges of rows to search among: each a whole number of steps, and few enough that their lists are small. */
+function searchRanges(rowCount: number): Range[] {
+  return ranges(rowCount, rangeStep * Math.ceil(rowCount / (rangeStep * searchedRanges)));
+}
+
 /** Begins with training rows as centroids. */
-function placeCentroids({ training, cellCount, centroids }: CellJob): void {
-  const sketches = SharedRows.from(training.sketches);
-  const chosen = spread(sketches.rowCount, cellCount);
+function placeCentroids({ training, sketches: handle, cellCount, centroids }: CellJob): void {
+  const sketches = SharedRows.from(handle);
+  const chosen = spread(training.ids.length, cellCount);
   for (let c = 0; c < cellCount; c++) {
-    const row = bytesOf(sketches.row(chosen[c]));
+    const row = bytesOf(sketches.row(training.ids[chosen[c]]));
     for (let i = 0; i < row.length; i++) centroids[i * cellCount + c] = row[i] - wholeZero;
   }
 }
 
 /** Moves each centroid to the middle of its rows, as a unit vector; one without rows stays where it is. */
-function moveCentroids({ training, cellCount, centroids, sketch }: CellJob): void {
+function moveCentroids({ training, sketches: handle, cellCount, centroids, sketch }: CellJob): void {
   const { length } = sketch;
-  const sketches = SharedRows.from(training.sketches);
+  const sketches = SharedRows.from(handle);
   const sums = new Float64Array(cellCount * length);
-  for (let row = 0; row < sketches.rowCount; row++) {
-    const values = bytesOf(sketches.row(row));
+  for (let row = 0; row < training.ids.length; row++) {
+    const values = bytesOf(sketches.row(training.ids[row]));
     const start = training.cells[row] * length;
     for (let i = 0; i < length; i++) sums[start + i] += values[i] - wholeZero;
   }
@@ -268,21 +346,20 @@ function cutBlocks({ starts, cells }: Segments, blockRows: number): Block[] {
  * the two scores, of a row and the other's cell, reaches it.
  */
 async function fitThreshold(
-  rows: SharedRows,
   job: CellJob,
   exact: readonly Neighbours[],
   miss: number,
   version: number,
 ): Promise<number> {
   const { cells, cellCount } = job;
+  const sketches = SharedRows.from(job.sketches);
   const finder = await CellFinder.create(job);
   const pairScores: number[] = [];
   /** Calls `visit` for each row with the place of its similarities. */
   async function locate(ids: Int32Array, visit: (i: number, line: number) => void): Promise<void> {
     for (let first = 0; first < ids.length; first += rowsAtOnce) {
       const count = Math.min(rowsAtOnce, ids.length - first);
-      rows.gather(ids.subarray(first, first + count), count, finder.x);
-      await finder.sketch(count);
+      sketches.gather(ids.subarray(first, first + count), count, finder.sketchWords);
       await finder.compare(count, version);
       for (let i = 0; i < count; i++) visit(first + i, i * cellCount);
     }
@@ -307,7 +384,7 @@ async function fitThreshold(
   return sorted[Math.floor(miss * sorted.length)];
 }
 
-function ranges(count: number, size: number): { start: number; count: number }[] {
+function ranges(count: number, size: number): Range[] {
   return Array.from({ length: Math.ceil(count / size) }, (_, i) => ({
     start: i * size,
     count: Math.min(size, count - i * size),

@@ -4,19 +4,23 @@ import { Arena } from '../kernels/arena.js';
 import { loadKernels } from '../kernels/kernels.js';
 import * as scalar from '../kernels/scalar.js';
 import { Halo } from '../memory/halo.js';
-import type { SharedRows } from '../memory/shared-rows.js';
+import type { UnitRows } from './unit-rows.js';
 
 const localBytes = 2 ** 24;
 const mostRows = 64;
 
-/** On one thread. n rows, d columns, k neighbours, L candidates. */
-export class Refiner {
-  /** Rows that `write` takes at once. */
+/** What a thread allocates to refine lists of n rows, in bytes. */
+export function refinerBytes(rowCount: number, dim: number, candidates: number): number {
+  const rowBytes = 4 * dim * (candidates + 1);
+  return Math.max(rowBytes, Math.min(mostRows * rowBytes, localBytes)) + 4 * rowCount;
+}
+
+/** Cosines of rows and their candidates, on one thread. n rows, d columns, L candidates. */
+export class CandidateCosines {
+  /** Rows that `run` takes at once. */
   readonly rowsAtOnce: number;
-  /** [rowsAtOnce × L] ids of candidates, none the row itself and none twice, then −1: filled by the caller. */
+  /** [rowsAtOnce × L] ids of candidates, −1 for none: filled by the caller. */
   readonly candidates: Int32Array;
-  /** The k-th cosine of each row last written; −Infinity of one that had fewer. */
-  readonly leastKept: Float32Array;
   private readonly width: number;
   private readonly halo: Halo;
   private readonly local: Float32Array;
@@ -25,8 +29,7 @@ export class Refiner {
   private readonly listDots: typeof scalar.listDots;
 
   constructor(
-    private readonly rows: SharedRows,
-    private readonly graph: KnnGraph,
+    private readonly rows: Pick<UnitRows, 'rowCount' | 'dim' | 'gather'>,
     private readonly candidateCount: number,
   ) {
     const { rowCount, dim } = rows;
@@ -35,7 +38,6 @@ export class Refiner {
     const localRows = Math.min(this.rowsAtOnce * this.width, rowCount);
     const arena = new Arena(4 * (localRows * dim + 2 * this.rowsAtOnce * this.width));
     this.candidates = new Int32Array(this.rowsAtOnce * candidateCount);
-    this.leastKept = new Float32Array(this.rowsAtOnce);
     this.halo = new Halo(rowCount, localRows);
     this.local = arena.float32(localRows * dim);
     this.lists = arena.int32(this.rowsAtOnce * this.width);
@@ -44,10 +46,9 @@ export class Refiner {
     this.listDots = dim % 4 === 0 ? loadKernels(arena).listDots : scalar.listDots;
   }
 
-  /** Writes the lists of rows `ids` from their candidates. Returns those of them that had fewer than k. */
-  write(ids: Int32Array): number[] {
-    const { halo, lists, width, graph, candidateCount } = this;
-    const k = graph.width - 1;
+  /** Computes the cosines of rows `ids` and their candidates, for `of`. */
+  run(ids: Int32Array): void {
+    const { halo, lists, width, candidateCount } = this;
     halo.clear();
     for (let i = 0; i < ids.length; i++) {
       lists[i * width] = halo.slot(ids[i]);
@@ -58,10 +59,44 @@ export class Refiner {
     }
     this.rows.gather(halo.ids, halo.count, this.local);
     this.listDots({ count: ids.length, width, dim: this.rows.dim, lists, rows: this.local, out: this.cosines });
+  }
+
+  /** Of row i of the last run, by candidate [L]; without meaning where there is none. */
+  of(i: number): Float32Array {
+    return this.cosines.subarray(i * this.width + 1, (i + 1) * this.width);
+  }
+}
+
+/** On one thread. n rows, d columns, k neighbours, L candidates. */
+export class Refiner {
+  /** Rows that `write` takes at once. */
+  readonly rowsAtOnce: number;
+  /** [rowsAtOnce × L] ids of candidates, none the row itself and none twice, then −1: filled by the caller. */
+  readonly candidates: Int32Array;
+  /** The k-th cosine of each row last written; −Infinity of one that had fewer. */
+  readonly leastKept: Float32Array;
+  private readonly cosines: CandidateCosines;
+
+  constructor(
+    rows: Pick<UnitRows, 'rowCount' | 'dim' | 'gather'>,
+    private readonly graph: KnnGraph,
+    private readonly candidateCount: number,
+  ) {
+    this.cosines = new CandidateCosines(rows, candidateCount);
+    this.rowsAtOnce = this.cosines.rowsAtOnce;
+    this.candidates = this.cosines.candidates;
+    this.leastKept = new Float32Array(this.rowsAtOnce);
+  }
+
+  /** Writes the lists of rows `ids` from their candidates. Returns those of them that had fewer than k. */
+  write(ids: Int32Array): number[] {
+    const { graph, candidateCount } = this;
+    const k = graph.width - 1;
+    this.cosines.run(ids);
     const short: number[] = [];
     for (let i = 0; i < ids.length; i++) {
       const found = this.candidates.subarray(i * candidateCount, (i + 1) * candidateCount);
-      const cosines = this.cosines.subarray(i * width + 1, (i + 1) * width);
+      const cosines = this.cosines.of(i);
       const count = sortByCosine(found, cosines);
       if (count < k) short.push(ids[i]);
       this.leastKept[i] = count < k ? Number.NEGATIVE_INFINITY : cosines[k - 1];
@@ -74,7 +109,7 @@ export class Refiner {
 }
 
 /** Sorts ids, of which −1 end the list, by falling cosine, then rising id. They come nearly in order. Returns how many. */
-function sortByCosine(ids: Int32Array, cosines: Float32Array): number {
+export function sortByCosine(ids: Int32Array, cosines: Float32Array): number {
   let end = 0;
   for (; end < ids.length && ids[end] >= 0; end++) {
     const id = ids[end];

@@ -6,6 +6,7 @@ import { type Kernels, listedIds, loadKernels } from '../kernels/kernels.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 import { part } from './blocks.js';
 import { spread } from './sketch.js';
+import type { UnitRows } from './unit-rows.js';
 
 /** Rows searched for at once. */
 export const queriesAtOnce = 64;
@@ -110,7 +111,12 @@ function placeOf(numbers: Int32Array, wanted: number): number {
 
 /** Rows to measure by, spread over the set, in portions for `createSampleSearch`. */
 export function sampleQueries(rowCount: number, wanted: number): Int32Array[] {
-  return inPortions(spread(rowCount, Math.min(rowCount, wanted)));
+  return inPortions(sampleRows(rowCount, wanted));
+}
+
+/** Rows to measure by, spread over the set. */
+export function sampleRows(rowCount: number, wanted: number): Int32Array {
+  return spread(rowCount, Math.min(rowCount, wanted));
 }
 
 export function inPortions(queries: Int32Array): Int32Array[] {
@@ -119,22 +125,37 @@ export function inPortions(queries: Int32Array): Int32Array[] {
   return portions;
 }
 
+/** Found neighbours in the same portions. */
+export function inPortionsOf({ queries, ids }: Neighbours): Neighbours[] {
+  const k = ids.length / queries.length;
+  return inPortions(queries).map((portion, p) => {
+    const start = p * queriesAtOnce;
+    return { queries: portion, ids: ids.slice(start * k, (start + portion.length) * k) };
+  });
+}
+
 /**
  * Share of the k neighbours of sampled rows that are as near as the k-th nearest, so that of equally near ones any
  * will do.
  */
-export function recallOf(graph: KnnGraph, rows: SharedRows, exact: readonly Neighbours[]): number {
+export function recallOf(
+  graph: KnnGraph,
+  rows: Pick<UnitRows, 'dim' | 'gather'>,
+  exact: readonly Neighbours[],
+): number {
+  const { dim } = rows;
   const k = graph.width - 1;
+  const x = new Float32Array((k + 2) * dim);
+  const row = (place: number) => x.subarray(place * dim, (place + 1) * dim);
   let hits = 0;
   let wanted = 0;
   for (const { queries, ids } of exact) {
     for (let i = 0; i < queries.length; i++) {
-      const own = rows.row(queries[i]);
-      const least = dot(own, rows.row(ids[i * k + k - 1])) - tolerance;
       const start = queries[i] * graph.width;
-      for (const id of graph.ids.subarray(start + 1, start + 1 + k)) {
-        if (id >= 0 && dot(own, rows.row(id)) >= least) hits++;
-      }
+      const listed = graph.ids.subarray(start + 1, start + 1 + k).filter((id) => id >= 0);
+      rows.gather(Int32Array.of(queries[i], ids[i * k + k - 1], ...listed), listed.length + 2, x);
+      const least = dot(row(0), row(1)) - tolerance;
+      for (let c = 0; c < listed.length; c++) if (dot(row(0), row(c + 2)) >= least) hits++;
       wanted += k;
     }
   }

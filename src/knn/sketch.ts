@@ -8,7 +8,7 @@
  */
 import { RandomStream } from '../graph/random.js';
 import { Linear, Products, wholeLimit, wholeZero } from '../kernels/gemm.js';
-import type { SharedRows } from '../memory/shared-rows.js';
+import type { UnitRows } from './unit-rows.js';
 
 export interface Sketch {
   readonly dim: number;
@@ -29,13 +29,20 @@ const reach = 4.2;
 /** Random streams of a search use this purpose and a number of their own. */
 const searchStream = { purpose: 16, directions: 0, rotation: 1 } as const;
 
+/** r of sketches that so many directions suffice for, as they do as a rule. */
+export function leastSketchLength(dim: number): number {
+  return Math.ceil(Math.min(dim, leastLength) / 16) * 16;
+}
+
 /** Norm of the sketch of a unit vector, nearly. */
 export function sketchNorm(length: number): number {
   return (wholeLimit / reach) * Math.sqrt(length);
 }
 
+type SampledRows = Pick<UnitRows, 'rowCount' | 'dim' | 'gather'>;
+
 /** Chooses the directions from a sample of the rows: the same ones every time. */
-export async function fitSketch(rows: SharedRows): Promise<Sketch> {
+export async function fitSketch(rows: SampledRows): Promise<Sketch> {
   const { dim } = rows;
   const products = await Products.create();
   try {
@@ -92,7 +99,7 @@ export class Sketcher {
 }
 
 /** Mean of x xᵀ over a sample spread evenly: [d × d]. */
-async function secondMoments(rows: SharedRows, products: Products): Promise<Float32Array> {
+async function secondMoments(rows: SampledRows, products: Products): Promise<Float32Array> {
   const { rowCount, dim } = rows;
   const count = Math.min(rowCount, sampleRows);
   const sample = new Float32Array(count * dim);

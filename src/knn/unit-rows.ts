@@ -1,10 +1,72 @@
-/** The rows of a kNN search: unit vectors in shared memory. */
+/** The rows of a kNN search as unit vectors: in shared memory, or read from the features each time. */
 import { type MatrixLocation, openRows } from '../io/matrix.js';
 import { normaliseRows } from '../io/normalise.js';
 import { requireMemory } from '../memory/available.js';
-import { SharedRows } from '../memory/shared-rows.js';
+import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 
 const windowBytes = 2 ** 23;
+
+/** Unit vectors [n × d], read on the thread that opened them. */
+export interface UnitRows {
+  readonly rowCount: number;
+  readonly dim: number;
+  /** Rows that were scaled while they were read, each time that they were; 0 where they lie in memory. */
+  readonly normalised: number;
+  /** Rows [start, start + count) → out [count × d]. */
+  read(start: number, count: number, out: Float32Array): void;
+  /** Rows ids[0 .. count) → out [count × d]. */
+  gather(ids: Int32Array, count: number, out: Float32Array): void;
+  close(): void;
+}
+
+/** What another thread needs to open the same rows: shared memory, or where the features lie. */
+export type UnitRowsHandle = SharedRowsHandle | { readonly features: MatrixLocation };
+
+/** Opens rows on the calling thread. Reading throws BAD_INPUT for NaN, infinite or zero rows of features. */
+export function openUnitRows(handle: UnitRowsHandle): UnitRows {
+  return 'features' in handle ? rowsOfFeatures(handle.features) : rowsInMemory(SharedRows.from(handle));
+}
+
+function rowsInMemory(rows: SharedRows): UnitRows {
+  const { rowCount, dim } = rows;
+  return {
+    rowCount,
+    dim,
+    normalised: 0,
+    read: (start, count, out) => rows.eachRun(start, count, (view, first) => out.set(view, (first - start) * dim)),
+    gather: (ids, count, out) => rows.gather(ids, count, out),
+    close() {},
+  };
+}
+
+function rowsOfFeatures(features: MatrixLocation): UnitRows {
+  const reader = openRows(features);
+  const { rowCount, dim } = reader;
+  let normalised = 0;
+  const read = (start: number, count: number, out: Float32Array) => {
+    const rows = out.subarray(0, count * dim);
+    reader.read(start, count, rows);
+    normalised += normaliseRows(rows, start, count, dim, features.name);
+  };
+  return {
+    rowCount,
+    dim,
+    get normalised() {
+      return normalised;
+    },
+    read,
+    // Rows that lie side by side are read together.
+    gather(ids, count, out) {
+      for (let i = 0; i < count; ) {
+        let run = 1;
+        while (i + run < count && ids[i + run] === ids[i] + run) run++;
+        read(ids[i], run, out.subarray(i * dim, (i + run) * dim));
+        i += run;
+      }
+    },
+    close: () => reader.close(),
+  };
+}
 
 /**
  * The rows as unit vectors in shared memory: the caller's own when they lie there and are unit vectors already.
@@ -12,8 +74,17 @@ const windowBytes = 2 ** 23;
  */
 export function unitRows(features: MatrixLocation, onNotice?: (message: string) => void): SharedRows {
   const { rows, normalised } = load(features);
-  if (normalised > 0) onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
+  tellNormalised(features, normalised, onNotice);
   return rows;
+}
+
+/** Says how many rows had to be scaled, if any had. */
+export function tellNormalised(
+  features: MatrixLocation,
+  normalised: number,
+  onNotice?: (message: string) => void,
+): void {
+  if (normalised > 0) onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
 }
 
 function load(features: MatrixLocation): { rows: SharedRows; normalised: number } {

@@ -69,6 +69,11 @@ const threads = integer({
   help: 'worker threads, at most 32 or, where that is more, four a core; the result does not depend on it',
 });
 
+const memory = byteCount({
+  otherwise: 'most of what is free',
+  help: 'memory that the run may take; it decides before it starts how rows are kept, and refuses what cannot fit',
+});
+
 const knn = path({
   unit: 'file',
   required: true,
@@ -494,6 +499,7 @@ export const commands = {
       badRows,
       dim,
       threads,
+      memory,
       ...watching,
     },
   },
@@ -698,10 +704,7 @@ export const commands = {
         default: labelDefaults.batch,
         help: 'nodes gathered and multiplied at once',
       }),
-      memory: byteCount({
-        otherwise: 'most of what is free',
-        help: 'memory that the run may take; it decides before it starts how rows are kept, and refuses what cannot fit',
-      }),
+      memory,
       precision: choice(['auto', 'f32', 'bf16'], {
         default: 'auto',
         help: 'how rows are stored between stages: bf16 halves memory and disk and moves scores by some thousandths; auto takes f32 where it fits in memory',

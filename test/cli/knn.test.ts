@@ -39,6 +39,20 @@ test('knn --method ivf prints the recall that it measured, and writes the same f
   assert.deepEqual(readFileSync(one), readFileSync(two));
 });
 
+test('knn says beforehand what it keeps, and refuses what does not fit into --memory', async () => {
+  const out = join(folder, 'planned.npy');
+  const told = await naan([...search(out), '--method', 'ivf', '--memory', '2GiB']);
+  assert.equal(told.code, 0, told.stderr);
+  assert.match(told.stderr, /^naan knn: about 0\.\d+ of 2\.0 GiB of memory: rows 0\.00, sketches 0\.00, lists/m);
+  assert.match(told.stdout, /peak memory +\d/);
+  const refused = await naan([...search(join(folder, 'refused.npy')), '--method', 'ivf', '--memory', '64MiB']);
+  assert.equal(refused.code, 3);
+  assert.match(
+    refused.stderr,
+    /^naan knn: \S+: the kNN graph of 1500 rows × 32 takes 0\.\d+ GiB .* give that much with --memory$/m,
+  );
+});
+
 test('knn refuses a recall above one', async () => {
   const { code, stderr } = await naan([...search(join(folder, 'unused.npy')), '--min-recall', '1.2']);
   assert.equal(code, 2);

@@ -95,8 +95,8 @@ describe('method ivf', () => {
     const exact = await buildKnn(features, { k: 10, threads: 2 });
     const rows = SharedRows.from(features.rows);
     const options = { k: 10, threads: 2 };
-    const quick = await searchCells(rows, options, { miss: 0.3, candidates: 1.5 });
-    const thorough = await searchCells(rows, options, { miss: 0.001, candidates: 3 });
+    const quick = await searchCells(rows.handle(), options, { miss: 0.3, candidates: 1.5 });
+    const thorough = await searchCells(rows.handle(), options, { miss: 0.001, candidates: 3 });
     const [some, most] = [agreement(quick.graph, exact), agreement(thorough.graph, exact)];
     assert.ok(some > 0.6 && some < 0.9, `${some}`);
     assert.ok(most > 0.995, `${most}`);
@@ -110,6 +110,26 @@ describe('method ivf', () => {
     for (const { graph, recall } of graphs) {
       assert.deepEqual(graph.ids, graphs[0].graph.ids);
       assert.equal(recall, graphs[0].recall);
+    }
+  });
+
+  it('gives the same graph from features that are read when they are needed, in any number of windows', async () => {
+    const features = faces(3000, 48);
+    const scaled = SharedRows.allocate(3000, 48);
+    for (let row = 0; row < 3000; row++) {
+      scaled.row(row).set(
+        SharedRows.from(features.rows)
+          .row(row)
+          .map((value) => value * (row % 7 === 0 ? 4 : 1)),
+      );
+    }
+    const effort = { miss: 0.01, candidates: 1.75 };
+    const inMemory = await searchCells(features.rows, { k: 12, threads: 2 }, effort);
+    for (const windowRows of [undefined, 1500, 700]) {
+      const source = { features: located(scaled) };
+      const { graph, recall, normalised } = await searchCells(source, { k: 12, threads: 2, windowRows }, effort);
+      assert.deepEqual(graph.ids, inMemory.graph.ids, `${windowRows}`);
+      assert.deepEqual([recall, normalised], [inMemory.recall, Math.ceil(3000 / 7)]);
     }
   });
 
@@ -130,7 +150,7 @@ describe('method ivf', () => {
     const property = fc.asyncProperty(sets, async ({ n, d, k }) => {
       const features = copiedRows(n, d, 1);
       const { graph } = await searchCells(
-        SharedRows.from(features.rows),
+        features.rows,
         { k: Math.min(k, n - 1), threads: 1 },
         { miss: 0.05, candidates: 1.5 },
       );
@@ -209,7 +229,7 @@ describe('findKnn', () => {
   it('stops when told to, at any stage', async () => {
     const features = faces(1000, 32);
     for (const [method, stages] of [
-      ['ivf', ['sample', 'cells', 'assign', 'probe', 'compare']],
+      ['ivf', ['sample', 'sketch', 'cells', 'assign', 'compare']],
       ['hnsw', ['sample', 'add']],
     ] as const) {
       for (const last of stages) {
