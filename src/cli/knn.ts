@@ -7,7 +7,7 @@ import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
 export const run: Run<'knn'> = async (
-  { features, dim, out, overwrite, ...options },
+  { features, dim, out, overwrite, workDir, restart, ...options },
   { signal, onProgress, log, tell },
 ) => {
   const began = performance.now();
@@ -19,10 +19,11 @@ export const run: Run<'knn'> = async (
     signal,
     onProgress,
     onNotice: log.warn,
+    work: workDir === undefined ? undefined : { path: workDir, features, restart },
+    onFound: ({ graph: { nodeCount, width, ids } }) => writeNpy(out, 'i4', [nodeCount, width], ids),
     onPlan: (plan: KnnPlan) => void (options.quiet || tell(describeKnnPlan(plan))),
   });
-  const { nodeCount, width, ids } = graph;
-  await writeNpy(out, 'i4', [nodeCount, width], ids);
+  const { nodeCount, width } = graph;
   const seconds = (performance.now() - began) / 1000;
   const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   const k = width - 1;

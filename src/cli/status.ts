@@ -7,7 +7,10 @@ import { count, table } from './format.js';
 export const run: Run<'status'> = async ({ workDir }) => {
   const status = readWork(workDir);
   if (!status) {
-    throw new NaanError('BAD_INPUT', `${workDir}: holds no run, expected a folder that naan label had as --work-dir`);
+    throw new NaanError(
+      'BAD_INPUT',
+      `${workDir}: holds no run, expected a folder that naan label or naan knn had as --work-dir`,
+    );
   }
   const { header, done, resumes, finished } = status;
   const owned = await readOwner(workDir);
@@ -28,7 +31,7 @@ export const run: Run<'status'> = async ({ workDir }) => {
       share(shards, header.shards),
     ]),
   ]);
-  const next = finished || working ? '' : '\n\nthe same naan label command goes on from here';
+  const next = finished || working ? '' : '\n\nthe same command goes on from here';
   const owner = owned && { host: owned.owner.host, process: owned.owner.process, state: owned.state };
   const json = { ...status, ...(working && { process: owned.owner.process }), owner, shardsDone: whole, shards: total };
   return { json, text: facts + next };

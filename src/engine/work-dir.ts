@@ -53,6 +53,8 @@ interface SeenInputs {
   readonly graph?: number;
   /** The number of times that a coordinator, which shares the run by a queue, has started. */
   readonly epoch?: number;
+  /** Checksum of the sketches and cells that a kNN search has made of the rows. */
+  readonly rows?: number;
 }
 
 /** A process that went on with the run, and the time at which it did. */
@@ -78,6 +80,8 @@ export interface WorkRequest extends LockRequest {
   readonly restart: boolean;
   /** The bytes of disk that the run's files will take. */
   readonly diskBytes: number;
+  /** Words that say what else may help where the disk has less. */
+  readonly diskAdvice?: string;
   /** Tells one state of the feature file from another. */
   readonly features: string;
 }
@@ -127,7 +131,7 @@ export class WorkDir {
       const resumed = header !== undefined && !request.restart && !found.entries.some(isFinished);
       if (resumed) checkIdentity(path, header, wanted);
       else clear(path, found.state === 'none' ? [] : ownFiles(path, header ?? wanted), wanted.files);
-      checkDisk(path, request.diskBytes, resumed ? ownFiles(path, header) : [], wanted.precision);
+      checkDisk(path, request.diskBytes, resumed ? ownFiles(path, header) : [], request.diskAdvice ?? '');
       for (const name of readdirSync(path)) {
         if (isJournalRemnant(journalName, name)) rmSync(join(path, name), { force: true });
       }
@@ -187,6 +191,13 @@ export class WorkDir {
   async noteEpoch(epoch: number): Promise<void> {
     this.note({ epoch });
     await this.flush();
+  }
+
+  /** Throws BAD_USAGE when the run has worked with other rows. */
+  checkRows(rows: number): void {
+    if (this.seen.rows === rows) return;
+    if (this.seen.rows !== undefined) throw differs(this.path, 'features', 'other rows', 'the file of today');
+    this.note({ rows });
   }
 
   /** Notes a shard whose bytes have been written; soon they are on the disk and it counts. */
@@ -450,12 +461,11 @@ function clear(path: string, own: readonly string[], needed: readonly string[]):
 }
 
 /** Room that files of the run take already is room that it has. */
-function checkDisk(path: string, bytes: number, own: readonly string[], precision: Precision): void {
+function checkDisk(path: string, bytes: number, own: readonly string[], advice: string): void {
   const { bavail, bsize } = statfsSync(path);
   const sizes = own.map((name) => (statSync(join(path, name), { throwIfNoEntry: false })?.blocks ?? 0) * 512);
   const room = sizes.reduce((sum, size) => sum + size, bavail * bsize);
   if (room >= bytes) return;
-  const advice = precision === 'f32' ? ', or --precision bf16 for half of it' : '';
   throw new NaanError(
     'BAD_USAGE',
     `${path}: ${gib(room)} GiB are free on its disk, the run needs ${gib(bytes)}: give a folder on another${advice}`,

@@ -416,7 +416,9 @@ async function openWork(
   const segments = sharing && { segments: true };
   const header = workHeader({ identity, nodes, precision, shards, stages, files, ...segments });
   const state = await fileState(options.features as string);
-  const work = await WorkDir.open(path, header, { restart, diskBytes, features: state, signal, onNotice });
+  const diskAdvice = precision === 'f32' ? ', or --precision bf16 for half of it' : '';
+  const request = { restart, diskBytes, diskAdvice, features: state, signal, onNotice };
+  const work = await WorkDir.open(path, header, request);
   if (work.resumed) {
     const all = work.header.stages.length * work.header.shards;
     onNotice?.(`${path}: goes on with the run of ${work.header.started}: ${work.doneCount} of ${all} shards are done`);

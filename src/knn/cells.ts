@@ -97,7 +97,7 @@ const tilePairs = 2 ** 18;
 /** How much of a row's similarity to its own centroid is taken off those to others. Chosen on generated sets. */
 const ownShare = 0.6;
 
-/** Whether a row of this similarity to a cell, and to its own one, probes the cell: not below the threshold of a search. */
+/** The score of a row for a cell, by its similarities to that cell and to its own: from the threshold of a search on, the row probes the cell. */
 export function probeScore(similarity: number, own: number): number {
   return similarity - ownShare * own;
 }
@@ -162,13 +162,13 @@ export class CellFinder {
   }
 }
 
-/** What a thread allocates to compare two blocks, in bytes. */
+/** Bytes that a thread allocates to compare two blocks. */
 export function compareBytes(capacity: number, sketchLength: number, candidates: number): number {
   const ofSide = capacity * (2 * sketchLength + 8 * candidates + 4);
   return 2 * ofSide + pickedAtOnce * (sketchLength + 4) + 4 * (tilePairs + 45);
 }
 
-/** What a thread allocates to find the cells of rows, in bytes. */
+/** Bytes that a thread allocates to find the cells of rows. */
 export function finderBytes(dim: number, sketchLength: number, cellCount: number): number {
   return rowsAtOnce * (4 * dim + sketchLength + 4 * cellCount) + 2 * sketchLength * cellCount;
 }

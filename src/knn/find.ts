@@ -12,7 +12,8 @@ import { inflate } from '../io/locate-matrix.js';
 import { type FeatureLocation, shapeOf } from '../io/matrix.js';
 import { type BuildKnnOptions, checkK, searchExactly } from './exact.js';
 import { loadUsearch, searchHnsw } from './hnsw.js';
-import { type ApproximateKnn, type Effort, searchCells } from './ivf.js';
+import { type ApproximateKnn, cellSizes, type Effort, mostRounds, searchCells } from './ivf.js';
+import { KeptLists, type KnnWork, openKnnWork } from './kept-lists.js';
 import { type KnnMethod, type KnnPlan, planKnn } from './plan.js';
 import { tellNormalised, unitRows } from './unit-rows.js';
 
@@ -25,6 +26,10 @@ export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
   readonly minRecall?: number | undefined;
   /** Bytes that the process may take; default: most of what is free. Rows that do not fit are read from their file. */
   readonly memory?: number | undefined;
+  /** Keeps an approximate search by cells in a folder: after a crash the same call goes on where it stopped. */
+  readonly work?: KnnWork | undefined;
+  /** Writes the graph; until that has ended a work directory is kept. */
+  readonly onFound?: ((found: FoundKnn) => Promise<void>) | undefined;
   /** Hears what the search will keep where, before it starts. */
   readonly onPlan?: ((plan: KnnPlan) => void) | undefined;
 }
@@ -80,15 +85,17 @@ export async function findKnn(source: FeatureLocation, options: FindKnnOptions):
   const search = { ...options, k: Math.min(k, rowCount - 1) };
   const rows = plan.rowsIn === 'memory' ? unitRows(used, onNotice) : undefined;
   const chosen = rows === undefined ? 'ivf' : methodFor(rowCount, dim, { ...options, k: search.k });
-  if (chosen !== 'exact') {
-    const attemptOf: Approximate = (attempt) => {
-      if (chosen === 'hnsw') return searchHnsw(rows!, search, Math.max(128, 2 * search.k) * 4 ** attempt);
-      const effort = effortOf(attempt, minRecall);
-      if (rows) return searchCells(rows.handle(), search, effort);
-      const { windowRows } = planSearch(used, { ...search, memory: plan.limitBytes }, effort);
-      return searchCells({ features: used }, { ...search, windowRows }, effort);
-    };
-    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+  const work = await openWork(options, { rowCount, k: search.k, chosen, minRecall });
+  const attemptOf: Approximate = (attempt) => {
+    if (chosen === 'hnsw') return searchHnsw(rows!, search, Math.max(128, 2 * search.k) * 4 ** attempt);
+    const effort = effortOf(attempt, minRecall);
+    const kept = work && new KeptLists(work, attempt, options.work?.intervalMs);
+    if (rows) return searchCells(rows.handle(), { ...search, kept }, effort);
+    const { windowRows } = planSearch(used, { ...search, memory: plan.limitBytes }, effort);
+    return searchCells({ features: used }, { ...search, windowRows, kept }, effort);
+  };
+  async function searched(): Promise<FoundKnn> {
+    for (let attempt = 0; chosen !== 'exact' && attempt < mostAttempts; attempt++) {
       const { graph, recall, normalised } = await attemptOf(attempt);
       if (attempt === 0) tellNormalised(features, normalised, onNotice);
       if (recall >= minRecall) {
@@ -102,10 +109,53 @@ export async function findKnn(source: FeatureLocation, options: FindKnnOptions):
         throw new NaanError('OUT_OF_MEMORY', `${found}; ${advice}`);
       }
     }
+    const graph = await searchExactly(rows!, search);
+    const attempts = chosen === 'exact' ? 1 : mostAttempts + 1;
+    return { graph: ofRows(graph), method: 'exact', recall: 1, attempts, ...counts };
   }
-  const graph = await searchExactly(rows!, search);
-  const attempts = chosen === 'exact' ? 1 : mostAttempts + 1;
-  return { graph: ofRows(graph), method: 'exact', recall: 1, attempts, ...counts };
+  try {
+    const found = await searched();
+    await options.onFound?.(found);
+    await work?.finish();
+    return found;
+  } catch (error) {
+    throw work?.lost ?? error;
+  } finally {
+    await work?.close();
+  }
+}
+
+interface WorkShape {
+  readonly rowCount: number;
+  readonly k: number;
+  readonly chosen: KnnMethod;
+  readonly minRecall: number;
+}
+
+/** The work directory, where there is one and the search is long enough to be kept there. */
+async function openWork(options: FindKnnOptions, { rowCount, k, chosen, minRecall }: WorkShape) {
+  const { work, signal, onNotice, duplicates = 'collapse', badRows = 'refuse' } = options;
+  if (work === undefined) return undefined;
+  if (chosen !== 'ivf') {
+    onNotice?.(`work-dir: not used, as the method is ${chosen}`);
+    return undefined;
+  }
+  const sizes = cellSizes(rowCount, k, effortOf(0, minRecall));
+  const opened = await openKnnWork(work, {
+    rowCount,
+    rounds: mostRounds(rowCount, sizes),
+    identity: { k, minRecall, duplicates, badRows },
+    listBytes: 8 * rowCount * sizes.candidates,
+    attempts: mostAttempts,
+    signal,
+    onNotice,
+  });
+  if (opened.resumed) {
+    const { started, shards } = opened.header;
+    const done = `${Math.min(opened.doneCount, shards)} of ${shards} rounds of comparisons are done`;
+    onNotice?.(`${work.path}: goes on with the search of ${started}: ${done}`);
+  }
+  return opened;
 }
 
 type Choice = Pick<FindKnnOptions, 'method' | 'minRecall'> & { readonly k: number };
@@ -116,7 +166,7 @@ function methodFor(rowCount: number, dim: number, { k, method = 'auto', minRecal
   return method === 'auto' ? 'ivf' : method;
 }
 
-/** What a search of all rows will keep where. Throws OUT_OF_MEMORY as `planKnn`. */
+/** The plan of a search of all rows. Throws OUT_OF_MEMORY as `planKnn`. */
 export function planSearch(
   features: FeatureLocation,
   options: Choice & Pick<FindKnnOptions, 'threads' | 'memory'>,

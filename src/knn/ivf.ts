@@ -7,6 +7,7 @@
  * are near no centroid probe more of them. Integer sums and seeded choices make the graph the same for any threads.
  */
 import { availableCores } from '../cgroup.js';
+import { crc32 } from '../checksum.js';
 import { NaanError } from '../errors.js';
 import { Pool } from '../execution/pool.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
@@ -26,6 +27,7 @@ import {
   rowsAtOnce,
   type Segments,
 } from './cells.js';
+import { checksumOf, type KeptLists } from './kept-lists.js';
 import { mergeRanges, rangeStep } from './range-search.js';
 import { inPortionsOf, type Neighbours, queriesAtOnce, recallOf, sampleRows } from './sample.js';
 import { fitSketch, sketchNorm, spread } from './sketch.js';
@@ -105,7 +107,7 @@ export function cellSizes(rowCount: number, k: number, effort: Effort): CellSize
  */
 export async function searchCells(
   source: UnitRowsHandle,
-  options: ApproximateOptions & WindowOptions,
+  options: CellOptions,
   effort: Effort,
 ): Promise<ApproximateKnn> {
   const rows = openUnitRows(source);
@@ -116,7 +118,9 @@ export async function searchCells(
   }
 }
 
-interface WindowOptions {
+interface CellOptions extends ApproximateOptions {
+  /** Keeps the lists between rounds, and has those of a search that was cut off. */
+  readonly kept?: KeptLists | undefined;
   /** Rows of features that may be in memory at once in the end; default: 64 MiB of them. */
   readonly windowRows?: number | undefined;
 }
@@ -124,7 +128,7 @@ interface WindowOptions {
 async function searchRows(
   rows: UnitRows,
   source: UnitRowsHandle,
-  { k, threads = availableCores(), signal, onProgress, windowRows }: ApproximateOptions & WindowOptions,
+  { k, threads = availableCores(), signal, onProgress, windowRows, kept }: CellOptions,
   effort: Effort,
 ): Promise<ApproximateKnn> {
   const { rowCount } = rows;
@@ -157,6 +161,7 @@ async function searchRows(
     stage: string,
     tasks: readonly CellTask[],
     stands: (done: number) => number = (done) => (done / tasks.length) * rowCount,
+    from = 0,
   ): Promise<R[]> {
     const results: R[] = [];
     const places = new Map(tasks.map((task, place) => [task, place]));
@@ -167,14 +172,14 @@ async function searchRows(
       done++;
       if (performance.now() - told < progressIntervalMs) return;
       told = performance.now();
-      onProgress?.(at(stage, stands(done)));
+      onProgress?.(at(stage, stands(done), from));
     };
     await pool.runAll(tasks, (task) => `kNN stage ${stage} (${task.kind})`, { onDone, signal });
-    if (tasks.length > 0) onProgress?.(at(stage, stands(tasks.length)));
+    if (tasks.length > 0) onProgress?.(at(stage, stands(tasks.length), from));
     return results;
   }
-  const at = (stage: string, done: number): ProgressEvent => {
-    return { stage, done: Math.floor(done), total: rowCount, unit: 'rows' };
+  const at = (stage: string, done: number, from: number): ProgressEvent => {
+    return { stage, done: Math.floor(done), total: rowCount, unit: 'rows', ...(from > 0 && { from }) };
   };
   /** The exact neighbours of any rows: each pass over the rows searches for some of them. */
   async function exactly(stage: string, queries: Int32Array): Promise<Neighbours> {
@@ -244,14 +249,23 @@ async function searchRows(
     const threshold = await fitThreshold(job, fitted, effort.miss, version);
     stop();
     const pairs = (blocks.length * (blocks.length + 1)) / 2;
-    let before = 0;
+    const lists = SharedRows.from(job.lists);
+    const made = crc32(bytesOf(job.order), checksumOf(SharedRows.from(job.sketches)));
+    const restored = kept ? await kept.restore(lists, made) : 0;
+    let [before, rounds, from] = [0, 0, 0];
     for (const round of pairRounds(blocks.length)) {
+      rounds++;
+      const start = before;
+      before += round.length;
+      if (rounds <= restored) {
+        from = (before / pairs) * rowCount;
+        continue;
+      }
       const tasks = round.flatMap((task): CellTask[] =>
         task.kind === 'compare' ? [{ kind: 'compare', a: blocks[task.a], b: blocks[task.b], segments, threshold }] : [],
       );
-      const start = before;
-      await runAll('compare', tasks, (done) => ((start + done) / pairs) * rowCount);
-      before += tasks.length;
+      await runAll('compare', tasks, (done) => ((start + done) / pairs) * rowCount, Math.floor(from));
+      await kept?.keep(rounds, lists, rounds === blocks.length + 1);
     }
     const short = await ('features' in source ? refineByWindows() : runAll<Int32Array>('refine', ofBlocks('refine')));
     // Rows that met fewer than k others are searched for exactly.
@@ -265,6 +279,11 @@ async function searchRows(
   } finally {
     await pool.close();
   }
+}
+
+/** The most rounds in which blocks meet: `pairRounds` has one more than there are blocks, and no block but the last has fewer rows. */
+export function mostRounds(rowCount: number, { blockRows }: CellSizes): number {
+  return Math.ceil(rowCount / blockRows) + 1;
 }
 
 /** Ranges of rows to search among: each a whole number of steps, and few enough that their lists are small. */
@@ -401,6 +420,6 @@ function shared(values: ArrayLike<number>): Int32Array {
   return copy;
 }
 
-function bytesOf(row: Float32Array): Uint8Array {
+function bytesOf(row: Float32Array | Int32Array): Uint8Array {
   return new Uint8Array(row.buffer, row.byteOffset, row.byteLength);
 }

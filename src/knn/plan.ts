@@ -1,5 +1,5 @@
 /**
- * What a kNN search will keep in memory, known before it starts, and the choice that follows from it: rows in memory where they
+ * The memory that a kNN search will take, known before it starts, and the choice that follows from it: rows in memory where they
  * fit, else read from the features, else no search.
  */
 import { NaanError } from '../errors.js';
@@ -22,7 +22,7 @@ export interface KnnPlan {
   readonly parts: Readonly<Record<'rows' | 'sketches' | 'lists' | 'graph' | 'threads', number>>;
   /** Sum of the parts. */
   readonly memoryBytes: number;
-  /** What the process may take. */
+  /** Bytes that the process may take. */
   readonly limitBytes: number;
   /** Rows in the file: how many of them are in memory at once for the last step, and how often all are read for it. */
   readonly windowRows?: number;
@@ -41,7 +41,7 @@ export interface KnnPlanRequest {
 
 /** Measured: Node with the search loaded, and what a thread with ONNX Runtime adds to what it allocates itself. */
 const processBytes = 130 * 2 ** 20;
-const threadBytes = 40 * 2 ** 20;
+const threadBytes = 30 * 2 ** 20;
 /** Rows of the last step are read in windows no smaller than this. */
 const leastWindowBytes = 2 ** 24;
 /** Share of the memory that windows leave free. */
@@ -115,7 +115,7 @@ function partsBesideRows(n: number, dim: number, { k, method, effort, threads }:
   };
 }
 
-/** Whether rows can be read from where they lie when they are needed. */
+/** Tells features whose rows can be read from where they lie when they are needed. */
 function isInFile(features: FeatureLocation): features is MatrixLocation {
   if (features.kind === 'some') return isInFile(features.of);
   return features.kind === 'file' && !features.fortran;

@@ -9,7 +9,7 @@ import type { UnitRows } from './unit-rows.js';
 const localBytes = 2 ** 24;
 const mostRows = 64;
 
-/** What a thread allocates to refine lists of n rows, in bytes. */
+/** Bytes that a thread allocates to refine lists of n rows. */
 export function refinerBytes(rowCount: number, dim: number, candidates: number): number {
   const rowBytes = 4 * dim * (candidates + 1);
   return Math.max(rowBytes, Math.min(mostRows * rowBytes, localBytes)) + 4 * rowCount;
@@ -61,7 +61,7 @@ export class CandidateCosines {
     this.listDots({ count: ids.length, width, dim: this.rows.dim, lists, rows: this.local, out: this.cosines });
   }
 
-  /** Of row i of the last run, by candidate [L]; without meaning where there is none. */
+  /** The cosines of row i of the last run, by candidate [L]; without meaning where there is none. */
   of(i: number): Float32Array {
     return this.cosines.subarray(i * this.width + 1, (i + 1) * this.width);
   }

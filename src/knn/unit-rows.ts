@@ -19,7 +19,7 @@ export interface UnitRows {
   close(): void;
 }
 
-/** What another thread needs to open the same rows: shared memory, or where the features lie. */
+/** The place of the same rows for another thread: shared memory, or where the features lie. */
 export type UnitRowsHandle = SharedRowsHandle | { readonly features: MatrixLocation };
 
 /** Opens rows on the calling thread. Reading throws BAD_INPUT for NaN, infinite or zero rows of features. */

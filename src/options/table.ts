@@ -500,6 +500,12 @@ export const commands = {
       dim,
       threads,
       memory,
+      workDir: path({
+        unit: 'folder',
+        otherwise: 'nothing is kept',
+        help: 'keep what an approximate search has found so far in files here: after a crash the same command goes on where it stopped',
+      }),
+      restart: flag({ help: 'give up the search that --work-dir holds and start anew' }),
       ...watching,
     },
   },
