@@ -337,10 +337,10 @@ describe('a work directory', () => {
   it('refuses a disk that is too small', async () => {
     const workDir = join(folder, 'small');
     const header = workHeader({ identity: {}, nodes: 1, shards: 1, precision: 'f32', stages: [], files: [] });
-    const request = { restart: false, diskBytes: 10 ** 17, features: '' };
+    const request = { restart: false, diskBytes: 10 ** 17, diskAdvice: ', or less of it', features: '' };
     await assert.rejects(WorkDir.open(workDir, header, request), {
       code: 'BAD_USAGE',
-      message: /GiB are free on its disk, the run needs .* or --precision bf16/,
+      message: /GiB are free on its disk, the run needs .*: give a folder on another, or less of it/,
     });
     assert.deepEqual(readdirSync(workDir), []);
   });
@@ -457,6 +457,6 @@ describe('a work directory', () => {
   it('that holds no run has no status', async () => {
     const { code, stderr } = await naan(['status', folder]);
     assert.equal(code, 2);
-    assert.match(stderr, /holds no run, expected a folder that naan label had as --work-dir/);
+    assert.match(stderr, /holds no run, expected a folder that naan label or naan knn had as --work-dir/);
   });
 });
