@@ -50,7 +50,8 @@ function describe({ summary, haloFactor }: LabelResult, out: string): string {
     ['without a label', count(unlabelled)],
     ['partition', partition],
     ['threshold', threshold.toFixed(3)],
-    ['halo factor', haloFactor.toFixed(2)],
+    // A coordinator whose workers are elsewhere gathers nothing itself.
+    ...(haloFactor > 0 ? [['halo factor', haloFactor.toFixed(2)]] : []),
     ['time', duration(seconds.total)],
     ...stages,
     ['peak memory', bytes(peakRssBytes)],
