@@ -149,6 +149,8 @@ export interface Head<Config extends ModelConfig = ModelConfig> {
   describeHops(hops: Hops): string;
   /** The model as it scores these features, where it depends on the whole of them; by default as it is. */
   settle?(model: NaanModel<Config>, features: MatrixLocation): NaanModel<Config>;
+  /** The model as a run before has settled it: `recorded` are its settings in run.json, of which any form may come. */
+  settleAgain?(model: NaanModel<Config>, recorded: unknown): NaanModel<Config>;
   /** Passes over the shards, in order. The last leaves the column `scores`. */
   stages(config: Config): readonly Stage[];
   storage(config: Config, shape: StorageShape): Storage;

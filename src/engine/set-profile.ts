@@ -12,6 +12,7 @@
 import type { ScoredEdges } from '../cluster/scored-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { type MatrixLocation, openRows } from '../io/matrix.js';
+import { dot } from '../kernels/scalar.js';
 import { type SetProfile, setMeasures } from '../model/set-profile.js';
 
 /** Nodes by their numbers in `graph` and `edges`; `order`: the row of the features of each, by default the same. */
@@ -26,7 +27,7 @@ type Samples = Readonly<Record<keyof SetProfile, Float32Array>>;
 
 const mostRows = 2048;
 const mostValues = 2 ** 16;
-/** Of fewer nodes nothing is said. */
+/** A set of fewer nodes is not judged. */
 const fewestNodes = 50;
 /** A set that is further from training's than this lies outside of it: half of its values lie where a tenth or none of training's do. */
 const farthest = 0.5;
@@ -112,10 +113,4 @@ function nearestCosines(features: MatrixLocation, { nodeCount, width, ids }: Knn
 function spaced(values: Float32Array | Int32Array, most: number): Float32Array {
   const count = Math.min(most, values.length);
   return Float32Array.from({ length: count }, (_, i) => values[Math.floor((i * values.length) / count)]);
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
-  return sum;
 }

@@ -1,7 +1,7 @@
 /** The small graphs around new rows in which `assign` has the model score edges. */
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import type { MatrixLocation } from '../io/matrix.js';
-import { dot } from '../knn/sample.js';
+import { dot } from '../kernels/scalar.js';
 import { SharedRows } from '../memory/shared-rows.js';
 
 /** Small graphs side by side: those of new rows, each with a node for the new row first. */

@@ -108,12 +108,12 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly onNotice?: ((message: string) => void) | undefined;
 }
 
-/** What `add` and `remove` know of the run that they go on from. */
+/** Facts that `add` and `remove` know about the run that they go on from. */
 export interface Continuation {
   /** Its clusters; in place of what matching by names gives. */
   readonly previous: EarlierRows;
-  /** What its model had found out of the set: scores of one set and another set would not be alike. */
-  readonly settle: (model: NaanModel) => NaanModel;
+  /** Its model as run.json has it, settled for the set as it was then: settled anew, it would score old edges differently. */
+  readonly model: unknown;
   /** Its lists and scores, by the nodes of this run; undefined where they are not known. */
   readonly known: KnownScores | undefined;
 }

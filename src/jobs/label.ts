@@ -41,7 +41,7 @@ export interface LabelSummary {
   readonly badRows: number;
   /** Candidate edges, of copies one each. */
   readonly edges: number;
-  /** Of a run that goes on from another: times that an edge was scored, over all rounds. */
+  /** For a run that goes on from another: the number of times that an edge was scored, over all rounds. */
   readonly scoredAnew?: number;
   readonly clusters: number;
   readonly singletons: number;
@@ -144,7 +144,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
   const planned = await planLabel(options, going);
   options.onPlan?.(planned.memory);
   const features = await timed('read', () => inflate(planned.features, planned.memory.parts.features));
-  const plan = going ? { ...planned, model: going.settle(planned.model) } : settled(planned, features);
+  const plan = going ? settledAgain(planned, going) : settled(planned, features);
   const source: GraphSource =
     options.knn === undefined ? await timed('knn', () => searchGraph(plan, features)) : { knn: options.knn };
   return whileRunning(plan, source.knn, async ({ run, work, sharing }) => {
@@ -270,6 +270,10 @@ export async function labelShare(options: LabelOptions): Promise<void> {
 /** With the model as it scores these features. */
 export function settled(plan: LabelPlan, features: MatrixLocation): LabelPlan {
   return { ...plan, model: settledModel(plan.head, plan.model, features) };
+}
+
+function settledAgain(plan: LabelPlan, going: Continuation): LabelPlan {
+  return { ...plan, model: plan.head.settleAgain?.(plan.model, going.model) ?? plan.model };
 }
 
 interface StartedRun {
@@ -426,7 +430,7 @@ async function openWork(
   return work;
 }
 
-/** What stored values depend on, by the name of the option or input. Throws BAD_USAGE for inputs in memory. */
+/** Values that stored results depend on, by the name of the option or input. Throws BAD_USAGE for inputs in memory. */
 export async function identityOf(
   { options, hops: { k1, k2, sampleHops }, memory: { precision } }: LabelPlan,
   knn: string | KnnGraph,

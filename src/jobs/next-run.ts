@@ -21,7 +21,6 @@ import { headOf } from '../heads/heads.js';
 import { readFloat32Array } from '../io/arrays.js';
 import { locateSource } from '../io/feature-source.js';
 import type { Items } from '../io/item-list.js';
-
 import { readKnn } from '../io/knn.js';
 import { csvField } from '../io/label-table.js';
 import { type MatrixLocation, openRows, type RowReader, shapeOf } from '../io/matrix.js';
@@ -33,7 +32,6 @@ import { checkNewFolder } from '../io/outputs.js';
 import { readScoredPairs } from '../io/scored-pairs.js';
 import { unitRows } from '../knn/unit-rows.js';
 import { updateKnn } from '../knn/update.js';
-import type { NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
 import { type LabelResult, labelFrom } from './label.js';
@@ -41,7 +39,7 @@ import type { LabelOptions } from './label-plan.js';
 import { filesOfRun, type PreviousRun, readPreviousRun } from './previous-run.js';
 import { checkUnchanged, factsOf, fileOf, type RunFacts } from './run-inputs.js';
 
-/** What `add` and `remove` share. */
+/** The options that `add` and `remove` share. */
 export interface NextRunOptions {
   /** Folder of the run to go on from: what `label`, `add` or `remove` wrote. */
   readonly run: string;
@@ -104,7 +102,7 @@ export async function openRun(options: NextRunOptions): Promise<OpenedRun> {
   return { facts, previous, features, files };
 }
 
-/** Which rows the new run has. */
+/** The rows of the new run. */
 export interface RowChange {
   /** Number in the run before of each row that stays, rising. */
   readonly stays: Int32Array;
@@ -160,10 +158,9 @@ export async function nextRun(opened: OpenedRun, change: RowChange, options: Nex
       onProgress,
       onNotice,
     };
-    const settle = (model: NaanModel) => settledAs(model, readRun(run)?.model);
     const { earlier, before } = earlierRows(previous, change);
     const { known, ...counts } = updated;
-    const result = await labelFrom(label, { previous: { earlier, before }, settle, known });
+    const result = await labelFrom(label, { previous: { earlier, before }, model: readRun(run)?.model, known });
     return {
       ...result,
       change: {
@@ -179,7 +176,7 @@ export async function nextRun(opened: OpenedRun, change: RowChange, options: Nex
   }
 }
 
-/** What a run that fails has begun to write. */
+/** Removes the files that a run which fails has begun to write. */
 export function removeBegun(out: string): void {
   for (const name of [featuresName, graphName, itemsName, 'decisions.jsonl']) rmSync(join(out, name), { force: true });
   try {
@@ -194,13 +191,6 @@ function rowOptions({ duplicates, badRows }: RunFacts) {
     duplicates: duplicates === 'keep' ? ('keep' as const) : ('collapse' as const),
     badRows: badRows === 'skip' ? ('skip' as const) : ('refuse' as const),
   };
-}
-
-/** What a model found out of the set before, it goes by. */
-function settledAs(model: NaanModel, before: unknown): NaanModel {
-  const { middle, guard } = (before ?? {}) as { middle?: number; guard?: { from: number; to: number } };
-  if (model.config.head !== 'pairwise' || middle === undefined) return model;
-  return { ...model, config: { ...model.config, middle, ...(guard && { guard }) } } as NaanModel;
 }
 
 function earlierRows({ labels, highest }: PreviousRun, { stays, fresh }: RowChange) {
@@ -350,7 +340,7 @@ function listsBefore(
   const listedBy = new Int32Array(nodeCount).fill(-1);
   for (let row = 0; row < numbers.length; row++) {
     const node = numbers[row];
-    // Of copies the first has the list.
+    // Where rows are copies of each other, the first has the list.
     if (node < 0 || isNew[node] === 1 || lists.ids[node * width] >= 0) continue;
     const start = node * width;
     lists.ids[start] = node;
@@ -368,7 +358,7 @@ function listsBefore(
   return lists;
 }
 
-/** What the run kept of its scores; undefined unless it is all of them, and as it was written. */
+/** The scores that the run kept; undefined unless it kept those of all rounds. Throws BAD_INPUT when they are not as they were written. */
 async function scoresBefore(run: string, rowCount: number, rounds: number) {
   const names = readRecord(run).outputs.map(({ name }) => name);
   const files = ['_edges.npy', '_scores.npy', '_rounds.npy'].map((suffix) =>

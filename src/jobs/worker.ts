@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isKept, type Stage } from '../engine/head.js';
 import { ScoringRun } from '../engine/scoring-run.js';
+import type { LeftByShard } from '../engine/spread.js';
 import { featuresOf } from '../engine/usable-rows.js';
 import { readWork, runOf } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { inflate } from '../io/locate-matrix.js';
 import { ownArithmetic } from '../machines/arithmetic.js';
-import { checkAgrees, readManifest } from '../machines/manifest.js';
+import { checkAgrees, listsShards, readManifest } from '../machines/manifest.js';
 import { type Announcement, announcedRuns, type QueuedTask } from '../machines/queue.js';
 import { checkFolder, type QueueTiming, serveRun } from '../machines/queue-worker.js';
 import { Cluster, type ClusterAddress } from '../machines/redis.js';
@@ -100,7 +101,7 @@ async function workFor(
   try {
     const { layout, map } = await prepare(run, plan, features, knn, undefined, async (_, todo) => todo());
     await run.open({ features: featuresOf(features, map), layout, uniteFrom: Number.POSITIVE_INFINITY });
-    const follower = new StageFollower(run, workDir);
+    const follower = new StageFollower(run, workDir, signal);
     onNotice?.(`works for run ${name} (epoch ${epoch}) in ${workDir}`);
     await serveRun(cluster, announcement, {
       threads: run.threads,
@@ -139,6 +140,7 @@ class StageFollower {
   constructor(
     private readonly run: ScoringRun,
     private readonly folder: string,
+    private readonly signal: AbortSignal | undefined,
   ) {
     this.stages = run.stages;
   }
@@ -179,21 +181,26 @@ class StageFollower {
       if (!isKept(stage)) await this.run.runStage(stage);
       else {
         const kept = this.stages.slice(0, this.followed).filter(isKept).length;
-        const { left } = await this.manifestNamed(manifests[kept]);
+        const left = await this.leftBy(stage, manifests[kept]);
         await this.run.adopt(stage, left, this.here.get(stage) ?? new Set());
       }
     }
   }
 
-  private async manifestNamed(name: string) {
+  /** The segments of all shards of a stage, by the list of that name; waits for it. */
+  private async leftBy(stage: Stage, name: string): Promise<LeftByShard> {
     const path = join(this.folder, name);
     for (let waited = 0; ; waited += lookMs) {
       const manifest = await readManifest(path);
-      if (manifest) return manifest;
+      if (manifest) {
+        const shards = Array.from({ length: this.run.shardCount }, (_, index) => index);
+        if (listsShards(manifest.left, stage, shards)) return manifest.left;
+        throw new NaanError('BAD_INPUT', `${path}: lists other segments than those of stage '${stage.name}'`);
+      }
       if (waited >= patienceMs) {
         throw new NaanError('BAD_INPUT', `${path}: is not there: do all machines see the same folder?`);
       }
-      await wait(lookMs);
+      await wait(lookMs, undefined, { signal: this.signal });
     }
   }
 }

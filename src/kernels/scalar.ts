@@ -66,6 +66,13 @@ export function rowNorms(count: number, dim: number, rows: Float32Array, out: Fl
   }
 }
 
+/** The inner product of two rows of one length, summed in order in float64. */
+export function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
+  return sum;
+}
+
 export function listDots({ count, width, dim, lists, rows, out }: ListDotsInput): void {
   for (let at = 0; at < count * width; at++) {
     if (lists[at] < 0) continue;

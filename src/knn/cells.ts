@@ -94,7 +94,7 @@ export const queriesAtMost = 1024;
 /** Rows and similarities of a tile: products of fewer rows cost more a pair, and a larger tile leaves the second-level cache. */
 const pickedAtOnce = 2048;
 const tilePairs = 2 ** 18;
-/** How much of a row's similarity to its own centroid is taken off those to others. Chosen on generated sets. */
+/** The share of a row's similarity to its own centroid that is taken off its similarities to others. Chosen on generated sets. */
 const ownShare = 0.6;
 
 /** The score of a row for a cell, by its similarities to that cell and to its own: from the threshold of a search on, the row probes the cell. */
@@ -270,7 +270,7 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
     }
   }
 
-  /** Which rows of a block probe the cells of another. */
+  /** Finds the rows of a block that probe the cells of another. */
   async function probe(
     from: Block,
     side: Side,

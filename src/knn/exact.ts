@@ -11,13 +11,14 @@ import { NaanError } from '../errors.js';
 import { Pool } from '../execution/pool.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import { type FeatureLocation, type MatrixLocation, shapeOf } from '../io/matrix.js';
+import { dot } from '../kernels/scalar.js';
 import { requireMemory } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
 import { blockCountFor, type KnnJob, type KnnTask, pairRounds } from './blocks.js';
 import { type BoundJob, type BoundResult, type BoundTask, type CodedBlock, setMargins } from './bounds.js';
 import { Coder, codeLength } from './codes.js';
-import { createSampleSearch, dot, inPortions, type Neighbours, sampleQueries } from './sample.js';
+import { createSampleSearch, inPortions, type Neighbours, sampleQueries } from './sample.js';
 import { unitRows } from './unit-rows.js';
 
 export interface BuildKnnOptions {

@@ -3,6 +3,7 @@ import type { KnnGraph } from '../graph/knn-graph.js';
 import { Arena } from '../kernels/arena.js';
 import { InnerProducts } from '../kernels/gemm.js';
 import { type Kernels, listedIds, loadKernels } from '../kernels/kernels.js';
+import { dot } from '../kernels/scalar.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 import { part } from './blocks.js';
 import { spread } from './sketch.js';
@@ -68,7 +69,7 @@ export async function createSampleSearch(job: SampleJob): Promise<SampleSearch> 
       const { start, count: columns } = part(t, total, tiles);
       if (among) rows.gather(among.subarray(start, start + columns), columns, others);
       else rows.eachRun(start, columns, (view, first) => others.set(view, (first - start) * dim));
-      // What stands behind them is of no account.
+      // The values behind them do not matter: their products are cut off again.
       const wide = Math.max(columns, Math.min(leastColumns, tile));
       await products.run(Math.max(count, leastRows), wide, x, others, similarities);
       if (wide > columns) {
@@ -160,10 +161,4 @@ export function recallOf(
     }
   }
   return hits / wanted;
-}
-
-export function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
-  return sum;
 }

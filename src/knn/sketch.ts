@@ -8,6 +8,7 @@
  */
 import { RandomStream } from '../graph/random.js';
 import { Linear, Products, wholeLimit, wholeZero } from '../kernels/gemm.js';
+import { dot } from '../kernels/scalar.js';
 import type { UnitRows } from './unit-rows.js';
 
 export interface Sketch {
@@ -157,12 +158,6 @@ function orthonormal(rows: Float32Array, count: number, dim: number): Float32Arr
     for (let c = 0; c < dim; c++) row[c] *= factor;
   }
   return rows;
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
-  return sum;
 }
 
 function gaussians(count: number, stream: number): Float32Array {

@@ -7,9 +7,10 @@
  */
 import { NaanError } from '../errors.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
+import { dot } from '../kernels/scalar.js';
 import type { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressListener } from '../progress.js';
-import { createSampleSearch, dot, inPortions } from './sample.js';
+import { createSampleSearch, inPortions } from './sample.js';
 
 /** Cosines of two ways to sum differ by less. */
 const tolerance = 2e-6;
@@ -45,7 +46,7 @@ export async function updateKnn(
   for (let row = 0; row < rowCount; row++) graph.ids[row * graph.width] = row;
   if (k === 0) return { graph, searched: 0, displaced: 0 };
   const search = await createSampleSearch({ rows: rows.handle(), k });
-  /** What a row that joins must reach to be in a list; Infinity for rows that are compared with all. */
+  /** The least cosine of a row that joins a list; Infinity for rows that are compared with all. */
   const least = new Float64Array(rowCount).fill(Number.POSITIVE_INFINITY);
   const joined: number[] = [];
   const short: number[] = [];

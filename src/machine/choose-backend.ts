@@ -2,8 +2,8 @@
  * The back-end that `auto` takes: a real GPU where it was measured to be faster than this machine's processor, else `native`.
  * Measuring starts each of them in a process of its own and takes seconds, so it is done for sets that take longer.
  */
-import { availableParallelism } from 'node:os';
 import { type BackendChoice, realDevices } from '../backends/plan.js';
+import { availableCores } from '../cgroup.js';
 import { labelDefaults } from '../defaults.js';
 import type { EngineOptions } from '../engine/scoring-run.js';
 import { NaanError } from '../errors.js';
@@ -92,7 +92,7 @@ export async function resolveBackend(
   task: Task,
 ): Promise<Pick<EngineOptions, 'backend' | 'provider'>> {
   if (backend !== 'auto' || provider !== 'auto') return { backend, provider };
-  const { threads = availableParallelism(), batch = labelDefaults.batch, signal } = options;
+  const { threads = availableCores(), batch = labelDefaults.batch, signal } = options;
   const taken = await chooseBackend({ ...task, threads, batch, signal });
   if (taken.reason) onNotice?.(`computes by ${taken.reason}`);
   return { backend: taken.backend, provider: taken.provider };

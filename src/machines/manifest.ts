@@ -6,13 +6,14 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from '../checksum.js';
+import type { Stage } from '../engine/head.js';
 import type { LeftByShard } from '../engine/spread.js';
 import { NaanError } from '../errors.js';
 import { unreadable } from '../io/input-file.js';
 import { isObject, parseJson } from '../io/json.js';
 import { syncFolder } from '../io/sync-folder.js';
 import { featureRows, type RangeCheck } from '../memory/file-writes.js';
-import { isSegment } from '../memory/segments.js';
+import { arrayOf, isSegment } from '../memory/segments.js';
 import { systemReason } from '../system-error.js';
 import { version } from '../version.js';
 
@@ -72,6 +73,17 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
     left.set(entry[0], entry[1]);
   }
   return { ...found, left } as unknown as Manifest;
+}
+
+/** True when a list is of just these shards, and has of each the segments that a task leaves, each array once at most. */
+export function listsShards(left: LeftByShard, { name, round }: Stage, shards: readonly number[]): boolean {
+  const isWhole = (index: number) => {
+    const segments = left.get(index)?.filter(({ file }) => file !== featureRows);
+    const arrays = new Set(segments?.map(({ file }) => arrayOf(file)));
+    const prefix = `${name}-${round}-${index}.`;
+    return segments?.length === arrays.size && segments.every(({ file }) => file.startsWith(prefix));
+  };
+  return left.size === shards.length && shards.every(isWhole);
 }
 
 /** True for a record of a range that a task has left, with a plain file name that leads to no other folder. */

@@ -61,7 +61,7 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
           if (isLast) await cluster.client.rpush(answers, JSON.stringify({ failed: message } satisfies Answer));
           throw error;
         }
-        // It fails anywhere, as a file that is damaged or a disk that is full does.
+        // Such an error comes on any machine: a damaged file, a full disk.
         failure ??= known;
         const failed = `${hostname()}: ${message}`;
         await cluster.client.rpush(answers, JSON.stringify({ failed, code: known.code } satisfies Answer));

@@ -8,14 +8,13 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Stage } from '../engine/head.js';
 import type { Shard } from '../engine/job.js';
 import type { LeftByShard, Spread, SpreadStage } from '../engine/spread.js';
 import { NaanError } from '../errors.js';
 import { unreadable } from '../io/input-file.js';
-import { featureRows, type RangeCheck } from '../memory/file-writes.js';
-import { arrayOf, isManifest, isSegment } from '../memory/segments.js';
-import { checkAgrees, type Manifest, readManifest, writeManifest } from './manifest.js';
+import type { RangeCheck } from '../memory/file-writes.js';
+import { isManifest, isSegment } from '../memory/segments.js';
+import { checkAgrees, listsShards, type Manifest, readManifest, writeManifest } from './manifest.js';
 
 export interface RanksRequest {
   /** The folder that all ranks see. */
@@ -96,11 +95,8 @@ export class Ranks implements Spread {
       const { manifest } = await newestOf(path, name, round);
       if (manifest) {
         checkAgrees(`rank ${other}`, identity, manifest);
-        const wanted = this.shardsOf(other, shards);
-        const isWhole =
-          manifest.left.size === wanted.length &&
-          wanted.every(({ index }) => areSegmentsOf(manifest.left.get(index), stage, index));
-        if (isWhole) return manifest.left;
+        const wanted = this.shardsOf(other, shards).map(({ index }) => index);
+        if (listsShards(manifest.left, stage, wanted)) return manifest.left;
         throw new NaanError(
           'BAD_INPUT',
           `${path}: lists other segments of stage '${name}' than rank ${other} makes: remove the --work-dir to start anew`,
@@ -112,14 +108,6 @@ export class Ranks implements Spread {
       await wait(lookMs, undefined, { signal });
     }
   }
-}
-
-/** Whether they are segments that a task leaves, each array once at most. */
-function areSegmentsOf(checks: readonly RangeCheck[] | undefined, { name, round }: Stage, shard: number): boolean {
-  if (checks === undefined) return false;
-  const segments = checks.filter(({ file }) => file !== featureRows);
-  const arrays = new Set(segments.map(({ file }) => arrayOf(file)));
-  return arrays.size === segments.length && segments.every(({ file }) => file.startsWith(`${name}-${round}-${shard}.`));
 }
 
 /** The last whole manifest of a stage in a folder, and the number of the last. */

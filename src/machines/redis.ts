@@ -123,7 +123,7 @@ function readText(path: string): string {
 function loadPackages() {
   return Promise.all([import('bullmq'), import('ioredis')]).catch((cause: unknown) => {
     const message =
-      'cluster: redis:// needs the optional packages bullmq and ioredis: npm install bullmq@6.7.0 ioredis@6.0.0';
+      'cluster: redis:// needs the optional packages bullmq and ioredis: npm install --ignore-scripts bullmq@6.7.0 ioredis@6.0.0';
     throw new NaanError('BACKEND_UNAVAILABLE', message, { cause });
   });
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, watch } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -11,6 +11,7 @@ import { cancel } from '../../src/jobs/cancel.js';
 import { label } from '../../src/jobs/label.js';
 import { work } from '../../src/jobs/worker.js';
 import { naan, start, temporaryFolder } from '../cli/naan.js';
+import { appeared } from './appeared.js';
 import { redisServer, type TestRedis, withoutRedis } from './redis-server.js';
 import { alone, smallFlags, smallRun, smallSet } from './small-set.js';
 
@@ -159,14 +160,4 @@ function workerProcess(t: TestContext, cluster: string) {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'inherit' });
   t.after(() => void child.kill('SIGKILL'));
   return child;
-}
-
-async function appeared(folder: string, name: RegExp): Promise<void> {
-  mkdirSync(folder, { recursive: true });
-  const watcher = watch(folder);
-  try {
-    while (!readdirSync(folder).some((found) => name.test(found))) await once(watcher, 'change');
-  } finally {
-    watcher.close();
-  }
 }

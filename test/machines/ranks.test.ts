@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32 } from '../../src/checksum.js';
 import { label, labelShare } from '../../src/jobs/label.js';
 import { naan, start, temporaryFolder } from '../cli/naan.js';
+import { appeared } from './appeared.js';
 import { alone, smallFlags, smallRun, smallSet } from './small-set.js';
 
 for (const head of ['pairwise', 'concat'] as const) {
@@ -154,14 +155,4 @@ async function killedAfter(args: string[], folder: string, name: RegExp): Promis
   await Promise.race([appeared(folder, name), running.ended.then(({ stderr }) => assert.fail(stderr))]);
   running.child.kill('SIGKILL');
   await once(running.child, 'exit');
-}
-
-async function appeared(folder: string, name: RegExp): Promise<void> {
-  mkdirSync(folder, { recursive: true });
-  const watcher = watch(folder);
-  try {
-    while (!readdirSync(folder).some((found) => name.test(found))) await once(watcher, 'change');
-  } finally {
-    watcher.close();
-  }
 }

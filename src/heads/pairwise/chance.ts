@@ -5,8 +5,12 @@
  * scores of cosines that are not higher are bounded. Both are measured on the set at hand, without labels: few random
  * pairs are of one identity, and those lie above the rest.
  */
+
+import { isObject } from '../../io/json.js';
 import { type MatrixLocation, openRows } from '../../io/matrix.js';
+import { dot } from '../../kernels/scalar.js';
 import type { PairwiseModel } from '../../model/model.js';
+import type { CosineGuard } from '../../model/pairwise.js';
 
 /** Rows that say enough: each is compared with all others. */
 const mostRows = 512;
@@ -27,6 +31,15 @@ export function settleModel(model: PairwiseModel, features: MatrixLocation): Pai
   const { middle, nearest } = chanceOf(features);
   const [from, to] = guardShares.map((share) => share * Math.max(nearest, leastNearest));
   return { ...model, config: { ...config, middle, guard: { from, to } } };
+}
+
+/** The model as it was settled for an earlier set, by its settings in the record of that run; as it is where the record has none. */
+export function settleAgain(model: PairwiseModel, recorded: unknown): PairwiseModel {
+  if (!isObject(recorded) || typeof recorded.middle !== 'number') return model;
+  const { middle, guard } = recorded;
+  const isGuard = isObject(guard) && typeof guard.from === 'number' && typeof guard.to === 'number';
+  const { guard: own } = model.config;
+  return { ...model, config: { ...model.config, middle, guard: isGuard ? (guard as unknown as CosineGuard) : own } };
 }
 
 /** The guard's ends as shares of the cosine of the nearest by chance: nearer than it by so much, few strangers are. */
@@ -73,12 +86,6 @@ function cosinesOf(rows: readonly Float32Array[]): Float32Array {
   let next = 0;
   for (let a = 0; a < rows.length; a++) for (let b = 0; b < a; b++) cosines[next++] = dot(rows[a], rows[b]);
   return cosines.sort();
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
-  return sum;
 }
 
 /** Cosines from `start` to `end` beside the middle, in place. */

@@ -16,7 +16,7 @@ import { Devices } from '../../devices/devices.js';
 import { type Head, type Stage, stage } from '../../engine/head.js';
 import { type PairwiseConfig, structuralFeatureCount } from '../../model/pairwise.js';
 import { roundNetworks } from '../../model/round-network.js';
-import { settleModel } from './chance.js';
+import { settleAgain, settleModel } from './chance.js';
 import { scoresOf, whitenedAtOnce } from './job.js';
 import { rescore } from './rescore.js';
 import { summaryWidth } from './score-features.js';
@@ -34,6 +34,7 @@ export const pairwiseHead: Head<PairwiseConfig> = {
   hopsOf: ({ k }) => [k, k],
   takesHops: false,
   settle: settleModel,
+  settleAgain,
   describeHops: ({ k1 }) => `a model that looks at ${k1}`,
 
   stages({ rounds }) {
