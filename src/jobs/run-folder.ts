@@ -1,12 +1,12 @@
 /** The folder that a labelling run has written, as reports and reviews read it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { clustersOf } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';
 import { type ClusterTable, checkClusterTable, clusterTableName, readClusterTable } from '../io/cluster-table.js';
 import type { Items } from '../io/item-list.js';
 import { openItems } from '../io/items.js';
-import { isObject } from '../io/json.js';
 import { readLabels } from '../io/labels.js';
 import { readRecord, readRun, recordName } from '../io/output-record.js';
 import { readScoredPairs, type ScoredPairs } from '../io/scored-pairs.js';
@@ -15,7 +15,7 @@ import { filesOfRun } from './previous-run.js';
 
 export interface LabelledRun {
   readonly folder: string;
-  /** What run.json says that is reported, and in the form in which it is. Runs of earlier versions lack some of it. */
+  /** The values of run.json that are reported, checked for their form. Runs of earlier versions lack some of them. */
   readonly record: Partial<RunRecord>;
   /** Cluster of each row by the order of first rows, −1 for none [n]. */
   readonly clusterOf: Int32Array;
@@ -52,64 +52,44 @@ export async function readLabelledRun(folder: string): Promise<LabelledRun> {
   };
 }
 
-/** The form of a value of JSON: a list names the form of its elements, an object its fields; `?` ends a name that may be missing. */
-type Form = 'number' | 'text' | readonly [Form] | { readonly [name: string]: Form } | Values;
-/** An object with any names. */
-class Values {
-  constructor(readonly form?: Form) {}
-}
+/** JSON has null for numbers such as NaN. */
+const number = z.number().nullable();
+const numbers = z.record(z.string(), number);
 
-const reported: Readonly<Record<string, Form>> = {
-  naan: 'text',
-  edges: 'number',
-  partition: 'text',
-  threshold: 'number',
-  thresholdFrom: 'text',
-  peakRssBytes: 'number',
-  seconds: { total: 'number', stages: new Values('number') },
-  notices: ['text'],
-  curves: {
-    histogram: ['number'],
-    points: [{ threshold: 'number', clusters: 'number', rows: 'number', largest: 'number' }],
-  },
-  engine: {
-    threads: 'number',
-    shards: 'number',
-    'backend?': 'text',
-    'simd?': 'text',
-    'busy?': new Values('number'),
-  },
-  plan: { parts: new Values('number'), memoryBytes: 'number', limitBytes: 'number' },
-  inputs: [{ path: 'text', bytes: 'number', sampledSha256: 'text' }],
-  options: new Values(),
-  optionSources: new Values('text'),
+const reported = {
+  naan: z.string(),
+  edges: number,
+  partition: z.string(),
+  threshold: number,
+  thresholdFrom: z.string(),
+  peakRssBytes: number,
+  seconds: z.object({ total: number, stages: numbers }),
+  notices: z.array(z.string()),
+  curves: z.object({
+    histogram: z.array(number),
+    points: z.array(z.object({ threshold: number, clusters: number, rows: number, largest: number })),
+  }),
+  engine: z.object({
+    threads: number,
+    shards: number,
+    backend: z.string().optional(),
+    simd: z.string().optional(),
+    busy: numbers.optional(),
+  }),
+  plan: z.object({ parts: numbers, memoryBytes: number, limitBytes: number }),
+  inputs: z.array(z.object({ path: z.string(), bytes: number, sampledSha256: z.string() })),
+  options: z.record(z.string(), z.unknown()),
+  optionSources: z.record(z.string(), z.string()),
 };
 
 function recordIn(folder: string): Partial<RunRecord> {
   const record = readRun(folder) ?? {};
-  const known = Object.keys(reported).filter((name) => record[name] !== undefined && record[name] !== null);
-  for (const name of known) {
-    if (hasForm(record[name], reported[name])) continue;
+  const known = Object.entries(reported).filter(([name]) => record[name] !== undefined && record[name] !== null);
+  for (const [name, form] of known) {
+    if (form.safeParse(record[name]).success) continue;
     throw new NaanError('BAD_INPUT', `${join(folder, recordName)}: ${name} is not as naan label writes it`);
   }
-  return Object.fromEntries(known.map((name) => [name, record[name]]));
-}
-
-/** A number that JSON has none for, such as NaN, is null there. */
-function hasForm(value: unknown, form: Form): boolean {
-  if (form === 'text') return typeof value === 'string';
-  if (form === 'number') return typeof value === 'number' || value === null;
-  if (Array.isArray(form)) return Array.isArray(value) && value.every((one) => hasForm(one, form[0]));
-  if (!isObject(value)) return false;
-  if (form instanceof Values) {
-    const { form: each } = form;
-    return each === undefined || Object.values(value).every((one) => hasForm(one, each));
-  }
-  return Object.entries(form).every(([name, field]) => {
-    const isOptional = name.endsWith('?');
-    const found = value[isOptional ? name.slice(0, -1) : name];
-    return (isOptional && found === undefined) || hasForm(found, field);
-  });
+  return Object.fromEntries(known.map(([name]) => [name, record[name]]));
 }
 
 /** Edges and scores, where the run kept them. */
