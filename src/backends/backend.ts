@@ -61,7 +61,7 @@ export type PairwiseTile = {
 export interface Backend<Stage extends string = string, Tile extends TileMemory = TileMemory> {
   readonly name: BackendName;
   readonly simd?: SimdLevel;
-  /** Where it computes, if it has a choice. */
+  /** The device or provider that it computes on, if it has a choice. */
   readonly provider?: string;
   readonly tile: Tile;
   /** Computes a stage of the first `count` nodes or edges of the tile. */

@@ -1,4 +1,4 @@
-/** What computes, from what the user asked for and what is on this machine; by files alone, so that it costs nothing. */
+/** The back-ends of a run, from the user's request and the devices of this machine; found by files alone, so that it costs nothing. */
 import { createRequire } from 'node:module';
 import type { BackendName, OnnxProvider } from './names.js';
 import { missingFor } from './onnx-providers.js';
@@ -13,9 +13,9 @@ export interface BackendChoice {
 export interface BackendPlan {
   /** Choices for a thread that owns a device, which takes the first that starts. Empty where no device is wanted or possible. */
   readonly devices: readonly BackendChoice[];
-  /** What each worker starts where no device did; without it that is an error. */
+  /** The back-end that each worker starts where no device did; without it that is an error. */
   readonly otherwise?: BackendChoice;
-  /** What was not considered, and why. */
+  /** The back-ends that were not considered, and why. */
   readonly reasons: readonly string[];
 }
 

@@ -13,7 +13,7 @@ import type { BackendModel, ConcatTile, PairwiseTile, TileCapacity, TileMemory }
 export type Lines<Name extends string = string> = Readonly<Partial<Record<Name, number>>>;
 
 interface StageLayout<Name extends string = string> {
-  /** What one line of the stage is: `count` of them are computed at once. */
+  /** The kind of one line of the stage: `count` of them are computed at once. */
   readonly unit: 'nodes' | 'edges';
   /** Arrays that the stage reads a line of for each node or edge. */
   readonly own: Lines<Name>;

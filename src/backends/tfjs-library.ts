@@ -1,5 +1,5 @@
 /**
- * Which TensorFlow.js there is. naan depends on none of it: the user installs one of three packages, and the first
+ * The TensorFlow.js that is installed. naan depends on none of it: the user installs one of three packages, and the first
  * that is installed is taken. An installed one that cannot start is an error and not a reason to take a slower one.
  */
 import { createRequire } from 'node:module';
@@ -12,11 +12,11 @@ type Tensorflow = typeof import('@tensorflow/tfjs-core');
 export interface TfjsLibrary {
   readonly tf: Tensorflow;
   readonly peer: string;
-  /** What computes, for people. */
+  /** The name of the device, for people. */
   readonly device: string;
   /** Rows gathered in one operation: small enough for a CPU's caches, large enough to fill a GPU. */
   readonly pieceBytes: number;
-  /** What its memory holds at most, if that is less than the machine's. */
+  /** The size of its memory, if that is less than the machine's. */
   readonly mostBytes: number;
 }
 

@@ -9,7 +9,7 @@ export const run: Run<'add'> = async (values, { signal, onProgress, log, command
   return { json: { ...result.summary, ...result.change, out: values.out }, text: describeNext(result, values.out) };
 };
 
-/** What `add` and `remove` print. */
+/** The text that `add` and `remove` print. */
 export function describeNext({ change, summary }: NextRunResult, out: string): string {
   const { joined, left, searched, displaced } = change;
   const facts = table([

@@ -15,13 +15,13 @@ interface Context {
   readonly metrics: RunMetrics | undefined;
   /** The command line. */
   readonly commandLine: readonly string[];
-  /** Where each option came from. */
+  /** The origin of each option. */
   readonly origins: Readonly<Record<string, string>>;
   /** The password of a Redis, from the environment. */
   readonly clusterPassword: string | undefined;
 }
 
-/** What a command prints on stdout: `json` with --json, otherwise `text`, lines without a final newline. */
+/** The output of a command on stdout: `json` with --json, otherwise `text`, lines without a final newline. */
 interface Printed {
   readonly json: object;
   readonly text: string;

@@ -11,11 +11,11 @@ const levels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 type Level = (typeof levels)[number];
 
 export interface Log {
-  /** What a user should know. */
+  /** Facts that a user should know. */
   warn(message: string): void;
-  /** What goes on: stages that begin and end. */
+  /** Stages that begin and end. */
   info(message: string): void;
-  /** What helps to find a fault. */
+  /** Details that help to find a fault. */
   debug(message: string): void;
 }
 
@@ -26,7 +26,7 @@ export interface LogOptions {
   readonly json: boolean;
 }
 
-/** How a run ended. */
+/** The end of a run. */
 export interface Ending {
   readonly exitCode: number;
   /** Why, unless all went well. */
@@ -79,7 +79,7 @@ export class StderrLog implements Log {
   info = (message: string): void => this.say('info', message);
   debug = (message: string): void => this.say('debug', message);
 
-  /** What the user has asked for, whatever the level. */
+  /** Lines that the user has asked for, whatever the level. */
   tell = (message: string): void => {
     if (this.isJson) this.write(this.object('info', { event: 'message', message }));
     else this.write(`naan ${this.command}: ${message}`);

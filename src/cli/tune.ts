@@ -45,7 +45,7 @@ export const run: Run<'tune'> = async (values, { signal, onProgress, log }) => {
 
 const isOurSetting = startsAs(/^# .* that naan tune timed on /);
 
-/** What `naan label --config` takes, and where it comes from. */
+/** The settings as `naan label --config` takes them, with their origin. */
 function settingsFile(result: TuneResult, out: string): string {
   const { trials, best, nodes, dim, predicted } = result;
   const day = new Date().toISOString().slice(0, 10);

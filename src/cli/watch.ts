@@ -105,7 +105,7 @@ async function checkFile(
 
 const intervalMs = 1000;
 
-/** Where the run stands, as JSON that is whole at any moment: `state` is running, done, failed or interrupted. */
+/** The state of the run, as JSON that is whole at any moment: `state` is running, done, failed or interrupted. */
 class ProgressFile {
   private readonly started = new Date().toISOString();
   private readonly stages = new StageTimes();

@@ -6,7 +6,7 @@ import type { Part } from './dataset.js';
 
 /** Files that are asked for before they are needed, as most of the time goes into waiting for a disk. */
 const readAhead = 16;
-/** Of an image file. A photograph of a crowd, without any compression, has fewer. */
+/** The most bytes of an image file. A photograph of a crowd, without any compression, has fewer. */
 export const mostImageBytes = 2 ** 27;
 
 export interface EncodedImage {

@@ -41,7 +41,7 @@ export interface LabelJob {
   readonly finished: Int32Array;
   /** The files of rows and columns that survive a crash, and leave to write there. */
   readonly work?: WorkFiles | undefined;
-  /** Where a run before is gone on from: 1 for each node [n] and each edge [E] that the stage that runs is to compute; it leaves the others as they are. */
+  /** In a run that goes on from another: 1 for each node [n] and each edge [E] that the running stage computes; it leaves the others as they are. */
   readonly only?: Only;
   /** [1]: not zero asks every worker to stop. */
   readonly cancel: Int32Array;

@@ -1,10 +1,10 @@
-/** What a run knows of another one before it over nearly the same graph, so that it need not compute all again. */
+/** Scores of an earlier run over nearly the same graph, so that not all need to be computed again. */
 import type { KnnGraph } from '../graph/knn-graph.js';
 import type { Stage } from './head.js';
 import type { LabelJob, Only } from './job.js';
 import type { Column } from './storage.js';
 
-/** By the input numbers of the nodes as they are now [n]; nodes that have left are −1. */
+/** Nodes are given by their input numbers of now [n]; nodes that have left are −1. */
 export interface KnownScores {
   /** The lists then, at least as long as those that the run looks at; a node that was not there has −1 for itself. */
   readonly lists: KnnGraph;

@@ -69,7 +69,7 @@ export interface WorkStatus {
   readonly header: WorkHeader;
   /** Shards finished, by stage and round. */
   readonly done: readonly { readonly stage: string; readonly round: number; readonly shards: number }[];
-  /** How many times a process went on with it. */
+  /** The number of times that the run was resumed. */
   readonly resumes: number;
   /** When the labels were written. */
   readonly finished?: string;
@@ -110,7 +110,7 @@ export class WorkDir {
     private readonly journal: Journal<Entry>,
     private readonly lock: FolderLock,
     private readonly featuresNow: string,
-    /** How many times the run was gone on with, this time included. */
+    /** The number of times that the run was resumed, this time included. */
     readonly resumes: number,
   ) {}
 

@@ -1,4 +1,4 @@
-/** How good labels are when only the clusters that are trusted most are kept: the discard ratio of the paper, made continuous. */
+/** The quality of labels when only the clusters that are trusted most are kept: the discard ratio of the paper, made continuous. */
 import { relabel } from '../cluster/relabel.js';
 import { contingency } from './contingency.js';
 import { type PrecisionRecall, precisionRecall, ratio } from './precision-recall.js';
@@ -38,7 +38,7 @@ export function trustCurve(
   for (const c of table.clusters) firstCells[c + 1]++;
   for (let c = 0; c < trust.length; c++) firstCells[c + 1] += firstCells[c];
 
-  /** Of each identity, the rows that are kept, and the sum of the squares of its cells. */
+  /** For each identity, the number of rows that are kept, and the sum of the squares of its cells. */
   const kept = new Float64Array(table.identitySizes.length);
   const squares = new Float64Array(table.identitySizes.length);
   const sums = { rows: 0, precision: 0, recall: 0, both: 0, inClusters: 0, inIdentities: 0 };

@@ -75,7 +75,7 @@ export async function planRecogniser(model: string, settings: RecogniserSettings
 
 export async function startRecogniser(plan: RecogniserPlan, options: SessionOptions): Promise<Recogniser> {
   const { Tensor } = await import('../kernels/onnx-runtime.js');
-  // Of a shape that is not the declared one ONNX Runtime would warn at each batch.
+  // ONNX Runtime would warn at each batch of a shape that is not the declared one.
   const quiet = plan.takesOutput ? {} : { logSeverityLevel: 3 as const };
   const session = await openSession(plan.model, { ...options, ...quiet });
   const { height, width, fixedBatch, dim, shape } = plan;

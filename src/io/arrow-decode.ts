@@ -42,7 +42,7 @@ export async function openArrow(path: string): Promise<TableReader> {
       columns: read([schema]).schema.fields.map(columnOf),
     },
     async rows(columns, [start]) {
-      // Of batches without rows and one with them that start at one row, the last is the one with rows.
+      // Batches without rows may start at the same row as one with rows, which is the last of them then.
       const batch = batches[firstRows.lastIndexOf(start, batches.length - 1)];
       const dictionaries = messages.filter(
         ({ type, offset }) => type === messageTypes.dictionary && offset < batch.offset,

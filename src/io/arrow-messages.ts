@@ -15,7 +15,7 @@ export const messageTypes = { schema: 1, dictionary: 2, batch: 3 } as const;
 
 export interface ArrowMessage {
   readonly type: number;
-  /** Where it lies in the file, with its prefix and body. */
+  /** The position of the message in the file, with its prefix and body. */
   readonly offset: number;
   readonly bytes: number;
   /** Rows of a batch. */
@@ -71,7 +71,7 @@ function footerStart(read: (position: number, count: number) => Uint8Array, size
   return size - tail.length - length;
 }
 
-/** Of a message: version, type, what the type says, and the length of its body; of a batch the first field is its length. */
+/** Reads the metadata of a message. Its fields: version, type, header, length of the body; the first field of a batch's header is its length. */
 function headOf(metadata: DataView): { type: number; bodyLength: number; rowCount: number } {
   const message = metadata.getUint32(0, true);
   const [typeAt, headerAt, bodyAt] = [1, 2, 3].map((field) => fieldOf(metadata, message, field));
@@ -82,7 +82,7 @@ function headOf(metadata: DataView): { type: number; bodyLength: number; rowCoun
   return { type, bodyLength: number(bodyAt), rowCount: number(lengthAt) };
 }
 
-/** Where a field of a FlatBuffer's table lies, by its number from 0; undefined where the table has none. */
+/** The position of a field of a FlatBuffer's table, by its number from 0; undefined where the table has none. */
 function fieldOf(buffer: DataView, table: number, field: number): number | undefined {
   const layout = table - buffer.getInt32(table, true);
   const entry = 4 + 2 * field;

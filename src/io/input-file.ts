@@ -17,7 +17,7 @@ export function parseInput(text: string): Input {
   return { path: text.slice(0, colon), member: text.slice(colon + 1) };
 }
 
-/** What stands for the standard input, also as `-:NAME` for an array of it, and the file that it was put into. */
+/** The text for the standard input, also as `-:NAME` for an array of it; and the file that keeps it. */
 const standardInput = '-';
 let spooled: string | undefined;
 

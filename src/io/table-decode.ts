@@ -1,4 +1,4 @@
-/** What the process that decodes tables by columns does: see table-process.ts. */
+/** The process that decodes tables by columns: see table-process.ts. */
 import { stat } from 'node:fs/promises';
 import type { TableFacts, TableForm, TableRequest, TableRows, TableValues } from './table-process.js';
 

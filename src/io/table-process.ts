@@ -119,7 +119,7 @@ function start(): ChildProcess {
     execArgv: [`--max-old-space-size=${heapMib}`],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
-  // It may also end while nobody waits for it.
+  // The process may also end while nobody waits for it.
   const forget = () => {
     if (child === process) child = undefined;
   };

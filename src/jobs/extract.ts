@@ -171,7 +171,7 @@ export async function extract(options: ExtractOptions): Promise<ExtractSummary> 
 
 const ownName = /^(run\.json|part-\d+)$/;
 
-/** What others have put there stays. */
+/** Files that others have put there stay. */
 function removeParts(folder: string): void {
   for (const name of readdirSync(folder)) if (ownName.test(name)) rmSync(join(folder, name), { force: true });
 }

@@ -15,7 +15,7 @@ export interface RunDescription {
   readonly ended: string;
   /** When the run began that this one goes on with. */
   readonly goesOnFrom?: string | undefined;
-  /** How many processes went on with it, this one included: 1 after one that was cut off. */
+  /** The number of times that the run was resumed, this time included: 1 after one process that was cut off. */
   readonly resumes?: number | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What a labelled run was made from, as its run.json says it, for who goes on from it. */
+/** The inputs and options of a labelled run, from its run.json, for commands that go on from it. */
 import { join } from 'node:path';
 import type { PartitionOptions } from '../cluster/partition.js';
 import { labelDefaults } from '../defaults.js';

@@ -18,13 +18,13 @@ export interface CommonConfig {
   readonly threshold?: number;
   /** and the best threshold of every partition that was tried. */
   readonly thresholds?: Readonly<Partial<Record<Partition, number>>>;
-  /** How much absent pairs count at the threshold of `linkage`; in files from before there was a choice, `all`. */
+  /** The weight of absent pairs at the threshold of `linkage`; in files from before there was a choice, `all`. */
   readonly absentPairs?: AbsentPairs;
-  /** How good `partition` was at `threshold` on identities held out. */
+  /** The quality of `partition` at `threshold` on identities held out. */
   readonly calibration?: CalibrationRecord;
   /** The set that it was trained on, in a few numbers; absent in files from before they were kept. */
   readonly trainedOn?: SetProfile;
-  /** Where the model came from, free text by key. */
+  /** The origin of the model, free text by key. */
   readonly provenance: Readonly<Record<string, string>>;
 }
 

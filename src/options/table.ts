@@ -129,7 +129,7 @@ const watching = {
   ),
 };
 
-/** Of commands that go on from a run. */
+/** Options of commands that go on from a run. */
 const goingOn = {
   run: path({ unit: 'folder', required: true, help: 'what naan label, add or remove wrote (--out)' }),
   out: path({

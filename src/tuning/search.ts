@@ -54,7 +54,7 @@ const roundSize = 4;
 /** Gains below this are not worth a setting of one's own; below `worthOfPrecision`, not worth bf16 in place of f32. */
 const worth = 0.02;
 const worthOfPrecision = 0.1;
-/** How improbable a count of rounds must be, were each a toss of a coin, to count as shown. Seven of seven are enough. */
+/** The greatest probability, were each round a toss of a coin, of a count of rounds that counts as shown. Seven of seven are enough. */
 const significance = 0.01;
 
 /** Settings that were timed: those of the last rounds first, then by speed. The defaults are among them. */

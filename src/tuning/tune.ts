@@ -59,7 +59,7 @@ export interface TuneResult {
   readonly dim: number;
   /** Nodes of the sample that all settings were timed on. */
   readonly sample: number;
-  /** Those of the rounds that decided first, then the fastest first. */
+  /** Trials of the rounds that decided come first, then the fastest. */
   readonly trials: readonly Trial[];
   /** The recommended setting, one of the trials: the defaults unless the verdict is `faster`. */
   readonly best: Trial;
@@ -184,7 +184,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   const timings = new Map([defaults, chosen].map((candidate) => [candidate, runsOf(candidate)]));
   for (let i = 0; i < smallRuns && size < nodes; i++) {
     for (const [{ setting }, runs] of timings) {
-      // Where other work has slowed the search, the prediction does without them.
+      // When other work has slowed the search, the prediction is made without these runs.
       if (elapsed() + secondsAt(small, pilot) > budget) break;
       tell();
       runs.push(await timeRun(setting, small));

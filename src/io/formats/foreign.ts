@@ -1,13 +1,13 @@
 /** Files that people give by mistake. naan reads none of them; a message says what the file is, and what to do. */
 import type { Format } from './format.js';
 
-/** What opens such a file in Python, and what its user knows it by. */
+/** Advice for such a file: `opened` is the Python expression of its array. */
 const saving = (opened: string) => `save its array with numpy.save('FILE.npy', ${opened}), as docs/python.md has it`;
 
 const tarMark = 'ustar';
 const tarMarkAt = 257;
 
-/** It is a ZIP archive as `.npz` is, and has to be looked at before that. */
+/** A PyTorch file is a ZIP archive as `.npz` is, and has to be looked at before that. */
 export const torch: Format = {
   name: 'a PyTorch file',
   advice: saving('torch.load(FILE, weights_only=True).numpy()'),
@@ -30,7 +30,7 @@ export const foreign: readonly Format[] = [
   starting('a 7z archive', 'unpack it first', '7z\xbc\xaf\x27\x1c'),
   starting('an HDF5 file', saving("h5py.File(FILE)['NAME'][:]"), '\x89HDF\r\n\x1a\n'),
   starting('a MATLAB file', saving("scipy.io.loadmat(FILE)['NAME']"), 'MATLAB 5.0'),
-  // Of this version it is HDF5 behind 512 bytes of its own.
+  // A file of this version is HDF5 behind 512 bytes of its own.
   starting('a MATLAB file of version 7.3', saving("h5py.File(FILE)['NAME'][:].T"), 'MATLAB 7.3'),
   starting('a Feather file of version 1', 'write it again with pyarrow.feather.write_feather', 'FEA1'),
   starting(
