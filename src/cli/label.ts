@@ -16,6 +16,7 @@ export const run: Run<'label'> = async (values, context) => {
     onNotice: log.warn,
     onPlan,
     observer: metrics,
+    taskObserver: cluster === undefined || cluster === 'files' ? undefined : metrics?.coordinates(),
     commandLine,
     // Ranks make what one process makes, so one process runs it again.
     config: configOf(alone, origins),

@@ -70,8 +70,9 @@ export async function startWatch(
       metricsFile !== undefined || metricsPush !== undefined
         ? new KeptMetrics(started.registry, { file: metricsFile, push: metricsPush, onFailure: log.warn })
         : undefined;
-    ended.unshift(async ({ exitCode }) => {
-      started.end(exitCode === 0);
+    ended.unshift(async ({ exitCode, error }) => {
+      // A worker works until it is stopped: that is no failure.
+      started.end(exitCode === 0 || (command === 'worker' && error === undefined));
       await kept?.end();
     });
   }

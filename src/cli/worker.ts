@@ -5,8 +5,14 @@ import { count, table } from './format.js';
 /** To finish or to hand back what was begun. */
 export const graceMs = 20_000;
 
-export const run: Run<'worker'> = async (values, { signal, log, clusterPassword }) => {
-  const { runs, tasks } = await work({ ...values, clusterPassword, signal, onNotice: log.warn });
+export const run: Run<'worker'> = async (values, { signal, log, metrics, clusterPassword }) => {
+  const { runs, tasks } = await work({
+    ...values,
+    clusterPassword,
+    signal,
+    onNotice: log.warn,
+    observer: metrics?.works(),
+  });
   const facts = table([
     ['runs', count(runs)],
     ['shards', count(tasks)],

@@ -18,6 +18,7 @@ import { type FeatureSource, findSource } from '../io/feature-source.js';
 import type { Items } from '../io/item-list.js';
 import { itemsBeside, openItems } from '../io/items.js';
 import { type FeatureLocation, shapeOf } from '../io/matrix.js';
+import type { CoordinatorObserver } from '../machines/task-observer.js';
 import type { Precision } from '../memory/row-store.js';
 import { generalModel } from '../model/general.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
@@ -77,6 +78,8 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly clusterPassword?: string | undefined;
   readonly clusterPasswordFile?: string | undefined;
   readonly clusterCa?: string | undefined;
+  /** With `redis://`: hears of the tasks of all workers. */
+  readonly taskObserver?: CoordinatorObserver | undefined;
   /** With `files`: the number of this process, from 0, and how many there are. */
   readonly rank?: number | undefined;
   readonly ranks?: number | undefined;

@@ -93,7 +93,7 @@ async function shareByQueue(
   shards: number,
   agreed: AgreedValues,
 ): Promise<Sharing> {
-  const { signal, onNotice, features, knn, model } = options;
+  const { signal, onNotice, features, knn, model, taskObserver: observer } = options;
   const [{ Cluster }, { QueueSpread }] = await Promise.all([
     import('../machines/redis.js'),
     import('../machines/queue.js'),
@@ -122,7 +122,7 @@ async function shareByQueue(
         identity: header.identity,
       };
       const epochs = { last: work.epoch, note: (epoch: number) => work.noteEpoch(epoch) };
-      spread = await QueueSpread.start(cluster, announcement, epochs, { signal, onNotice });
+      spread = await QueueSpread.start(cluster, announcement, epochs, { signal, onNotice, observer });
       return spread;
     },
     finish: async () => {},

@@ -14,6 +14,7 @@ import { checkAgrees, listsShards, readManifest } from '../machines/manifest.js'
 import { type Announcement, announcedRuns, type QueuedTask } from '../machines/queue.js';
 import { checkFolder, type QueueTiming, serveRun } from '../machines/queue-worker.js';
 import { Cluster, type ClusterAddress } from '../machines/redis.js';
+import type { TaskObserver } from '../machines/task-observer.js';
 import type { RangeCheck } from '../memory/file-writes.js';
 import { identityOf, prepare, settled } from './label.js';
 import { type LabelOptions, planLabel } from './label-plan.js';
@@ -26,6 +27,7 @@ export interface WorkerOptions extends ClusterAddress {
   readonly runs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timing?: QueueTiming | undefined;
+  readonly observer?: TaskObserver | undefined;
 }
 
 export interface WorkerSummary {
@@ -44,18 +46,28 @@ const patienceMs = 90_000;
  * arithmetic, its inputs or the work directory that it sees.
  */
 export async function work(options: WorkerOptions): Promise<WorkerSummary> {
-  const { signal, onNotice, runs = Number.POSITIVE_INFINITY } = options;
+  const { signal, onNotice, observer, runs = Number.POSITIVE_INFINITY } = options;
   const cluster = await Cluster.open(options);
   const summary = { runs: 0, tasks: 0 };
   try {
     onNotice?.(`waits for runs at ${cluster.name}`);
     while (summary.runs < runs && !signal?.aborted) {
       const [announcement] = await announcedRuns(cluster);
+      observer?.contact();
       if (announcement === undefined) {
         await wait(lookMs, undefined, { signal }).catch(() => undefined);
         continue;
       }
-      await workFor(cluster, announcement, options, () => summary.tasks++);
+      await workFor(cluster, announcement, {
+        ...options,
+        observer: {
+          task(ending) {
+            if (ending.result === 'done') summary.tasks++;
+            observer?.task(ending);
+          },
+          contact: () => observer?.contact(),
+        },
+      });
       summary.runs++;
     }
     return summary;
@@ -70,8 +82,7 @@ export async function work(options: WorkerOptions): Promise<WorkerSummary> {
 async function workFor(
   cluster: Cluster,
   announcement: Announcement,
-  { threads, memory, signal, onNotice, timing }: WorkerOptions,
-  onTask: () => void,
+  { threads, memory, signal, onNotice, timing, observer }: WorkerOptions,
 ): Promise<void> {
   const { run: name, epoch, workDir, options: given } = announcement;
   checkFolder(announcement, await runSeen(workDir, signal));
@@ -107,7 +118,7 @@ async function workFor(
       threads: run.threads,
       signal,
       onNotice,
-      onTask,
+      observer,
       timing,
       compute: (task) => follower.compute(task),
     });

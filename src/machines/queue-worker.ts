@@ -3,8 +3,17 @@ import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { asNaanError, NaanError } from '../errors.js';
 import type { RangeCheck } from '../memory/file-writes.js';
-import { type Announcement, type Answer, answersKey, type QueuedTask, queueName, readAnnouncement } from './queue.js';
+import {
+  type Announcement,
+  type Answer,
+  answersKey,
+  bytesOf,
+  type QueuedTask,
+  queueName,
+  readAnnouncement,
+} from './queue.js';
 import { type Cluster, keyPrefix } from './redis.js';
+import type { TaskObserver } from './task-observer.js';
 
 export interface QueueTiming {
   /** A worker that is silent for so long has lost its task to another. */
@@ -23,7 +32,7 @@ export interface ServeOptions {
   readonly threads: number;
   readonly signal?: AbortSignal | undefined;
   readonly onNotice?: ((message: string) => void) | undefined;
-  readonly onTask?: (() => void) | undefined;
+  readonly observer?: TaskObserver | undefined;
   readonly timing?: QueueTiming | undefined;
   /** Computes a task; undefined where nobody needs it any more. */
   compute(task: QueuedTask): Promise<readonly RangeCheck[] | undefined>;
@@ -34,25 +43,29 @@ export interface ServeOptions {
  * begun have been handed back. Throws the error of a task that this worker cannot compute.
  */
 export async function serveRun(cluster: Cluster, announcement: Announcement, options: ServeOptions): Promise<void> {
-  const { threads, signal, onNotice, onTask, compute, timing = usualTiming } = options;
+  const { threads, signal, onNotice, observer, compute, timing = usualTiming } = options;
   const { Worker, WaitingError, UnrecoverableError } = cluster.bullmq;
   const answers = answersKey(announcement);
   let failure: NaanError | undefined;
   const worker = new Worker<QueuedTask>(
     queueName(announcement),
     async (job, token) => {
+      const began = performance.now();
+      const secondsSoFar = () => (performance.now() - began) / 1000;
       try {
         const left = await compute(job.data);
         if (left === undefined) return;
         const { stage, round, shard } = job.data;
-        const answer: Answer = { stage, round, shard: shard.index, left };
+        const seconds = secondsSoFar();
+        const answer: Answer = { stage, round, shard: shard.index, left, seconds };
         await cluster.client.rpush(answers, JSON.stringify(answer));
-        onTask?.();
+        observer?.task({ stage, result: 'done', seconds, bytes: bytesOf(left) });
       } catch (error) {
         if (signal?.aborted) {
           await job.moveToWait(token);
           throw new WaitingError();
         }
+        observer?.task({ stage: job.data.stage, result: 'failed', seconds: secondsSoFar(), bytes: 0 });
         const known = asNaanError(error);
         const message = error instanceof Error ? error.message : String(error);
         const isLast = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
@@ -87,6 +100,7 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
         readAnnouncement(cluster, announcement.run).catch(() => undefined),
         wait(lookMs, undefined, { ref: false }),
       ]);
+      if (now) observer?.contact();
       // One that is missing will be there again: the server was emptied.
       if (now && (now.ended || now.cancelled || now.epoch !== announcement.epoch)) break;
     }

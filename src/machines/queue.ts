@@ -20,6 +20,7 @@ import { featureRows, type RangeCheck } from '../memory/file-writes.js';
 import { isWholeSegment } from '../memory/segments.js';
 import { isLeft, type Manifest, writeManifest } from './manifest.js';
 import { type Cluster, keyPrefix } from './redis.js';
+import type { CoordinatorObserver, TaskResult } from './task-observer.js';
 
 /** Everything that workers must know of a run to compute its shards. */
 export interface Announcement {
@@ -47,8 +48,21 @@ export interface QueuedTask {
 }
 
 export type Answer =
-  | { readonly stage: string; readonly round: number; readonly shard: number; readonly left: readonly RangeCheck[] }
+  | {
+      readonly stage: string;
+      readonly round: number;
+      readonly shard: number;
+      readonly left: readonly RangeCheck[];
+      /** Seconds that the worker spent on it. */
+      readonly seconds: number;
+    }
   | { readonly failed: string; readonly code?: ErrorCode };
+
+interface QueueOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onNotice?: ((message: string) => void) | undefined;
+  readonly observer?: CoordinatorObserver | undefined;
+}
 
 const attempts = 3;
 const lookMs = 2000;
@@ -90,13 +104,15 @@ export class QueueSpread implements Spread {
   private readonly answers: Redis;
   private lookedAt = 0;
   private toldAt = 0;
-  private workers = 0;
+  /** Undefined where Redis does not say. */
+  private workers: number | undefined;
 
   private constructor(
     private readonly cluster: Cluster,
     private readonly announcement: Announcement,
     private readonly signal: AbortSignal | undefined,
     private readonly onNotice: (message: string) => void,
+    private readonly observer: CoordinatorObserver | undefined,
   ) {
     const { Queue } = cluster.bullmq;
     this.queue = new Queue(queueName(announcement), { connection: cluster.connection, prefix: keyPrefix });
@@ -109,16 +125,13 @@ export class QueueSpread implements Spread {
     cluster: Cluster,
     announcement: Omit<Announcement, 'epoch'>,
     epochs: { readonly last: number; note(epoch: number): Promise<void> },
-    {
-      signal,
-      onNotice = () => {},
-    }: { signal?: AbortSignal | undefined; onNotice?: ((message: string) => void) | undefined },
+    { signal, onNotice = () => {}, observer }: QueueOptions,
   ): Promise<QueueSpread> {
     const before = await readAnnouncement(cluster, announcement.run);
     const epoch = Math.max(epochs.last, before?.epoch ?? 0) + 1;
     await epochs.note(epoch);
     if (before) await removeQueue(cluster, before);
-    const spread = new QueueSpread(cluster, { ...announcement, epoch }, signal, onNotice);
+    const spread = new QueueSpread(cluster, { ...announcement, epoch }, signal, onNotice, observer);
     await spread.announce();
     return spread;
   }
@@ -150,15 +163,26 @@ export class QueueSpread implements Spread {
         continue;
       }
       if (performance.now() - this.lookedAt > lookMs) await this.look();
-      if ('failed' in answer) throw new NaanError(answer.code ?? 'SHARD_FAILED', answer.failed);
+      if ('failed' in answer) {
+        this.observer?.task({ stage: name, result: 'failed', seconds: 0, bytes: 0 });
+        throw new NaanError(answer.code ?? 'SHARD_FAILED', answer.failed);
+      }
       const { shard } = answer;
-      if (answer.stage !== name || answer.round !== round || !missing.has(shard)) continue;
+      const tell = (result: TaskResult) => {
+        this.observer?.task({ stage: answer.stage, result, seconds: answer.seconds, bytes: bytesOf(answer.left) });
+      };
+      if (answer.stage !== name || answer.round !== round || !missing.has(shard)) {
+        tell('repeated');
+        continue;
+      }
       if (!(await this.areWhole(workDir, answer.left))) {
+        tell('failed');
         this.onNotice(`stage '${name}', shard ${shard}: what a worker has left is not there: it is computed again`);
         tries.set(shard, (tries.get(shard) ?? 0) + 1);
         await add();
         continue;
       }
+      tell('done');
       missing.delete(shard);
       stage.record(shard, answer.left);
       left.set(shard, answer.left);
@@ -214,14 +238,17 @@ export class QueueSpread implements Spread {
     } else if (now.cancelled) throw new NaanError('CANCELLED', 'cancelled by naan cancel: the same command goes on');
     const counts = await this.ofRedis(this.queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized'));
     await this.tellOfWorkers();
-    return Object.values(counts).reduce((sum, count) => sum + count, 0);
+    const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
+    const { active } = counts;
+    this.observer?.queue({ waiting: all - active, active, workers: this.workers });
+    return all;
   }
 
   private async tellOfWorkers(): Promise<void> {
     const workers = await this.ofRedis(this.queue.getWorkersCount().catch(() => undefined));
     if (workers === undefined) return;
-    if (workers !== this.workers)
-      this.onNotice(`${workers} ${workers === 1 ? 'worker' : 'workers'}, before ${this.workers}`);
+    const { workers: before = 0 } = this;
+    if (workers !== before) this.onNotice(`${workers} ${workers === 1 ? 'worker' : 'workers'}, before ${before}`);
     else if (workers === 0 && performance.now() - this.toldAt > noticeMs) {
       this.toldAt = performance.now();
       this.onNotice(`no worker is there: start naan worker --cluster ${this.cluster.name}`);
@@ -246,7 +273,10 @@ export class QueueSpread implements Spread {
   /** Waits for Redis, unless the run is to stop. */
   private async ofRedis<T>(asked: Promise<T>): Promise<T> {
     const { signal } = this;
-    asked.catch(() => undefined);
+    asked.then(
+      () => this.observer?.contact(),
+      () => undefined,
+    );
     if (!signal) return asked;
     let stop = () => {};
     const stopped = new Promise<never>((_, fail) => {
@@ -266,9 +296,15 @@ function answerOf(text: string): Answer | undefined {
   const found = parseJson(text);
   if (!isObject(found)) return undefined;
   if (typeof found.failed === 'string') return found as unknown as Answer;
-  const { stage, round, shard, left } = found;
+  const { stage, round, shard, left, seconds } = found;
   if (typeof stage !== 'string' || !Number.isSafeInteger(round) || !Number.isSafeInteger(shard)) return undefined;
+  if (typeof seconds !== 'number' || !(seconds >= 0)) return undefined;
   return Array.isArray(left) && left.every(isLeft) ? (found as unknown as Answer) : undefined;
+}
+
+/** Bytes of the segments among what a task has left. */
+export function bytesOf(left: readonly RangeCheck[]): number {
+  return left.reduce((sum, { file, length }) => (file === featureRows ? sum : sum + length), 0);
 }
 
 async function end({ client }: Cluster, announcement: Announcement): Promise<void> {

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
 import type { RunDescription, RunObserver, ShardStates, StartedBackend } from '../engine/run-observer.js';
+import type { CoordinatorObserver, TaskObserver } from '../machines/task-observer.js';
 import type { ProgressEvent } from '../progress.js';
 import type { TrainingObserver, TrainingSteps } from '../training/observer.js';
 import type { TrainingReport } from '../training/trained.js';
@@ -8,13 +9,14 @@ import { addBuildInfo, addProcessMetrics, type BuildInfo } from './process.js';
 import { addRunMetrics } from './run.js';
 import { addShardMetrics } from './shards.js';
 import { addStageMetrics } from './stages.js';
+import { addCoordinatorMetrics, addTaskMetrics } from './tasks.js';
 import { addTrainingMetrics, type TrainingRecorder } from './training.js';
 import { addWorkMetrics } from './work.js';
 import { addWorkerMetrics } from './workers.js';
 
 /**
  * Prometheus metrics of one run of any command. Progress, times and memory are there from the start; work, shards and workers
- * appear when labelling starts, and training with its first step.
+ * appear when labelling starts, training with its first step, and tasks of a queue when they are asked for.
  */
 export class RunMetrics implements RunObserver, TrainingObserver {
   readonly registry = new Registry();
@@ -71,6 +73,16 @@ export class RunMetrics implements RunObserver, TrainingObserver {
 
   report(report: TrainingReport): void {
     this.ofTraining().report(report);
+  }
+
+  /** Called once, by a worker of a queue. */
+  works(): TaskObserver {
+    return addTaskMetrics(this.registry);
+  }
+
+  /** Called once, by the coordinator of a queue. */
+  coordinates(): CoordinatorObserver {
+    return addCoordinatorMetrics(this.registry);
   }
 
   private ofTraining(): TrainingRecorder {

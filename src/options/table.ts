@@ -874,6 +874,7 @@ export const commands = {
         otherwise: 'it works until it is stopped',
         help: 'end after so many runs',
       }),
+      ...watching,
     },
   },
   cancel: {

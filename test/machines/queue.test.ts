@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -60,10 +60,12 @@ test('a coordinator that was killed, a worker that was stopped, and a Redis that
   const workDir = join(folder, 'work');
   const flags = ['--work-dir', workDir, '--cluster', cluster, '--out', join(folder, 'out')];
   const coordinator = start([...smallFlags(set, 'concat'), ...flags]);
-  const stopped = start(['worker', '--cluster', cluster, '--threads', '1']);
+  const metrics = join(folder, 'worker.prom');
+  const stopped = start(['worker', '--cluster', cluster, '--threads', '1', '--metrics-file', metrics]);
   await appeared(workDir, /^project-0-\d+\..*\.rows$/);
   stopped.child.kill('SIGTERM');
   assert.equal((await stopped.ended).code, 143);
+  assert.match(readFileSync(metrics, 'utf8'), /^naan_run_success 1$/m, 'a worker that was stopped has not failed');
   coordinator.child.kill('SIGKILL');
   await coordinator.ended;
   const [active] = await client.keys('naan:*-1:active');

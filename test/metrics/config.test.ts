@@ -18,7 +18,12 @@ test('alerts and dashboard use only metrics that exist, and the dashboard all of
   metrics.shards({ queued: 0, running: 0, done: 1, retried: 0 });
   metrics.steps({ round: 1, steps: 1, pairs: 1, loss: 1, learningRate: 1, gradientNorm: 1 });
   metrics.end(true);
-  const exist = new Set((await metrics.registry.getMetricsAsJSON()).map(({ name }) => name));
+  const ending = { stage: 'embed', result: 'done', seconds: 1, bytes: 1 } as const;
+  const [worker, coordinator] = [new RunMetrics('worker'), new RunMetrics('label')];
+  worker.works().task(ending);
+  coordinator.coordinates().task(ending);
+  const all = await Promise.all([metrics, worker, coordinator].map(({ registry }) => registry.getMetricsAsJSON()));
+  const exist = new Set(all.flat().map(({ name }) => name));
   for (const path of ['config/prometheus/alerts.yml', 'config/grafana/naan-run.json']) {
     const used = new Set(
       readFileSync(path, 'utf8')

@@ -8,6 +8,8 @@ import { writeModel } from '../../src/model/model-file.js';
 import { fixtureInputs, labelFlags } from '../cli/inputs.js';
 import { naan, temporaryFolder } from '../cli/naan.js';
 import { randomPairwise } from '../engine/fixture.js';
+import { redisServer, withoutRedis } from '../machines/redis-server.js';
+import { smallFlags, smallSet } from '../machines/small-set.js';
 
 interface Panel {
   readonly type: string;
@@ -67,23 +69,63 @@ test('every query of a row gives data on the runs that it is for', async (t) => 
     ],
   ];
   for (const [name, rows, args] of runs) {
-    const file = join(folder, 'naan.prom');
-    const { code, stderr } = await naan([...args, '--metrics-file', file, '--overwrite']);
-    assert.equal(code, 0, `${name}: ${stderr}`);
     const queries = queriesOf(rows);
     assert(queries.length > 8, name);
-    const tests = queries.map(
-      ({ title, expr }) =>
-        `      - expr: ${JSON.stringify(`count(${expr}) > bool 0 # ${title}`)}\n` +
-        "        eval_time: 5m\n        exp_samples: [{ labels: '{}', value: 1 }]",
-    );
-    const path = join(folder, 'tests.yml');
-    const series = seriesOf(readFileSync(file, 'utf8'));
-    writeFileSync(
-      path,
-      `tests:\n  - interval: 15s\n    input_series:\n${series}\n    promql_expr_test:\n${tests.join('\n')}\n`,
-    );
-    const { status, stdout, stderr: said } = spawnSync('promtool', ['test', 'rules', path], { encoding: 'utf8' });
-    assert.equal(status, 0, `${name}: ${stdout}${said}`);
+    checkQueries(name, queries, await metricsOf(name, args));
   }
 });
+
+test('so do those of a run that workers share', async (t) => {
+  if (spawnSync('promtool', ['--version']).error)
+    return t.skip('promtool (Debian package prometheus) is not installed');
+  if (withoutRedis) return t.skip(withoutRedis);
+  const { address } = await redisServer(t);
+  const set = await smallSet(folder, 'pairwise');
+  const to = ['--out', join(folder, 'shared'), '--work-dir', join(folder, 'work'), '--cluster', address];
+  const [worker, coordinator] = await Promise.all([
+    metricsOf('worker', ['worker', '--cluster', address, '--threads', '1', '--runs', '1']),
+    metricsOf('coordinator', [...smallFlags(set, 'pairwise'), ...to]),
+  ]);
+  checkQueries('worker', queriesOf(/^Shared runs: workers/), worker);
+  checkQueries('coordinator', queriesOf(/^(Every run|Shared runs: coordinator)/), coordinator);
+  const sums = (metrics: string, name: string) =>
+    metrics.split('\n').flatMap((line) => (line.startsWith(`${name}{`) ? [line.slice(name.length)] : []));
+  assert.equal(sums(worker, 'naan_tasks_total').length, 3, worker);
+  for (const [own, all] of [
+    ['naan_tasks_total', 'naan_cluster_tasks_total'],
+    ['naan_task_seconds_total', 'naan_cluster_task_seconds_total'],
+    ['naan_task_written_bytes_total', 'naan_cluster_written_bytes_total'],
+  ]) {
+    assert.deepEqual(
+      sums(coordinator, all),
+      sums(worker, own),
+      'the only worker did all that the coordinator heard of',
+    );
+  }
+  assert.match(worker, /^naan_build_info\{.*command="worker"/m);
+  assert.match(worker, /^naan_run_success 1$/m);
+});
+
+/** What a run left in its metrics file. */
+async function metricsOf(name: string, args: readonly string[]): Promise<string> {
+  const file = join(folder, `${name}.prom`);
+  const { code, stderr } = await naan([...args, '--metrics-file', file]);
+  assert.equal(code, 0, `${name}: ${stderr}`);
+  return readFileSync(file, 'utf8');
+}
+
+/** Puts queries to Prometheus over a run's metrics. */
+function checkQueries(name: string, queries: ReturnType<typeof queriesOf>, metrics: string): void {
+  const tests = queries.map(
+    ({ title, expr }) =>
+      `      - expr: ${JSON.stringify(`count(${expr}) > bool 0 # ${title}`)}\n` +
+      "        eval_time: 5m\n        exp_samples: [{ labels: '{}', value: 1 }]",
+  );
+  const path = join(folder, 'tests.yml');
+  writeFileSync(
+    path,
+    `tests:\n  - interval: 15s\n    input_series:\n${seriesOf(metrics)}\n    promql_expr_test:\n${tests.join('\n')}\n`,
+  );
+  const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', path], { encoding: 'utf8' });
+  assert.equal(status, 0, `${name}: ${stdout}${stderr}`);
+}
