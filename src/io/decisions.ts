@@ -42,6 +42,7 @@ export type Statement = Exclude<Decision, { readonly kind: 'undo' }>;
 const longestLine = 2 ** 28;
 const windowBytes = 2 ** 20;
 const newline = 10;
+const openingBrace = 0x7b;
 
 /**
  * All decisions of a file, those that were taken back among them. Throws BAD_INPUT, naming the line, for what is no decision, and for
@@ -54,14 +55,13 @@ export async function readDecisions(
   const decisions: DecisionAt[] = [];
   const lines = new Map<string, { readonly line: number; readonly text: string }>();
   const add = (bytes: Buffer, line: number, ended: boolean): void => {
-    const text = bytes.toString('utf8').trim();
-    if (text === '') return;
-    const value = parseJson(text);
-    if (!ended && !isObject(value)) {
+    if (!ended && isTorn(bytes)) {
       onNotice?.(`${path}: line ${line} is torn, as a crash leaves it: it does not count`);
       return;
     }
-    const decision = checked(value, `${path}: line ${line}`);
+    const text = textOf(bytes, `${path}: line ${line}`);
+    if (text === '') return;
+    const decision = checked(parseJson(text), text, `${path}: line ${line}`);
     const known = lines.get(decision.id);
     if (known === undefined) {
       lines.set(decision.id, { line, text });
@@ -88,7 +88,7 @@ export async function readDecisions(
     parts.push(window.slice(start));
     length += window.length - start;
     if (length > longestLine) {
-      throw new NaanError('BAD_INPUT', `${path}: line ${line} has more than ${longestLine} bytes, expected a decision`);
+      throw tooLong(`${path}: line ${line}`);
     }
   }
   add(Buffer.concat(parts), line, false);
@@ -139,7 +139,7 @@ export async function appendDecisions(path: string, decisions: readonly Decision
     const isNew = !existsSync(path);
     const fd = openSync(path, 'a+');
     try {
-      const mended = mendEnd(fd);
+      const mended = mendEnd(fd, path);
       const bytes = mended.length > 0 ? Buffer.concat([mended, text]) : text;
       for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
       fsyncSync(fd);
@@ -150,28 +150,67 @@ export async function appendDecisions(path: string, decisions: readonly Decision
   });
 }
 
-/** Cuts off a torn last line; returns the line break that a whole one lacks. */
-function mendEnd(fd: number): Buffer {
+/** Cuts off a torn last line; returns the line break that a whole one lacks. Throws BAD_INPUT for a last line that is neither. */
+function mendEnd(fd: number, path: string): Buffer {
   const { size } = fstatSync(fd);
-  let start = size;
-  let tail = Buffer.alloc(0);
-  while (start > 0 && tail.indexOf(newline) < 0) {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for (let start = size, isFound = false; start > 0 && !isFound; ) {
     const count = Math.min(windowBytes, start);
     start -= count;
     const bytes = Buffer.alloc(count);
     readSync(fd, bytes, 0, count, start);
-    tail = Buffer.concat([bytes, tail]);
+    const end = bytes.lastIndexOf(newline);
+    isFound = end >= 0;
+    parts.push(bytes.subarray(end + 1));
+    length += count - (end + 1);
+    if (length > longestLine) throw tooLong(`${path}: its last line`);
   }
-  const last = tail.subarray(tail.lastIndexOf(newline) + 1);
+  const last = Buffer.concat(parts.reverse());
   if (last.length === 0) return last;
-  if (isObject(parseJson(last.toString('utf8')))) return Buffer.from('\n');
-  ftruncateSync(fd, size - last.length);
-  return Buffer.alloc(0);
+  if (isTorn(last)) {
+    ftruncateSync(fd, size - last.length);
+    return Buffer.alloc(0);
+  }
+  const where = `${path}: its last line`;
+  const text = textOf(last, where);
+  if (text !== '') checked(parseJson(text), text, where);
+  return Buffer.from('\n');
 }
 
-function checked(value: unknown, where: string): Decision {
+function tooLong(where: string): NaanError {
+  return new NaanError('BAD_INPUT', `${where} has more than ${longestLine} bytes, expected a decision`);
+}
+
+/**
+ * Whether the bytes of a last line are what a crash leaves of one that was being appended: its beginning, behind which a disk may hold
+ * zeros. Anything else without a line break at its end is a line of another program, and not to be passed over or cut off.
+ */
+function isTorn(bytes: Buffer): boolean {
+  const written = bytes.subarray(0, bytes.findLastIndex((byte) => byte !== 0) + 1);
+  if (written.length === 0) return bytes.length > 0;
+  // JSON has control characters as escapes.
+  if (written[0] !== openingBrace || written.some((byte) => byte < 0x20)) return false;
+  try {
+    // A character of several bytes may be cut as well.
+    return !isObject(parseJson(new TextDecoder('utf-8', { fatal: true }).decode(written, { stream: true })));
+  } catch {
+    return false;
+  }
+}
+
+/** The text of a line. Throws BAD_INPUT where its bytes are no UTF-8: other characters in their place would be another name. */
+function textOf(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes).trim();
+  } catch (cause) {
+    throw new NaanError('BAD_INPUT', `${where}: its bytes are not utf-8: save the file as UTF-8`, { cause });
+  }
+}
+
+function checked(value: unknown, line: string, where: string): Decision {
   const bad = (problem: string) => new NaanError('BAD_INPUT', `${where}: ${problem}`);
-  if (!isObject(value)) throw bad('is no JSON object, expected a decision');
+  if (!isObject(value)) throw bad(`is no JSON object, got ${quoted(line)}, expected a decision`);
   const { id, time, kind, items, from, name, undoes } = value;
   const text = (given: unknown, field: string): void => {
     if (typeof given !== 'string' || given === '') throw bad(`${field}: got ${jsonText(given)}, expected text`);

@@ -343,7 +343,12 @@ function contradiction(
   const { path, nameOf: name, within } = decided;
   const [x, y] = [name(a), name(b)];
   const steps = chain(decided, a, b, map);
-  const told = steps.length > 20 ? [...steps.slice(0, 10), `${steps.length - 20} more`, ...steps.slice(-10)] : steps;
+  // A name is found by a look through all names, so only steps that are told are named.
+  const tell = (some: readonly Step[]) => some.map((step) => `${name(step.from)} = ${name(step.to)} (${step.why})`);
+  const told =
+    steps.length > 20
+      ? [...tell(steps.slice(0, 10)), `${steps.length - 20} more`, ...tell(steps.slice(-10))]
+      : tell(steps);
   const by = told.join(', ');
   const copies = map ? ', or --duplicates keep where rows that are equal to the bit are different' : '';
   const advice = `take one of these decisions back by an undo${copies}`;
@@ -365,8 +370,15 @@ function contradiction(
   );
 }
 
+/** Two places, and what makes them one identity. */
+interface Step {
+  readonly from: number;
+  readonly to: number;
+  readonly why: string;
+}
+
 /** The shortest way from one place to another along what makes them one identity. */
-function chain({ placed, nameOf: name }: DecidedRows, from: number, to: number, map: NodeMap | undefined): string[] {
+function chain({ placed }: DecidedRows, from: number, to: number, map: NodeMap | undefined): Step[] {
   const links: { readonly places: readonly number[]; readonly why: string }[] = [];
   const named = new Map<string, { places: number[]; lines: number[] }>();
   for (const { decision, items } of placed) {
@@ -415,10 +427,10 @@ function chain({ placed, nameOf: name }: DecidedRows, from: number, to: number, 
       }
     }
   }
-  const steps: string[] = [];
+  const steps: Step[] = [];
   for (let place = to; place !== from; ) {
     const { place: earlier, why } = before.get(place)!;
-    steps.push(`${name(earlier)} = ${name(place)} (${why})`);
+    steps.push({ from: earlier, to: place, why });
     place = earlier;
   }
   return steps.reverse();

@@ -19,6 +19,8 @@ export interface RemoveOptions extends NextRunOptions {
 }
 
 const decisionsName = 'decisions.jsonl';
+/** All lines of a long file in one text would be more than V8 takes. */
+const linesAtOnce = 4096;
 
 /**
  * Writes a run of the other rows of `run` to `out`. Throws as `add`, and BAD_INPUT for a name that no row has, or where no row would be left.
@@ -37,8 +39,12 @@ export async function remove(options: RemoveOptions): Promise<NextRunResult> {
   try {
     if (source !== undefined) {
       const decisions = await decisionsWithout(source, previous, gone, stays, onNotice);
-      const lines = decisions.map((decision) => `${JSON.stringify(decision)}\n`);
-      await writeOutput(constraints, (file) => file.write(Buffer.from(lines.join(''))));
+      await writeOutput(constraints, async (file) => {
+        for (let first = 0; first < decisions.length; first += linesAtOnce) {
+          const some = decisions.slice(first, first + linesAtOnce);
+          await file.write(Buffer.concat(some.map((decision) => Buffer.from(`${JSON.stringify(decision)}\n`))));
+        }
+      });
     }
     return await nextRun(
       opened,

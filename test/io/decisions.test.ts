@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { appendDecisions, type Decision, inForce, readDecisions } from '../../src/io/decisions.js';
@@ -87,4 +87,56 @@ test('what is no decision is refused by its line', async (t) => {
   assert.deepEqual(await readDecisions(path), []);
   appendFileSync(path, '\n \n');
   assert.deepEqual(await readDecisions(path), []);
+});
+
+test('a last line that no crash leaves is refused, and never cut off', async (t) => {
+  const path = join(temporaryFolder(t), 'decisions.jsonl');
+  const line = JSON.stringify(decisions[0]);
+  const refused = async (bytes: string | Buffer, message: RegExp) => {
+    writeFileSync(path, bytes);
+    const before = readFileSync(path);
+    await assert.rejects(readDecisions(path), { code: 'BAD_INPUT', message });
+    await assert.rejects(appendDecisions(path, decisions.slice(0, 1)), { code: 'BAD_INPUT', message });
+    assert.deepEqual(readFileSync(path), before);
+  };
+  const noObject = /decisions\.jsonl: (line 1|its last line): is no JSON object, got '.*', expected a decision/;
+  await refused('what somebody noted, without a line break', noObject);
+  await refused(Buffer.from(JSON.stringify(decisions[3]), 'utf16le'), noObject);
+  await refused(`${line}\r${line}`, noObject);
+  await refused('[1, 2', noObject);
+  await refused(Buffer.from(`\ufeff${line}`, 'utf16le'), /its bytes are not utf-8: save the file as UTF-8/);
+  await refused(Buffer.from([0x7b, 0xff, 0x41]), /its bytes are not utf-8/);
+  await refused('{"kind": "same"}', /(line 1|its last line): id: got none/);
+  // What a disk holds behind a line that a crash has torn, or in its place.
+  for (const torn of [line.slice(0, 20), '']) {
+    writeFileSync(path, Buffer.concat([Buffer.from(`${line}\n${torn}`), Buffer.alloc(100)]));
+    const notices: string[] = [];
+    assert.equal((await readDecisions(path, (notice) => notices.push(notice))).length, 1);
+    assert.match(notices.join(), /line 2 is torn/);
+    await appendDecisions(path, decisions.slice(1, 2));
+    assert.deepEqual(
+      (await readDecisions(path)).map(({ id }) => id),
+      ['a', 'b'],
+    );
+  }
+});
+
+test('a name in another encoding than UTF-8 is refused rather than read as another name', async (t) => {
+  const path = join(temporaryFolder(t), 'decisions.jsonl');
+  writeFileSync(path, Buffer.from(`${JSON.stringify(decisions[0])}\n`, 'latin1'));
+  await assert.rejects(readDecisions(path), {
+    code: 'BAD_INPUT',
+    message: /decisions\.jsonl: line 1: its bytes are not utf-8: save the file as UTF-8/,
+  });
+});
+
+test('a last line longer than any decision is refused in bounded memory, and nothing is appended', async (t) => {
+  const path = join(temporaryFolder(t), 'decisions.jsonl');
+  writeFileSync(path, '');
+  truncateSync(path, 2 ** 29);
+  await assert.rejects(appendDecisions(path, decisions.slice(0, 1)), {
+    code: 'BAD_INPUT',
+    message: /its last line has more than 268435456 bytes, expected a decision/,
+  });
+  assert.equal(statSync(path).size, 2 ** 29);
 });

@@ -50,6 +50,26 @@ test('decisions hold through items that are not in the set, and for all rows of 
   assert.deepEqual([...constraints.offsets], [0, 1, 2, 2, 3, 4, 4]);
 });
 
+test('a contradiction through a chain of 100,000 names is told at once', async (t) => {
+  const most = 100_000;
+  const links = Array.from({ length: most }, (_, i) => ({ kind: 'same', items: [`z${i}`, `z${i + 1}`] }));
+  const { decided } = await decidedOf(t, [...links, { kind: 'different', items: ['z0', `z${most}`] }]);
+  let named = 0;
+  const counted = {
+    ...decided,
+    nameOf: (place: number) => {
+      named++;
+      return decided.nameOf(place);
+    },
+  };
+  assert.throws(() => constraintsOf(counted), {
+    code: 'CONTRADICTION',
+    message: /'z9' = 'z10' \(line 10\), 99980 more, 'z99990' = 'z99991' \(line 99991\), .*: take one of these/,
+  });
+  // A name is found by a look through all of them.
+  assert.ok(named < 100, `${named} places were named`);
+});
+
 test('contradictions are told with the chain that makes them', async (t) => {
   const refused = async (lines: readonly Line[], message: RegExp, within?: string) => {
     const { decided } = await decidedOf(t, lines, within);
