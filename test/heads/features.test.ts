@@ -24,11 +24,19 @@ test('structural features are what they are defined to be, for lists of any leng
       const summaries = new Float32Array(6 * nodeCount);
       summariseLists(given, k, 0, nodeCount, summaries);
       const out = new Float32Array(edges.targets.length * 17);
-      new StructuralFeatures(given, edges, summaries, k).write(0, edges.targets.length, out, 17);
+      const features = new StructuralFeatures(given, edges, summaries, k);
+      const all = Int32Array.from(edges.targets.keys());
+      features.write(all, all.length, out, 17);
       literal.eachEdge(edges, order, (e, a, b) => {
         edgesSeen++;
         const expected = literal.structuralFeatures(lists, k, a, b);
         assertClose(out.subarray(e * 17, e * 17 + 16), expected, 2e-6, `edge ${a}, ${b} at k ${k}`);
+      });
+      const some = all.filter((e) => e % 5 === 2);
+      const ofSome = new Float32Array(some.length * 17);
+      features.write(some, some.length, ofSome, 17);
+      some.forEach((e, i) => {
+        assert.deepEqual(ofSome.subarray(i * 17, i * 17 + 16), out.subarray(e * 17, e * 17 + 16));
       });
     }),
     { numRuns: 150 },

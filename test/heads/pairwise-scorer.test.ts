@@ -114,7 +114,7 @@ test('ranges, their order and the numbering of nodes change no bit', async () =>
   );
 });
 
-/** Scores of each round: all steps by two threads' worth of scorers, in ranges cut anywhere, from the last to the first. */
+/** Scores of each round: all steps by two threads' worth of scorers, in ranges cut anywhere, from the last to the first, some edges before the others. */
 async function inRanges(
   model: PairwiseModel,
   lists: ReturnType<typeof literal.neighbourLists>,
@@ -133,8 +133,11 @@ async function inRanges(
   let previous = new Float32Array(edges.targets.length);
   for (const [round, scores] of rounds.entries()) {
     for (const [start, end, i] of ranges(edges.nodeCount)) scorers[i].summariseScores(previous, start, end);
-    for (const [first, until, i] of ranges(scores.length))
-      await scorers[i].score(round, first, until, previous, scores);
+    const some = Uint8Array.from(scores, () => Number(next() < 0.3));
+    for (const due of [some, some.map((one) => 1 - one)]) {
+      for (const [first, until, i] of ranges(scores.length))
+        await scorers[i].score(round, first, until, previous, scores, due);
+    }
     previous = scores;
   }
   for (const backend of backends) await (await backend).release();

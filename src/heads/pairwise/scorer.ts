@@ -57,24 +57,24 @@ export class EdgeFeatures {
   }
 
   /**
-   * Features of edges first .. until−1, at most `edgesAtOnce`, → out [edges × featureCount(round)].
+   * Features of edges ids[0..count), rising, at most `edgesAtOnce`, → out [edges × featureCount(round)].
    * `previous` [E]: scores of the round before.
    */
-  write(round: number, first: number, until: number, previous: Float32Array, out: Float32Array): void {
-    const { ids } = this;
-    const count = until - first;
-    for (let i = 0; i < count; i++) ids[i] = first + i;
+  write(round: number, ids: Int32Array, count: number, previous: Float32Array, out: Float32Array): void {
     if (round > 0) {
       this.read(round, ids, count, previous, out);
       return;
     }
-    this.structural.write(first, until, out);
+    this.structural.write(ids, count, out);
     this.job.structure.scatter(out, ids, count);
   }
 
   /** Structural features of edges first .. until−1, at most `edgesAtOnce`, into the job. */
   writeStructure(first: number, until: number): void {
-    this.write(0, first, until, noScores, this.local);
+    const { ids } = this;
+    const count = until - first;
+    for (let i = 0; i < count; i++) ids[i] = first + i;
+    this.write(0, ids, count, noScores, this.local);
   }
 
   /** Features of edges ids[0..count), rising, at most `edgesAtOnce`, whose structural ones are in the job, → out. */
@@ -100,6 +100,8 @@ export const cachedTile: TileCapacity = { nodes: 0, rows: 0, width: 0, edges: ed
 /** One thread's scores of the edges of a job. */
 export class PairwiseScorer {
   private readonly features: EdgeFeatures;
+  /** Edges of a tile. */
+  private readonly ids: Int32Array;
 
   constructor(
     private readonly model: PairwiseModel,
@@ -107,6 +109,7 @@ export class PairwiseScorer {
     private readonly backend: PairwiseBackend,
   ) {
     this.features = new EdgeFeatures(job, model.config.k);
+    this.ids = new Int32Array(backend.tile.logits.length);
   }
 
   summariseLists(start: number, end: number): void {
@@ -119,7 +122,8 @@ export class PairwiseScorer {
 
   /**
    * Scores edges first .. until−1 of a round into `scores` [E]: the probability that both ends are one identity.
-   * `previous` [E]: scores of the whole round before, another array; not read in round 0.
+   * `previous` [E]: scores of the whole round before, another array; not read in round 0. `due` [E]: 1 for the edges that are scored;
+   * default: all.
    */
   async score(
     round: number,
@@ -127,25 +131,27 @@ export class PairwiseScorer {
     until: number,
     previous: Float32Array,
     scores: Float32Array,
+    due?: Uint8Array,
   ): Promise<void> {
-    const { backend, features } = this;
+    const { backend, features, ids } = this;
     const { guard, rounds } = this.model.config;
     const inputs = featureCount(round);
     const last = round === rounds - 1;
-    for (let from = first; from < until; ) {
+    for (let next = first; next < until; ) {
+      let count = 0;
+      for (; next < until && count < ids.length; next++) if (due === undefined || due[next] === 1) ids[count++] = next;
+      if (count === 0) return;
       const { tile } = backend;
-      const to = Math.min(from + tile.logits.length, until);
-      for (let start = from; start < to; start += edgesAtOnce) {
-        const end = Math.min(start + edgesAtOnce, to);
-        features.write(round, start, end, previous, tile.features.subarray((start - from) * inputs));
+      for (let start = 0; start < count; start += edgesAtOnce) {
+        const some = Math.min(edgesAtOnce, count - start);
+        features.write(round, ids.subarray(start), some, previous, tile.features.subarray(start * inputs));
       }
-      await backend.run(`network${round}`, to - from);
-      for (let e = from; e < to; e++) {
+      await backend.run(`network${round}`, count);
+      for (let i = 0; i < count; i++) {
         // The first feature is the cosine.
-        const score = scoreOf(tile.logits[e - from], tile.features[(e - from) * inputs], guard);
-        scores[e] = last ? score : quantiseScore(score);
+        const score = scoreOf(tile.logits[i], tile.features[i * inputs], guard);
+        scores[ids[i]] = last ? score : quantiseScore(score);
       }
-      from = to;
     }
   }
 }

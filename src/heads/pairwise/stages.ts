@@ -123,13 +123,7 @@ export class PairwiseStages implements HeadWorker {
     this.scorer ??= new PairwiseScorer(this.model, pairwiseJobOf(open), this.backend);
     const scores = open.output(scoresOf(round, rounds));
     const before = round === 0 ? scores : open.column(scoresOf(round - 1, rounds));
-    const { scorer } = this;
-    const { only } = open.job;
-    if (!only) return scorer.score(round, offsets[start], offsets[end], before, scores);
-    for (let first = offsets[start], until = first; first < offsets[end]; first = until + 1) {
-      for (until = first; until < offsets[end] && only.edges[until] === 1; ) until++;
-      if (until > first) await scorer.score(round, first, until, before, scores);
-    }
+    await this.scorer.score(round, offsets[start], offsets[end], before, scores, open.job.only?.edges);
   }
 
   private makeTile(dim: number): Tile {

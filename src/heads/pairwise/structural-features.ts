@@ -84,15 +84,16 @@ export class StructuralFeatures {
     this.horizonOf = Uint8Array.from({ length: k + 1 }, (_, rank) => horizons.filter((h) => rank > h).length);
   }
 
-  /** Features of edges first .. until−1 → the first 16 columns of out [edges × stride]. */
-  write(first: number, until: number, out: Float32Array, stride: number = structuralFeatureCount): void {
+  /** Features of edges ids[0..count), rising → the first 16 columns of out [count × stride]. */
+  write(ids: Int32Array, count: number, out: Float32Array, stride: number = structuralFeatureCount): void {
+    if (count === 0) return;
     const { offsets, targets } = this.edges;
-    const { ids, similarities, width } = this.lists;
+    const { ids: listed, similarities, width } = this.lists;
     const { ranks, paths, weights, summaries, logRanks, horizonOf, k } = this;
-    if (first >= until) return;
-    let a = keyOfEdge(offsets, first);
+    let a = keyOfEdge(offsets, ids[0]);
     this.enter(a);
-    for (let e = first; e < until; e++) {
+    for (let i = 0; i < count; i++) {
+      const e = ids[i];
       if (e >= offsets[a + 1]) {
         this.leave(a);
         while (e >= offsets[a + 1]) a++;
@@ -115,7 +116,7 @@ export class StructuralFeatures {
       }
       let best = 0;
       for (let q = 0; q < k; q++) {
-        const v = ids[row + q];
+        const v = listed[row + q];
         if (v < 0) break;
         const y = Math.max(0, similarities[row + q]);
         let both: number;
@@ -142,7 +143,7 @@ export class StructuralFeatures {
 
       const ofA = a * listSummaryWidth;
       const ofB = b * listSummaryWidth;
-      const at = (e - first) * stride;
+      const at = i * stride;
       const absentB = rankOfB > 0 ? rankOfB : k + 1;
       out[at] = cosine;
       out[at + 1] = logRanks[Math.min(absentB, rankOfA)];
