@@ -3,7 +3,8 @@
  * order of equal ones, so that the graph of an exact search becomes that of an exact search over what the set is now.
  *
  * Rows that joined, and rows whose list has lost a neighbour, are compared with all rows. Any other row keeps its list unless a
- * row that joined is as near as the last in it; then the k nearest are among the list and the rows that joined.
+ * row that joined is as near as the last in it; then the k nearest are among the list and the rows that joined. Where their cosines
+ * are further apart than two ways to sum can differ, any way to sum gives their order; the other lists are searched for.
  */
 import { NaanError } from '../errors.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
@@ -52,7 +53,7 @@ export async function updateKnn(
   const short: number[] = [];
   for (let row = 0; row < rowCount; row++) {
     const start = row * before.width;
-    const list = before.ids.subarray(start + 1, start + 1 + k);
+    const list = before.ids.subarray(start + 1, start + Math.min(before.width, k + 1));
     if (before.ids[start] < 0) joined.push(row);
     else if (list.length < k || list.includes(-1)) short.push(row);
     else {
@@ -91,7 +92,14 @@ export async function updateKnn(
     put(queries, (await search(queries)).ids);
     tell(queries.length);
   }
-  for (const queries of inPortions(Int32Array.from(newNear.keys()).sort())) {
+  const close: number[] = [];
+  for (const [row, others] of newNear) {
+    const start = row * graph.width + 1;
+    const nearest = orderOf(rows, row, [...graph.ids.subarray(start, start + k), ...others], k);
+    if (nearest) graph.ids.set(nearest, start);
+    else close.push(row);
+  }
+  for (const queries of inPortions(Int32Array.from(close).sort())) {
     const among = new Set<number>();
     for (const row of queries) {
       for (let c = 1; c <= k; c++) among.add(graph.ids[row * graph.width + c]);
@@ -101,4 +109,13 @@ export async function updateKnn(
     tell(0);
   }
   return { graph, searched: total, displaced: newNear.size };
+}
+
+/** The k of `others`, more than k, that are nearest to a row, the nearest first; undefined where cosines are too close to tell. */
+function orderOf(rows: SharedRows, row: number, others: readonly number[], k: number): Int32Array | undefined {
+  const x = rows.row(row);
+  const cosines = others.map((other) => dot(x, rows.row(other)));
+  const places = [...others.keys()].sort((a, b) => cosines[b] - cosines[a]).slice(0, k + 1);
+  for (let i = 0; i < k; i++) if (!(cosines[places[i]] - cosines[places[i + 1]] > 2 * tolerance)) return undefined;
+  return Int32Array.from(places.slice(0, k), (place) => others[place]);
 }

@@ -85,3 +85,26 @@ test('a set that was too small for its lists gets whole ones', async () => {
   const { graph: updated } = await updateKnn(rows, known, { k: 10 });
   assert.deepEqual(updated.ids, (await searchExactly(rows, { k: 10, threads })).ids);
 });
+
+test('a list of an approximate graph becomes the nearest among it and the rows that joined', async () => {
+  const [n, joining, d, k] = [400, 100, 16, 6];
+  const all = Array.from({ length: n }, (_, row) => row);
+  const rows = rowsOf(madeRows(n, d, 4, false), d, all);
+  const cosine = (a: number, b: number) => rows.row(a).reduce((sum, x, c) => sum + x * rows.row(b)[c], 0);
+  const nearest = (row: number, others: readonly number[]) =>
+    others.toSorted((a, b) => cosine(row, b) - cosine(row, a)).slice(0, k);
+  const known = allocateKnnGraph(n, k + 1);
+  const before = all.slice(0, n - joining);
+  // Each row found neighbours among those of its own remainder only.
+  for (const row of before) {
+    const some = before.filter((other) => other !== row && other % 3 === row % 3);
+    known.ids.set([row, ...nearest(row, some)], row * (k + 1));
+  }
+  const { graph, displaced } = await updateKnn(rows, known, { k });
+  assert.ok(displaced > n / 2);
+  for (const row of before) {
+    const list = known.ids.subarray(row * (k + 1) + 1, (row + 1) * (k + 1));
+    const expected = nearest(row, [...list, ...all.slice(n - joining)]);
+    assert.deepEqual([...graph.ids.subarray(row * (k + 1) + 1, (row + 1) * (k + 1))], expected);
+  }
+});
