@@ -1,5 +1,6 @@
 import { type TrainSummary, train } from '../jobs/train.js';
 import { configOf } from '../options/resolve.js';
+import { describeTrainingPlan, type TrainingPlan } from '../training/memory-plan.js';
 import type { TrainingReport } from '../training/trained.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
@@ -13,11 +14,13 @@ export const run: Run<'train'> = async (values, { signal, onProgress, log, tell,
     metrics?.report(report);
     if (!values.quiet) tell(reportLine(report));
   };
+  const onPlan = (plan: TrainingPlan) => void (values.quiet || tell(describeTrainingPlan(plan)));
   const { summary } = await train({
     ...values,
     signal,
     onProgress,
     onReport,
+    onPlan,
     onNotice: log.warn,
     observer: metrics,
     commandLine,

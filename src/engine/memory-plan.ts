@@ -10,6 +10,7 @@ import { NaanError } from '../errors.js';
 import { sweepBytes } from '../evaluation/sweep.js';
 import { storeUncompressed } from '../io/locate-matrix.js';
 import { gib, usableBytes } from '../memory/available.js';
+import { describeParts, processBytes, sumOf, threadBytes } from '../memory/plan.js';
 import type { Precision } from '../memory/row-store.js';
 import { paddedDim } from '../memory/shared-arrays.js';
 import type { NaanModel } from '../model/model.js';
@@ -67,10 +68,6 @@ export interface MemoryPlan {
   readonly limitBytes: number;
 }
 
-/** Measured: Node with the engine loaded, and what a thread with ONNX Runtime adds. */
-const processBytes = 130 * 2 ** 20;
-const threadBytes = 30 * 2 ** 20;
-
 /** Rows come by tens of thousands at the most: more fill the caches in vain. */
 const mostBatch = 2 ** 16;
 
@@ -94,11 +91,10 @@ export function describePlan(plan: MemoryPlan): string {
   const { parts, precision, rowsIn, memoryBytes, searchBytes, diskBytes, limitBytes } = plan;
   const { rows, features, ...others } = parts;
   const rest = features > 0 ? { features, ...others } : others;
-  const inMemory = Object.entries(rest).map(([name, bytes]) => `${name} ${gib(bytes)}`);
   const where =
     rowsIn === 'memory' ? `rows ${gib(rows)} as ${precision}` : `rows as ${precision} in files, ${gib(diskBytes)} GiB`;
   const search = searchBytes > 0 ? `; before that ${gib(searchBytes)} to find the kNN graph` : '';
-  return `about ${gib(memoryBytes)} of ${gib(limitBytes)} GiB of memory: ${[where, ...inMemory].join(', ')}${search}`;
+  return `about ${gib(memoryBytes)} of ${gib(limitBytes)} GiB of memory: ${where}, ${describeParts(rest)}${search}`;
 }
 
 function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'files', limitBytes: number): MemoryPlan {
@@ -136,7 +132,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     parts,
     limitBytes,
     searchBytes: shape.searchBytes ?? 0,
-    memoryBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0),
+    memoryBytes: sumOf(parts),
     diskBytes: inMemory ? 0 : nodes * ofNode.files + edges * ofEdge.files,
   };
 }

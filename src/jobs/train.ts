@@ -1,6 +1,7 @@
 /** From a labelled set to a calibrated model. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { availableCores } from '../cgroup.js';
 import type { Partition } from '../cluster/partition.js';
 import { relabel } from '../cluster/relabel.js';
 import { type TrainedHead, trainingDefaults } from '../defaults.js';
@@ -15,13 +16,14 @@ import { readKnn } from '../io/knn.js';
 import { type Labels, nameOf } from '../io/label-codes.js';
 import { readLabels, readLabelsBeside } from '../io/labels.js';
 import { inflate } from '../io/locate-matrix.js';
-import { shapeOf } from '../io/matrix.js';
+import { type FeatureLocation, shapeOf } from '../io/matrix.js';
 import { quoted } from '../io/messages.js';
 import { writeJson, writeText } from '../io/output-file.js';
 import { checkOutputs, isOurDrawing, isOurJson } from '../io/outputs.js';
 import type { NaanModel } from '../model/model.js';
 import { isModelFile, writeModel } from '../model/model-file.js';
 import { checkpointPath, removeCheckpoint } from '../training/checkpoint.js';
+import { planTraining, type TrainingPlan } from '../training/memory-plan.js';
 import type { TrainOptions } from '../training/options.js';
 import { plotCourse } from '../training/plot.js';
 import { bestOf, type Trained } from '../training/trained.js';
@@ -84,19 +86,21 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   checkIdentities(labels, identityCount, { trainer, validation, name: labelsName });
   const { rowCount, dim } = shapeOf(found);
   const graph = await findGraph(options, trainer, rowCount);
-  const location = await inflate(found);
+  const listed = graph.width - 1;
+  const settings = trainer.settings(options, listed, seed);
+  const plan = await planMemory(options, trainer, settings, { found, graph, labels: identities, validation });
+  options.onPlan?.(plan);
+  const location = await inflate(found, plan.parts.features);
   checkRows(location);
   if (options.graphCheck !== 'skip') {
     const name = typeof options.knn === 'string' ? options.knn : 'the kNN graph';
     checkGraph(location, { name, graph }, onNotice);
   }
-  const listed = graph.width - 1;
   const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
   const inputs = await describeInputs(options);
   const contents = files && identityOf(location, graph, identities);
   const meaningless = trainer.without.filter((name) => options[name] !== undefined);
   if (meaningless.length > 0) onNotice?.(`${meaningless.join(', ')}: not an option of head ${head}, not used`);
-  const settings = trainer.settings(options, listed, seed);
   const set = { location, dim, graph, labels: identities };
   const run = (checkOwned?: CheckOwned) => {
     const identity = { naan: version, head, dim, validation, ...settings, ...contents };
@@ -125,6 +129,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         ...(options.config && { config: options.config }),
         ...(options.optionSources && { optionSources: options.optionSources }),
         run: describeRun(began, { commandLine: options.commandLine }),
+        plan,
         inputs,
         model: { ...model.config },
         ...summary,
@@ -157,6 +162,24 @@ interface TrainingFiles {
 function filesOf(model: string, history = join(dirname(model), 'train.json')): TrainingFiles {
   const plot = `${history.replace(/\.json$/, '')}.svg`;
   return { model, checkpoint: checkpointPath(model), history, plot };
+}
+
+/** The memory that the training takes. Throws OUT_OF_MEMORY when that is more than it may take. */
+async function planMemory(
+  { memory, threads = availableCores() }: TrainOptions,
+  trainer: Trainer,
+  settings: object,
+  set: { found: FeatureLocation; graph: KnnGraph; labels: Int32Array; validation: number },
+): Promise<TrainingPlan> {
+  const { found, graph, labels, validation } = set;
+  const { rowCount, dim } = shapeOf(found);
+  const parts = await trainer.memory({ dim, graph, labels }, settings, { validation, threads });
+  const features = found.kind === 'deflated' ? 4 * rowCount * dim : 0;
+  return planTraining(features > 0 ? { features, ...parts } : parts, {
+    memory,
+    what: `${found.name}: a set of ${rowCount} rows × ${dim}`,
+    advice: trainer.lessMemory,
+  });
 }
 
 /** Before anything is computed. A checkpoint has a name that nothing else has, and may be damaged: it may be replaced. */

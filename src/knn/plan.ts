@@ -6,6 +6,7 @@ import { NaanError } from '../errors.js';
 import { storeUncompressed } from '../io/locate-matrix.js';
 import { type FeatureLocation, type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { gib, usableBytes } from '../memory/available.js';
+import { processBytes, sumOf, threadBytes } from '../memory/plan.js';
 import { compareBytes, finderBytes } from './cells.js';
 import { codeLength } from './codes.js';
 import { boundCandidates } from './exact.js';
@@ -39,9 +40,6 @@ export interface KnnPlanRequest {
   readonly memory?: number | undefined;
 }
 
-/** Measured: Node with the search loaded, and what a thread with ONNX Runtime adds to what it allocates itself. */
-const processBytes = 130 * 2 ** 20;
-const threadBytes = 30 * 2 ** 20;
 /** Rows of the last step are read in windows no smaller than this. */
 const leastWindowBytes = 2 ** 24;
 /** Share of the memory that windows leave free. */
@@ -55,7 +53,7 @@ export function planKnn(features: FeatureLocation, request: KnnPlanRequest): Knn
   const limitBytes = Math.floor(request.memory ?? usableBytes());
   const { rowCount, dim } = shapeOf(features);
   const others = partsBesideRows(rowCount, dim, request);
-  const rest = sum(others);
+  const rest = sumOf(others);
   const ofRows = 4 * rowCount * dim;
   const inMemory = rest + ofRows;
   const inPlace = method === 'ivf' && isInFile(features);
@@ -132,8 +130,4 @@ function tooLarge(features: FeatureLocation, method: KnnMethod, bytes: number, l
   }
   const advice = method === 'ivf' ? 'give that much with --memory' : 'give that much with --memory, or take ivf';
   return new NaanError('OUT_OF_MEMORY', `${features.name}: ${takes}: ${advice}`);
-}
-
-function sum(parts: Readonly<Record<string, number>>): number {
-  return Object.values(parts).reduce((total, bytes) => total + bytes, 0);
 }

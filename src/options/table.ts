@@ -632,6 +632,10 @@ export const commands = {
         help: 'history of the run (.json); a plot (.svg) gets the same name',
       }),
       threads,
+      memory: byteCount({
+        otherwise: 'most of what is free',
+        help: 'memory that the run may take; what it will take is told before it starts, and what cannot fit is refused',
+      }),
       ...watching,
     },
   },

@@ -62,6 +62,13 @@ export interface Cuts {
   readonly sums: readonly (readonly IdentitySums[])[];
 }
 
+/** Most bytes that `calibrate` takes beside edges and scores and what a partition takes. */
+export function calibrationBytes(nodes: number, identities: number): number {
+  const cuts = methods.length * thresholds.length;
+  // Sums of each cut, how often an identity is in each resample; truth, its rows, labels and the sizes of clusters.
+  return identities * (8 * 4 * cuts + 2 * resampleCount) + 24 * nodes;
+}
+
 /** The choice for edges and the identities of their nodes, −1 where not known. Throws CANCELLED after an abort. */
 export async function calibrate(edges: ScoredEdges, truth: Int32Array, signal?: AbortSignal): Promise<Calibration> {
   return choose(await cutEverywhere(edges, truth, signal));

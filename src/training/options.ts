@@ -5,6 +5,7 @@ import type { GraphCheck } from '../engine/graph-check.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import type { FeatureSource } from '../io/feature-source.js';
 import type { ProgressListener } from '../progress.js';
+import type { TrainingPlan } from './memory-plan.js';
 import type { TrainingObserver } from './observer.js';
 import type { TrainingReport } from './trained.js';
 
@@ -62,6 +63,10 @@ export interface TrainOptions {
   /** The file of the history; a plot goes to the same name with `.svg`; default: train.json beside `out`. */
   readonly history?: string | undefined;
   readonly threads?: number | undefined;
+  /** Bytes that the process may take; default: most of what is free. */
+  readonly memory?: number | undefined;
+  /** Hears what the training will take, before it starts. */
+  readonly onPlan?: ((plan: TrainingPlan) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Stages `read`, `knn` and `train`. */
   readonly onProgress?: ProgressListener | undefined;

@@ -1,6 +1,7 @@
 /** The contract between `train` and the training of a head. */
 import type { KnnGraph } from '../graph/knn-graph.js';
 import type { MatrixLocation } from '../io/matrix.js';
+import type { MemoryParts } from '../memory/plan.js';
 import type { TrainOptions } from './options.js';
 import type { Trained, TrainingHooks } from './trained.js';
 
@@ -13,11 +14,20 @@ interface LabelledSet {
   readonly labels: Int32Array;
 }
 
+/** A set before its features are read. */
+export type PlannedSet = Omit<LabelledSet, 'location'>;
+
 interface TrainerOptions extends TrainingHooks {
   /** Share of the identities that is held out. */
   readonly validation: number;
   readonly provenance: Readonly<Record<string, string>>;
   readonly threads?: number | undefined;
+}
+
+/** The options of a run that decide on its memory. */
+export interface PlanOptions {
+  readonly validation: number;
+  readonly threads: number;
 }
 
 export interface Trainer<Settings extends object = object> {
@@ -32,5 +42,9 @@ export interface Trainer<Settings extends object = object> {
   neighbours(options: TrainOptions): number;
   /** `listed`: neighbours that the lists hold. Throws BAD_USAGE for options that do not fit together, or more neighbours. */
   settings(options: TrainOptions, listed: number, seed: number): Settings;
+  /** Bytes in memory at the peak, by what they are for, beside features that had to be inflated; whole numbers. */
+  memory(set: PlannedSet, settings: Settings, options: PlanOptions): Promise<MemoryParts>;
+  /** Options to lower where memory does not do, for messages. */
+  readonly lessMemory: string;
   run(set: LabelledSet, settings: Settings, options: TrainerOptions): Promise<Trained>;
 }

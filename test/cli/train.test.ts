@@ -51,6 +51,17 @@ for (const { head, flags, unit } of [
     const history = JSON.parse(readFileSync(at(head, 'train.json'), 'utf8'));
     assert.equal(history.optionSources.batch, '--batch');
     assert.equal(history.steps, summary.steps);
+    const { parts, memoryBytes, limitBytes } = history.plan;
+    assert.equal(
+      Object.values<number>(parts).reduce((sum, bytes) => sum + bytes),
+      memoryBytes,
+    );
+    assert.ok([...Object.values<number>(parts), limitBytes].every(Number.isInteger), JSON.stringify(history.plan));
+    assert.ok(memoryBytes >= summary.peakRssBytes, `planned ${memoryBytes}, taken ${summary.peakRssBytes}`);
+    assert.match(
+      trained.stderr,
+      /^naan train: about 0\.\d+ of [\d.]+ GiB of memory: rows 0\.00, graph 0\.00, .*threads 0\./m,
+    );
     assert.ok(history.epochs.every(({ loss, pairs }: Record<string, number>) => loss > 0 && pairs > 0));
     assert.match(readFileSync(at(head, 'train.svg'), 'utf8'), /^<svg [\s\S]*<\/svg>\n$/);
 
@@ -62,6 +73,19 @@ for (const { head, flags, unit } of [
     assert.match(labelled.stdout, /^partition and threshold are calibrated with the model$/m);
   });
 }
+
+test('a training that does not fit into --memory is refused before it starts', async () => {
+  for (const flags of [concat, pairwise]) {
+    const out = at('refused', 'model.safetensors');
+    const { code, stderr } = await naan([...trainFlags(out, flags), '--memory', '64MiB']);
+    assert.equal(code, 3);
+    assert.match(
+      stderr,
+      /^naan train: \S+: a set of \d+ rows × 16 takes 0\.\d+ GiB of memory to train on, but 0\.06 GiB may be taken: give that much with --memory, or .*\n$/,
+    );
+    assert.ok(!existsSync(dirname(out)) || readdirSync(dirname(out)).length === 0, 'nothing is left');
+  }
+});
 
 test('the learning rate of concat falls after each epoch', async () => {
   const history = JSON.parse(readFileSync(at('concat', 'train.json'), 'utf8'));

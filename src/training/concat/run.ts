@@ -9,6 +9,7 @@ import type { TrainOptions } from '../options.js';
 import { bestOf, calibrated, type Trained, type TrainingHooks } from '../trained.js';
 import type { Trainer } from '../trainer.js';
 import { checkPairs, loadTrainingSet } from '../training-set.js';
+import { concatBytes } from './memory.js';
 import { type ConcatSettings, type TrainedEpoch, trainConcat } from './training.js';
 
 /** Settings from the options. Defaults of hops are cut to the neighbours that there are; hops asked for are not. */
@@ -124,6 +125,8 @@ export const concatTrainer: Trainer<ConcatSettings> = {
   fewestIdentities: (validation) => (validation > 0 ? 4 : 2),
   neighbours: ({ kHops = defaults.kHops }) => Math.max(...kHops),
   settings: concatSettings,
+  memory: async (set, settings, options) => concatBytes(set, settings, options),
+  lessMemory: 'a smaller --batch, or fewer --k-hops or --threads',
   run: ({ location, dim, graph, labels }, settings, options) =>
     runConcat(location, dim, graph, labels, settings, options),
 };

@@ -173,6 +173,11 @@ export function stepBytes(fixed: FixedSizes, sizes: StepSizes): number {
   return end(fixedEnd(fixed), stepInts(sizes), stepFloats(fixed.architecture, sizes));
 }
 
+/** Bytes of the lists of a step alone. */
+export function listBytes(sizes: StepSizes): number {
+  return end(0, stepInts(sizes));
+}
+
 /** Makes room for a step. Views cut earlier stay valid. Returns false when it cannot be had. */
 export function reserve(memory: WebAssembly.Memory, bytes: number): boolean {
   const missing = Math.ceil((bytes - memory.buffer.byteLength) / pageBytes);

@@ -21,6 +21,7 @@ import { calibrated, type Trained, type TrainingHooks } from '../trained.js';
 import type { Trainer } from '../trainer.js';
 import { checkPairs } from '../training-set.js';
 import type { PairwiseEpoch, PairwiseSettings } from './job.js';
+import { pairwiseBytes } from './memory.js';
 import { labelledLists, type TrainingLists } from './strangers.js';
 import { startTrainingThreads } from './threads.js';
 import { type PairwiseRound, type PairwiseState, pairwiseDefaults, trainPairwise } from './training.js';
@@ -246,5 +247,7 @@ export const pairwiseTrainer: Trainer<PairwiseSettings> = {
   fewestIdentities: () => 3,
   neighbours: () => pairwiseDefaults.k,
   settings: pairwiseSettings,
+  memory: (set, settings, { threads }) => pairwiseBytes(set, settings, threads),
+  lessMemory: 'fewer --threads or --sample-hops',
   run: ({ location, graph, labels }, settings, options) => runPairwise(location, graph, labels, settings, options),
 };

@@ -47,6 +47,26 @@ const mostRows = 50_000;
 /** Rows kept for each row of the set. */
 const keptShare = 1 / 4;
 
+/** Rows of the copy at the most, with the identity that is the last to be copied, and how many identities there are. */
+export function mostCopied(labels: Int32Array): { copied: number; identities: number } {
+  const known = labels.slice();
+  const identities = relabel(known);
+  const sizes = new Int32Array(identities);
+  for (const identity of known) if (identity >= 0) sizes[identity]++;
+  let labelled = 0;
+  let largest = 0;
+  for (const size of sizes) {
+    labelled += size;
+    largest = Math.max(largest, size);
+  }
+  return { copied: Math.min(labelled, Math.ceil(rowsWanted(labels.length)) + largest), identities };
+}
+
+/** The rows that a copy of a set of so many has, about. */
+function rowsWanted(rows: number): number {
+  return Math.min(mostRows, keptShare * rows);
+}
+
 /** The copy; `rows` are unit vectors, `labels` [n] count identities from 0. Undefined when hardly a row is labelled. */
 async function copyWithStrangers(
   rows: SharedRows,
@@ -57,7 +77,7 @@ async function copyWithStrangers(
   const rowsOf = rowsByIdentity(labels);
   const random = new RandomStream(seed, identityPurpose, 0);
   const order = shuffled(rowsOf.length, random);
-  const wanted = Math.min(mostRows, keptShare * labels.length);
+  const wanted = rowsWanted(labels.length);
   const nodes: number[] = [];
   for (const [turn, identity] of order.entries()) {
     const own = rowsOf[identity];
