@@ -24,6 +24,11 @@ const blocksLookedAt = 8;
 const blockSlack = 1.05;
 /** Lists of a step, of the next one, and of some before them that are not yet given back. */
 const listsInMemory = 4;
+/** Labels, parts and cuts of a node, and lists of nodes from the split and earlier cuts that are not yet given back. */
+const nodeBytes = 200;
+/** Measured: garbage of steps, and what a thread that labels adds beside one that trains. */
+const garbageBytes = 22 * 2 ** 20;
+const secondThreadBytes = 17 * 2 ** 20;
 
 export function concatBytes(
   { dim, graph, labels }: PlannedSet,
@@ -40,11 +45,11 @@ export function concatBytes(
   const ofThread = 4 * (2 * padded * (w + 2 * padded) + tileRows * (padded + Math.max(w, 2 * padded)));
   return {
     rows: 4 * (trainedOn * padded + heldOut * dim),
-    // As it came, and without the rows held out; labels, parts and cuts by node.
-    graph: 4 * width * (nodeCount + (heldOut > 0 ? trainedOn : 0)) + 48 * nodeCount,
+    // As it came, and without the rows held out.
+    graph: 4 * width * (nodeCount + (heldOut > 0 ? trainedOn : 0)) + nodeBytes * nodeCount,
     step: arrays + listsInMemory * lists,
     ...(heldOut > 0 && { judging: judgingBytes(dim, heldOut, identitiesOf(labels, parts), settings, threads) }),
-    threads: processBytes + threads * (threadBytes + ofThread),
+    threads: processBytes + garbageBytes + threads * (threadBytes + ofThread),
   };
 }
 
@@ -101,7 +106,8 @@ function judgingBytes(
     { memory: Number.POSITIVE_INFINITY, precision: 'f32' },
   );
   const search = heldOut * (8 * (k + 1) + 8 * Math.max(k, boundCandidates(heldOut, dim, k)));
-  return search + memoryBytes - processBytes + calibrationBytes(heldOut, identities);
+  const beside = memoryBytes - processBytes - threads * (threadBytes - secondThreadBytes);
+  return search + beside + calibrationBytes(heldOut, identities);
 }
 
 /** Identities that are held out. */
