@@ -47,8 +47,11 @@ export interface LabelJob {
   readonly cancel: Int32Array;
 }
 
+/** What a stage computes, in shared memory. */
 export interface Only {
+  /** 1 for the nodes that it computes [n]. */
   readonly nodes: Uint8Array;
+  /** 1 for the edges that it scores, 2 for those of which nothing is known yet that rounds have in common [E]. */
   readonly edges: Uint8Array;
 }
 

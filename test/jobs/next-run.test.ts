@@ -100,6 +100,20 @@ test('a set that grows in portions is what a labelling of all its rows is, to th
   assert.ok(!notices.some((notice: string) => notice.includes('all edges')));
 });
 
+test('where most lists change all edges are scored, to the bit as in a labelling of all', async () => {
+  const { out } = await labelled('few', range(0, 120));
+  await add({ run: out, ...(await files('kept', [120])), out: at('few-1'), threads });
+  const { summary, change } = await add({
+    run: at('few-1'),
+    ...(await files('many', range(121, 270))),
+    out: at('few-2'),
+    threads,
+  });
+  assert.ok(change.displaced > 121 / 2 && change.displaced < 121, `${change.displaced} lists changed`);
+  assert.equal(summary.scoredAnew, 3 * (summary.edges - summary.copies));
+  await assertSame(at('few-2'), await labelled('few-whole', range(0, 270)), 'few-whole');
+});
+
 test('rows that leave leave no trace, and the rest is what a labelling of it is, to the bit', async () => {
   const { out } = await labelled('before', range(0, 420));
   // Among them 10, of which 60 and 300 are copies, and copies of rows that stay.

@@ -6,7 +6,7 @@
  *   round r   reads that and the scores of the round before at both ends: edges at the ends of edges whose score changed there,
  *             or that came or went
  *
- * A score that comes out as it was carries nothing on.
+ * A score that comes out as it was carries nothing on. Where most lists have changed, all edges are scored: nearly all would be.
  */
 import type { KnownScores, OpenRun, Rescore } from '../../engine/known-scores.js';
 import { pathHops } from './structural-features.js';
@@ -31,7 +31,8 @@ export const rescore: Rescore = async (run, known) => {
   const restructured = restructuredEdges(run, known, eachAt);
   await run.run(stageOf('load'));
 
-  /** Edges whose structural features are there. */
+  /** Nodes whose cosines, and edges whose structural features are there. */
+  const compared = new Uint8Array(nodeCount);
   const structured = new Uint8Array(edgeCount);
   const rounds: Float32Array[] = [];
   let touched = unsettled.slice();
@@ -45,22 +46,19 @@ export const rescore: Rescore = async (run, known) => {
     if (round > 0) for (let node = 0; node < nodeCount; node++) if (touched[node] === 1) eachAt(node, mark);
     only.nodes.fill(0);
     eachEdge((e, node) => {
-      only.edges[e] = due[e] & ~structured[e];
-      if (only.edges[e] === 0) return;
+      only.edges[e] = due[e] === 0 ? 0 : 2 - structured[e];
+      if (only.edges[e] < 2) return;
       structured[e] = 1;
       only.nodes[node] = 1;
       only.nodes[targets[e]] = 1;
     });
-    await run.run(stageOf('similarities'));
-    if (round > 0) {
-      // Round 0 leaves structural features; as rounds share memory, its scores may stand where those of the round before did.
-      await run.run(scorings[0]);
-      columns[scorings[round - 1].columns[0]].values.set(rounds[round - 1]);
-      await run.run(stageOf('summarise', round));
+    for (let node = 0; node < nodeCount; node++) {
+      if (only.nodes[node] === 1) [only.nodes[node], compared[node]] = [1 - compared[node], 1];
     }
+    await run.run(stageOf('similarities'));
+    if (round > 0) await run.run(stageOf('summarise', round));
     const before = known.rounds[round];
     for (let e = 0; e < edgeCount; e++) if (places[e] >= 0) scores[e] = before[places[e]];
-    only.edges.set(due);
     await run.run(stage);
     touched = unsettled.slice();
     eachEdge((e, node) => {
@@ -127,12 +125,17 @@ function restructuredEdges({ job }: OpenRun, { lists }: KnownScores, eachAt: Eac
   const numberAt = (position: number) => (order ? order[position] : position);
   const positionOf = (number: number) => (number < 0 ? -1 : positions ? positions[number] : number);
   const marked = new Uint8Array(job.targets!.length);
-  const now = new Set<number>();
+  const changed: number[] = [];
   for (let p = 0; p < nodeCount; p++) {
     const start = numberAt(p) * lists.width;
     let same = true;
     for (let c = 0; c < width && same; c++) same = neighbours[p * width + c] === positionOf(lists.ids[start + c] ?? -1);
-    if (same) continue;
+    if (!same) changed.push(p);
+  }
+  if (2 * changed.length > nodeCount) return marked.fill(1);
+  const now = new Set<number>();
+  for (const p of changed) {
+    const start = numberAt(p) * lists.width;
     eachAt(p, (e) => {
       marked[e] = 1;
     });

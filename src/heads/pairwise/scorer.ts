@@ -34,7 +34,6 @@ const noScores = new Float32Array(0);
 export class EdgeFeatures {
   private readonly structural: StructuralFeatures;
   private readonly scored: ScoreFeatures;
-  private readonly ids = new Int32Array(edgesAtOnce);
   private readonly local = new Float32Array(edgesAtOnce * structuralFeatureCount);
 
   constructor(
@@ -69,12 +68,9 @@ export class EdgeFeatures {
     this.job.structure.scatter(out, ids, count);
   }
 
-  /** Structural features of edges first .. until−1, at most `edgesAtOnce`, into the job. */
-  writeStructure(first: number, until: number): void {
-    const { ids } = this;
-    const count = until - first;
-    for (let i = 0; i < count; i++) ids[i] = first + i;
-    this.write(0, ids, count, noScores, this.local);
+  /** Structural features of edges, rising, at most `edgesAtOnce`, into the job. */
+  writeStructure(edges: Int32Array): void {
+    this.write(0, edges, edges.length, noScores, this.local);
   }
 
   /** Features of edges ids[0..count), rising, at most `edgesAtOnce`, whose structural ones are in the job, → out. */
@@ -122,8 +118,8 @@ export class PairwiseScorer {
 
   /**
    * Scores edges first .. until−1 of a round into `scores` [E]: the probability that both ends are one identity.
-   * `previous` [E]: scores of the whole round before, another array; not read in round 0. `due` [E]: 1 for the edges that are scored;
-   * default: all.
+   * `previous` [E]: scores of the whole round before, another array; not read in round 0. `due` [E]: 0 for edges that are left out,
+   * 2 for those that no round has scored yet; default: all are scored, in each round.
    */
   async score(
     round: number,
@@ -139,12 +135,13 @@ export class PairwiseScorer {
     const last = round === rounds - 1;
     for (let next = first; next < until; ) {
       let count = 0;
-      for (; next < until && count < ids.length; next++) if (due === undefined || due[next] === 1) ids[count++] = next;
+      for (; next < until && count < ids.length; next++) if (due?.[next] !== 0) ids[count++] = next;
       if (count === 0) return;
       const { tile } = backend;
       for (let start = 0; start < count; start += edgesAtOnce) {
-        const some = Math.min(edgesAtOnce, count - start);
-        features.write(round, ids.subarray(start), some, previous, tile.features.subarray(start * inputs));
+        const some = ids.subarray(start, Math.min(start + edgesAtOnce, count));
+        if (due && round > 0) features.writeStructure(some.filter((e) => due[e] === 2));
+        features.write(round, some, some.length, previous, tile.features.subarray(start * inputs));
       }
       await backend.run(`network${round}`, count);
       for (let i = 0; i < count; i++) {

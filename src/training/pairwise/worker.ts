@@ -54,7 +54,8 @@ export class PairwiseTrainingWorker {
 
 function writeStructure(features: EdgeFeatures, start: number, end: number): void {
   for (let first = start; first < end; first += edgesAtOnce) {
-    features.writeStructure(first, Math.min(first + edgesAtOnce, end));
+    const count = Math.min(edgesAtOnce, end - first);
+    features.writeStructure(Int32Array.from({ length: count }, (_, i) => first + i));
   }
 }
 
