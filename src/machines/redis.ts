@@ -52,6 +52,7 @@ export class Cluster {
     });
     try {
       await client.connect();
+      await client.exists(`${keyPrefix}:runs`); // a user who may not read it is told at once
       await checkPolicy(client, name, address.onNotice);
     } catch (error) {
       client.disconnect();
@@ -154,5 +155,8 @@ function refused(name: string, reason: unknown, cause: unknown): unknown {
   }
   const { code } = reason as NodeJS.ErrnoException; // of several addresses that were tried there is no message
   const why = systemReason(reason) ?? (message.replace(/\s+/g, ' ') || code);
-  return new NaanError('BACKEND_UNAVAILABLE', `${name}: cannot be used: ${why}`, { cause });
+  const advice = /SELF_SIGNED|ISSUER_CERT|LEAF_SIGNATURE/.test(code ?? '')
+    ? ': give --cluster-ca, the certificates (PEM) of who signed that of the server'
+    : '';
+  return new NaanError('BACKEND_UNAVAILABLE', `${name}: cannot be used: ${why}${advice}`, { cause });
 }

@@ -1,12 +1,10 @@
 /** A run whose shards a queue hands out: the same bytes as one process, whatever dies or is emptied. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { cancel } from '../../src/jobs/cancel.js';
 import { label } from '../../src/jobs/label.js';
 import { work } from '../../src/jobs/worker.js';
@@ -14,6 +12,7 @@ import { naan, start, temporaryFolder } from '../cli/naan.js';
 import { appeared } from './appeared.js';
 import { redisServer, type TestRedis, withoutRedis } from './redis-server.js';
 import { alone, smallFlags, smallRun, smallSet } from './small-set.js';
+import { workerProcess, workersFor } from './workers.js';
 
 const skip = withoutRedis;
 
@@ -139,27 +138,4 @@ async function announced(client: TestRedis['client'], epoch: number): Promise<[s
     if (text !== null && JSON.parse(text).epoch === epoch) return [key, JSON.parse(text)];
     await wait(50); // nobody tells
   }
-}
-
-/** Workers in this process, which end when they are stopped. */
-function workersFor(t: TestContext, cluster: string, count: number) {
-  const controller = new AbortController();
-  const stop = () => controller.abort();
-  t.after(stop);
-  const workers = Array.from({ length: count }, () =>
-    work({ cluster, threads: 1, signal: controller.signal, timing: shortTiming }),
-  );
-  return { stop, workers };
-}
-
-const shortTiming = { lockMs: 1000, stalledMs: 500 };
-
-/** A worker as a process that loses its task soon after its death. */
-function workerProcess(t: TestContext, cluster: string) {
-  const module = pathToFileURL('dist/src/jobs/worker.js').href;
-  const options = JSON.stringify({ cluster, threads: 1, timing: shortTiming });
-  const script = `import { work } from '${module}'; await work(${options});`;
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'inherit' });
-  t.after(() => void child.kill('SIGKILL'));
-  return child;
 }

@@ -1,0 +1,77 @@
+/** A worker that stands still and goes on, and a Redis that dies: the same bytes as one process. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { label } from '../../src/jobs/label.js';
+import type { TaskEnding } from '../../src/machines/task-observer.js';
+import { temporaryFolder } from '../cli/naan.js';
+import { appeared } from './appeared.js';
+import { redisServer, withoutRedis } from './redis-server.js';
+import { alone, smallRun, smallSet } from './small-set.js';
+import { workerProcess, workersFor } from './workers.js';
+
+const skip = withoutRedis;
+
+test('a worker that stood still longer than its lock goes on where others have done its work', { skip }, async (t) => {
+  const folder = temporaryFolder((clean) => t.after(clean));
+  const set = await smallSet(folder, 'pairwise');
+  const expected = await alone(set, 'pairwise');
+  const { address: cluster, client } = await redisServer(t);
+  const workDir = join(folder, 'work');
+  const endings: TaskEnding[] = [];
+  const taskObserver = { task: (ending: TaskEnding) => void endings.push(ending), contact() {}, queue() {} };
+  const labelled = label({ ...smallRun(set, 'pairwise'), workDir, cluster, taskObserver });
+  const still = workerProcess(t, cluster);
+  await appeared(workDir, /^load-0-\d+\..*\.rows$/);
+  const activeCount = async () => {
+    const [key] = await client.keys('naan:*-1:active');
+    return key === undefined ? 0 : client.llen(key);
+  };
+  // It may be between two tasks.
+  for (;;) {
+    still.kill('SIGSTOP');
+    if ((await activeCount()) > 0) break;
+    still.kill('SIGCONT');
+    await wait(5);
+  }
+  const { stop, workers } = workersFor(t, cluster, 1);
+  await appeared(workDir, /^load-0\.1\..*manifest$/);
+  still.kill('SIGCONT');
+  const { labels, edges } = await labelled;
+  assert.deepEqual({ labels, edges }, expected);
+  assert.ok(endings.every(({ result }) => result !== 'failed'));
+  stop();
+  await Promise.all(workers);
+});
+
+for (const [keeps, settings, emptied] of [
+  ['nothing', [], true],
+  ['a log', ['--appendonly', 'yes', '--appendfsync', 'always'], false],
+] as const) {
+  test(`a Redis that keeps ${keeps} is killed in mid-run and comes back`, { skip }, async (t) => {
+    const folder = temporaryFolder((clean) => t.after(clean));
+    const set = await smallSet(folder, 'pairwise');
+    const expected = await alone(set, 'pairwise');
+    const { address: cluster, kill, restart } = await redisServer(t, settings);
+    const workDir = join(folder, 'work');
+    const notices: string[] = [];
+    const labelled = label({
+      ...smallRun(set, 'pairwise'),
+      workDir,
+      cluster,
+      onNotice: (notice) => notices.push(notice),
+    });
+    const { stop, workers } = workersFor(t, cluster, 2);
+    await appeared(workDir, /^load-0-\d+\..*\.rows$/);
+    await kill();
+    await restart();
+    const { labels, edges } = await labelled;
+    assert.deepEqual({ labels, edges }, expected);
+    const said = notices.join('\n');
+    assert.match(said, /does not answer: it is waited for\n(.*\n)*.*answers again/);
+    assert.equal(/was emptied: its tasks are handed out anew/.test(said), emptied, said);
+    stop();
+    await Promise.all(workers);
+  });
+}

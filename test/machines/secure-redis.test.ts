@@ -1,0 +1,63 @@
+/** A Redis that lets in one user by TLS: a run is shared, and who may not come in is told why in one line. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { label } from '../../src/jobs/label.js';
+import { work } from '../../src/jobs/worker.js';
+import { naan, start, temporaryFolder } from '../cli/naan.js';
+import { certificates, redisServer, withoutRedis } from './redis-server.js';
+import { alone, smallRun, smallSet } from './small-set.js';
+
+test("a user of an ACL shares a run by TLS, with an authority of one's own", { skip: withoutRedis }, async (t) => {
+  const folder = temporaryFolder((clean) => t.after(clean));
+  const set = await smallSet(folder, 'pairwise');
+  const expected = await alone(set, 'pairwise');
+  const tls = certificates(folder);
+  const users = join(folder, 'users.acl');
+  writeFileSync(
+    users,
+    'user default off\n' +
+      // As config/redis/naan.conf has it.
+      'user naan on >secret ~naan:* &* +@all -@dangerous +info +client|list +client|setname\n' +
+      'user admin on >secret ~* &* +@all\n' +
+      'user other on >secret ~other:* &* +@all\n',
+  );
+  const { address, client } = await redisServer(t, ['--aclfile', users], tls);
+  const cluster = address.replace('//', '//naan@');
+  const clusterPasswordFile = join(folder, 'password');
+  writeFileSync(clusterPasswordFile, 'secret\n');
+  const environment = { NAAN_CLUSTER_PASSWORD: 'secret' };
+  const worker = start(['worker', '--cluster', cluster, '--threads', '1', '--runs', '1'], {
+    environment: { ...environment, NODE_EXTRA_CA_CERTS: tls.ca },
+  });
+  const known = { clusterCa: tls.ca, clusterPasswordFile };
+  const { labels, edges } = await label({
+    ...smallRun(set, 'pairwise'),
+    workDir: join(folder, 'work'),
+    cluster,
+    ...known,
+  });
+  assert.deepEqual({ labels, edges }, expected);
+  const ended = await worker.ended;
+  assert.equal(ended.code, 0, ended.stderr);
+  const admin = client.duplicate({ username: 'admin', password: 'secret' });
+  t.after(() => admin.disconnect());
+  assert.deepEqual(await admin.acl('LOG'), [], 'the user may all that naan does');
+
+  const unknown = await naan(['worker', '--cluster', cluster], { environment });
+  assert.equal(unknown.code, 1, unknown.stderr);
+  assert.match(unknown.stderr, /cannot be used: self-signed certificate.*: give --cluster-ca/);
+  for (const [user, message] of [
+    ['nobody', /refuses this user or password/],
+    ['other', /refuses this user or password/],
+  ] as const) {
+    await assert.rejects(work({ ...known, cluster: address.replace('//', `//${user}@`) }), {
+      code: 'BAD_USAGE',
+      message,
+    });
+  }
+  await assert.rejects(work({ ...known, clusterCa: undefined, cluster: cluster.replace('rediss', 'redis') }), {
+    message: /cannot be used/,
+  });
+});
