@@ -58,7 +58,10 @@ export function parse(args: readonly string[]): Asked {
     if (first === undefined) program.outputHelp({ error: true });
     // Help of a command that there is not would be the help of all.
     else if (isUnknown(program, first)) program.parse([first], { from: 'user' });
-    else program.parse(first === 'version' ? ['--version'] : args, { from: 'user' });
+    else {
+      refuseFlagsAsValues(program, args);
+      program.parse(first === 'version' ? ['--version'] : args, { from: 'user' });
+    }
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return { text, exitCode: error.exitCode === 0 ? 0 : 2 };
@@ -70,6 +73,22 @@ function isUnknown(program: Command, name: string): boolean {
   return (
     !name.startsWith('-') && !['help', 'version'].includes(name) && !program.commands.some((c) => c.name() === name)
   );
+}
+
+/** commander takes whatever follows an option as its value, be it the next option: a file called --out is hardly ever meant. */
+function refuseFlagsAsValues(program: Command, [name, ...args]: readonly string[]): void {
+  const command = program.commands.find((one) => one.name() === name);
+  if (command === undefined) return;
+  const known = [...command.options.flatMap(({ long, short }) => [long, short]), '-h', '--help'];
+  const end = args.indexOf('--');
+  const given = end < 0 ? args : args.slice(0, end);
+  for (const [i, flag] of given.entries()) {
+    const option = command.options.find(({ long, short }) => flag === long || flag === short);
+    const value = given[i + 1];
+    if (!option?.required || value === undefined || !known.includes(value.split('=', 1)[0])) continue;
+    const advice = `give a value, or ${flag}=${value} where that is meant`;
+    command.error(`error: option '${option.flags}' got '${value}', which is an option itself: ${advice}`);
+  }
 }
 
 function addCommand(program: Command, name: CommandName, onAsked: (flags: Record<string, unknown>) => void): void {

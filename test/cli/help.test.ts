@@ -84,6 +84,15 @@ test('an unknown flag, a missing value and a surplus argument are bad usage in o
     [['label', '--thread', '3'], /^naan: unknown option '--thread' \(did you mean --threads\?\)\n$/],
     [['label', '--threads'], /^naan: option '--threads <n>' argument missing\n$/],
     [['label', 'extra'], /^naan: too many arguments for 'label'.*\n$/],
+    [
+      ['label', '--save-knn', '--out', 'x'],
+      /^naan: option '--save-knn <file>' got '--out', which is an option itself: give a value, or --save-knn=--out .*\n$/,
+    ],
+    [['knn', '--features', '--k=3'], /^naan: option '--features <file\.\.\.>' got '--k=3', which is an option itself/],
+    [['import-model', 'x.ckpt', '--out', '-h'], /^naan: option '--out <file>' got '-h', which is an option itself/],
+    [['status', '--config', '--no-json'], /^naan: option '--config <file>' got '--no-json', which is an option itself/],
+    // Behind an equals sign it is a value.
+    [['label', '--features=--out', '--threads'], /^naan: option '--threads <n>' argument missing\n$/],
     [['import-model', '--out', 'x'], /^naan: missing required argument 'checkpoint'\n$/],
   ];
   for (const [args, message] of cases) {
