@@ -2,10 +2,12 @@
 
 /** Nothing that naan reads nests more than a few levels; what nests without end would exhaust the stack of whoever walks it. */
 const mostLevels = 64;
+/** Lists, objects and members of objects: each takes so much more memory than text that a file of some MiB would exhaust that of V8. */
+const mostParts = 2 ** 21;
 
-/** The value of a text; undefined when that is no JSON, or nested deeper than anything here needs. */
+/** The value of a text; undefined when that is no JSON, or has more levels or parts than anything here needs. */
 export function parseJson(text: string): unknown {
-  if (levelsOf(text) > mostLevels) return undefined;
+  if (!isBounded(text)) return undefined;
   try {
     return JSON.parse(text);
   } catch {
@@ -23,12 +25,12 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Brackets that are open at once, at the most; it stops counting once there are too many. */
-function levelsOf(text: string): number {
+/** Whether a text keeps to the bounds above, by its brackets and colons outside of strings. */
+function isBounded(text: string): boolean {
   let open = 0;
-  let most = 0;
+  let parts = 0;
   let inString = false;
-  for (let i = 0; i < text.length && most <= mostLevels; i++) {
+  for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (inString) {
       if (code === backslash) i++;
@@ -36,15 +38,18 @@ function levelsOf(text: string): number {
     } else if (code === quote) {
       inString = true;
     } else if (code === bracket || code === brace) {
-      most = Math.max(most, ++open);
+      if (++open > mostLevels || ++parts > mostParts) return false;
     } else if (code === bracket + 2 || code === brace + 2) {
       open--;
+    } else if (code === colon && ++parts > mostParts) {
+      return false;
     }
   }
-  return most;
+  return true;
 }
 
 const quote = 0x22;
 const backslash = 0x5c;
 const bracket = 0x5b;
 const brace = 0x7b;
+const colon = 0x3a;

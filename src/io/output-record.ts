@@ -89,9 +89,12 @@ function readText(path: string): string {
   }
 }
 
+/** As long as file systems take. */
+const longestName = 255;
+
 function filesIn(list: unknown): WrittenFile[] {
   // A plain name: whoever follows it stays in the folder.
   const isPlain = (name: unknown) =>
-    typeof name === 'string' && !['', '.', '..'].includes(name) && !/[/\\\0]/.test(name);
+    typeof name === 'string' && name.length <= longestName && !['', '.', '..'].includes(name) && !/[/\\\0]/.test(name);
   return Array.isArray(list) ? list.filter((file) => isPlain(file?.name)) : [];
 }

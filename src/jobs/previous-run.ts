@@ -1,5 +1,4 @@
 /** An earlier labelling, whose identities a new one keeps: what naan label wrote to a folder. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Change, Earlier } from '../cluster/identities.js';
 import { clustersOf } from '../cluster/relabel.js';
@@ -21,16 +20,18 @@ export interface PreviousRun {
   readonly highest: number;
 }
 
-/** The files of a run that are read of it. Throws BAD_INPUT where the folder holds none. */
+/**
+ * The files of a run that are read of it: `table` where it was written, whether or not it is there still, as rows taken by their numbers
+ * in place of lost names would be other rows. Throws BAD_INPUT where the folder holds no run.
+ */
 export function filesOfRun(folder: string): { readonly labels: string; readonly table: string | undefined } {
   const names = readRecord(folder).outputs.map(({ name }) => name);
   const labels = names.find((name) => name.endsWith('_labels.npy'));
   if (labels === undefined) {
     throw new NaanError('BAD_INPUT', `${folder}: has no ${recordName} of naan label, expected the --out of a run`);
   }
-  const table = join(folder, labelTableName);
-  const hasTable = names.includes(labelTableName) && existsSync(table);
-  return { labels: join(folder, labels), table: hasTable ? table : undefined };
+  const table = names.includes(labelTableName) ? join(folder, labelTableName) : undefined;
+  return { labels: join(folder, labels), table };
 }
 
 export async function readPreviousRun(folder: string): Promise<PreviousRun> {

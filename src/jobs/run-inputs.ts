@@ -1,11 +1,14 @@
 /** The inputs and options of a labelled run, from its run.json, for commands that go on from it. */
 import { join } from 'node:path';
-import type { PartitionOptions } from '../cluster/partition.js';
+import { z } from 'zod';
+import { absentPairs } from '../cluster/linkage.js';
+import { type PartitionOptions, partitions } from '../cluster/partition.js';
 import { labelDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { digestFile } from '../io/digest.js';
 import { isStandardInput } from '../io/input-file.js';
 import { isObject } from '../io/json.js';
+import { jsonText } from '../io/messages.js';
 import { readRun, recordName } from '../io/output-record.js';
 
 /** The options of a run; files are `unknown` as they may have been in memory. */
@@ -20,14 +23,45 @@ export interface RunFacts extends Partial<Omit<PartitionOptions, 'threshold' | '
   readonly [option: string]: unknown;
 }
 
-/** Throws BAD_INPUT for a folder that holds no run of `naan label`. */
+/** The forms of the options that are used again: of others than these a run would be labelled differently, or not at all. */
+const count = z.int32().positive();
+const forms = {
+  partition: z.enum(partitions),
+  threshold: z.number().min(0).max(1),
+  k1: z.int32().nonnegative(),
+  k2: z.int32().nonnegative(),
+  sampleHops: z.int32().nonnegative(),
+  step: z.number().min(0).max(1),
+  maxSize: count,
+  maxIterations: count,
+  start: z.enum(['threshold', 'all']),
+  leftovers: z.enum(['components', 'merge']),
+  absentPairs: z.enum(absentPairs),
+  minSize: count,
+  minTrust: z.number().min(-1).max(1),
+  trust: z.boolean(),
+  duplicates: z.enum(['collapse', 'keep']),
+  badRows: z.enum(['refuse', 'skip']),
+  constraints: z.string(),
+  cannotLinkWithin: z.string(),
+};
+
+/** Throws BAD_INPUT for a folder that holds no run of `naan label`, or one whose options are not as that writes them. */
 export function factsOf(folder: string): RunFacts {
   const options = readRun(folder)?.options;
   if (!isObject(options)) {
     throw new NaanError('BAD_INPUT', `${folder}: has no ${recordName} of naan label, expected the --out of a run`);
   }
+  for (const [name, form] of Object.entries(forms)) {
+    const value = options[name];
+    if (value === undefined || value === null || form.safeParse(value).success) continue;
+    throw new NaanError(
+      'BAD_INPUT',
+      `${join(folder, recordName)}: options.${name}: got ${jsonText(value)}, which naan label does not write`,
+    );
+  }
   const { threshold, k1, k2, sampleHops } = options;
-  const isHop = (hop: unknown): hop is number => Number.isSafeInteger(hop) && (hop as number) > 0;
+  const isHop = (hop: unknown): hop is number => typeof hop === 'number' && hop > 0;
   return {
     ...options,
     features: options.features,

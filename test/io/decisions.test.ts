@@ -140,3 +140,12 @@ test('a last line longer than any decision is refused in bounded memory, and not
   });
   assert.equal(statSync(path).size, 2 ** 29);
 });
+
+test('a line of more lists, objects or members than any decision has is refused before they take memory', async (t) => {
+  const path = join(temporaryFolder(t), 'decisions.jsonl');
+  for (const part of ['{},', '[],', '{"a":0},']) {
+    const list = part.repeat(2 ** 21);
+    writeFileSync(path, `{"id":"a","time":"${time}","kind":"same","items":[${list}0]}\n`);
+    await assert.rejects(readDecisions(path), { code: 'BAD_INPUT', message: /line 1: is no JSON object/ });
+  }
+});

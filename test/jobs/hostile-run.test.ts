@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { add } from '../../src/jobs/add.js';
 import { assign } from '../../src/jobs/assign.js';
 import { label } from '../../src/jobs/label.js';
+import { remove } from '../../src/jobs/remove.js';
 import { report } from '../../src/jobs/report.js';
 import { review } from '../../src/jobs/review.js';
 import { temporaryFolder } from '../cli/naan.js';
@@ -62,6 +64,62 @@ test('a run.json whose values are of another form is refused by the name of the 
   const missing = ['threshold', 'thresholdFrom', 'seconds', 'notices', 'curves', 'engine', 'plan', 'inputs', 'options'];
   changed(Object.fromEntries([...missing.entries()].map(([i, name]) => [name, i % 2 === 0 ? null : undefined])));
   assert.equal((await report({ run })).rows, 165);
+});
+
+/** What goes on from the run; `out` is not there afterwards. */
+async function refusedByAll(expected: { code: string; message: RegExp }): Promise<void> {
+  const out = join(folder, 'next');
+  const items = join(folder, 'items.txt');
+  await assert.rejects(add({ run, features: set.features, items, out }), expected);
+  await assert.rejects(remove({ run, items, out }), expected);
+  assert.equal(existsSync(out), false);
+}
+
+test('options of a run that are of another form are refused by name by what takes them again', async () => {
+  const { options } = JSON.parse(readFileSync(join(whole, 'run.json'), 'utf8'));
+  const wrong: readonly (readonly [string, unknown])[] = [
+    ['constraints', 5],
+    ['constraints', []],
+    ['cannotLinkWithin', {}],
+    ['partition', '__proto__'],
+    ['threshold', 'x'],
+    ['threshold', 1e300],
+    ['k1', 2 ** 52],
+    ['sampleHops', 1.5],
+    ['maxSize', 'x'],
+    ['maxIterations', 1e300],
+    ['step', -3],
+    ['start', {}],
+    ['leftovers', '__proto__'],
+    ['minSize', -1],
+    ['minTrust', 'x'],
+    ['trust', 'x'],
+    ['duplicates', 5],
+    ['badRows', {}],
+  ];
+  for (const [name, value] of wrong) {
+    changed({ options: { ...options, [name]: value } });
+    const message = new RegExp(`run\\.json: options\\.${name}: got .*, which naan label does not write$`);
+    await refusedByAll({ code: 'BAD_INPUT', message });
+    await assert.rejects(assign({ run, features: set.features }), { code: 'BAD_INPUT', message });
+  }
+});
+
+test('a run that has lost the names of its rows is not gone on from by their numbers', async () => {
+  changed({});
+  rmSync(join(run, 'labels.csv'));
+  const message = /labels\.csv: cannot be read: no such file/;
+  await refusedByAll({ code: 'BAD_INPUT', message });
+  await assert.rejects(label({ ...smallRun(set, 'pairwise'), previous: run }), { code: 'BAD_INPUT', message });
+  await assert.rejects(report({ run }), { code: 'BAD_INPUT', message });
+});
+
+test('a name of a file that no file system takes is no file of a run', async () => {
+  changed({ outputs: [{ name: `${'a'.repeat(100_000)}_labels.npy`, bytes: 1, sha256: '' }] });
+  await refusedByAll({
+    code: 'BAD_INPUT',
+    message: /^.{0,200}: has no run\.json of naan label, expected the --out of a run$/,
+  });
 });
 
 test('a pipe or a folder in place of a file of a run is refused', async () => {
