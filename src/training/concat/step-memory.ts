@@ -165,6 +165,8 @@ export function fixedViews(memory: WebAssembly.Memory, fixed: FixedSizes): Fixed
 }
 
 export function stepViews(memory: WebAssembly.Memory, fixed: FixedSizes, sizes: StepSizes): StepViews {
+  // A thread that started while another one made room may hold the memory as it was before: growing by nothing shows it all.
+  if (memory.buffer.byteLength < stepBytes(fixed, sizes)) memory.grow(0);
   return cut(memory, fixedEnd(fixed), stepInts(sizes), stepFloats(fixed.architecture, sizes));
 }
 
