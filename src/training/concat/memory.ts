@@ -101,7 +101,8 @@ function judgingBytes(
       edges,
       partition: 'linkage',
       threads,
-      batch: labelDefaults.batch,
+      // A tile gathers each row once, so no more than there are.
+      batch: Math.min(labelDefaults.batch, Math.ceil(heldOut / (k + 2))),
     },
     { memory: Number.POSITIVE_INFINITY, precision: 'f32' },
   );
