@@ -2,6 +2,7 @@
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import { dot } from '../kernels/scalar.js';
+import { requireMemory } from '../memory/available.js';
 import { SharedRows } from '../memory/shared-rows.js';
 
 /** Small graphs side by side: those of new rows, each with a node for the new row first. */
@@ -34,6 +35,7 @@ export class Neighbourhoods {
     this.nodeOf = new Int32Array(known.nodeCount);
     this.madeFor = new Int32Array(known.nodeCount);
     const most = mostRows * Math.min(known.nodeCount + 1, 1 + (width - 1) * known.width);
+    requireMemory(4 * most * (width + 1), `lists of ${width} for new rows and those around them`);
     this.members = new Int32Array(most);
     this.lists = new Int32Array(most * width);
   }

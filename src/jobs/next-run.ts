@@ -32,6 +32,7 @@ import { checkNewFolder } from '../io/outputs.js';
 import { readScoredPairs } from '../io/scored-pairs.js';
 import { unitRows } from '../knn/unit-rows.js';
 import { updateKnn } from '../knn/update.js';
+import { requireMemory } from '../memory/available.js';
 import { readModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
 import { type LabelResult, labelFrom } from './label.js';
@@ -269,6 +270,7 @@ async function updateGraph(
   const old = await readKnn(files.knn, { nodeCount: previous.labels.length, onProgress });
   const numbers = numbersOf(previous.labels.length, stays, map);
   const longest = Math.max(old.width, columns) - 1;
+  requireMemory(4 * rows.rowCount * (longest + 1), `${run}: lists of ${longest} neighbours`);
   const k = Math.min(longest, rows.rowCount - 1);
   const lists = listsBefore(old, numbers, {
     nodeCount: rows.rowCount,

@@ -1,13 +1,13 @@
 /** A review of a run: people judge clusters on a local page, and each decision is on the disk before the page hears of it. */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { imageType, mostImageBytes } from '../datasets/images.js';
 import { NaanError } from '../errors.js';
 import { readFloat32Array } from '../io/arrays.js';
 import { appendDecisions, type Decision, type DecisionAt, type Item, inForce, readDecisions } from '../io/decisions.js';
 import { FolderLock } from '../io/folder-lock.js';
-import { readWhole } from '../io/input-file.js';
+import { readWhole, unreadable } from '../io/input-file.js';
 import { isObject } from '../io/json.js';
 import { labelTableName } from '../io/label-table.js';
 import { NamedRows } from '../io/named-rows.js';
@@ -58,7 +58,7 @@ export async function review(options: ReviewOptions): Promise<Review> {
   const run = await readLabelledRun(folder);
   const lock = await takeLock(`${decisions}.lock`, onNotice);
   try {
-    const known = existsSync(decisions) ? await readDecisions(decisions, onNotice) : [];
+    const known = isNew(decisions) ? [] : await readDecisions(decisions, onNotice);
     const session = new Session(run, root, decisions, known as readonly Noted[]);
     const server = await serveLocally(port, (request) => session.answer(request));
     return {
@@ -74,6 +74,15 @@ export async function review(options: ReviewOptions): Promise<Review> {
   } catch (error) {
     await lock();
     throw error;
+  }
+}
+
+/** Throws BAD_INPUT for a file that may be there and cannot be looked at, before somebody decides anything. */
+function isNew(decisions: string): boolean {
+  try {
+    return statSync(decisions, { throwIfNoEntry: false }) === undefined;
+  } catch (error) {
+    throw unreadable(decisions, error);
   }
 }
 

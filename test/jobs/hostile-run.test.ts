@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -103,6 +103,30 @@ test('options of a run that are of another form are refused by name by what take
     await refusedByAll({ code: 'BAD_INPUT', message });
     await assert.rejects(assign({ run, features: set.features }), { code: 'BAD_INPUT', message });
   }
+});
+
+test('lists that are longer than memory holds are refused before they are taken', async () => {
+  const { options } = JSON.parse(readFileSync(join(whole, 'run.json'), 'utf8'));
+  changed({ options: { ...options, sampleHops: 2 ** 31 - 1 } });
+  await assert.rejects(assign({ run, features: set.features }), {
+    code: 'OUT_OF_MEMORY',
+    message: /lists of 2147483648/,
+  });
+  const [out, items] = [join(folder, 'next'), join(folder, 'gone.txt')];
+  writeFileSync(items, '3.jpg\n');
+  await assert.rejects(remove({ run, items, out }), {
+    code: 'OUT_OF_MEMORY',
+    message: /lists of 2147483647 neighbours/,
+  });
+  assert.equal(existsSync(out), false);
+});
+
+test('decisions behind a loop of links are refused before anything is decided', async () => {
+  changed({});
+  const decisions = join(run, 'decisions.jsonl');
+  symlinkSync(decisions, decisions);
+  const message = `${decisions}: cannot be read: too many symbolic links encountered`;
+  await assert.rejects(review({ run }), { code: 'BAD_INPUT', message });
 });
 
 test('a run that has lost the names of its rows is not gone on from by their numbers', async () => {
