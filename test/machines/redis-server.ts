@@ -9,14 +9,18 @@ import { Redis } from 'ioredis';
 import { temporaryFolder } from '../cli/naan.js';
 
 /** Why there can be none; false where there can. */
-export const withoutRedis = (() => {
+export const withoutRedis = without('redis-server', '--version');
+/** Why there can be none with TLS. */
+export const withoutSecureRedis = withoutRedis || without('openssl', 'version');
+
+function without(program: string, saysVersion: string): string | false {
   try {
-    execFileSync('redis-server', ['--version']);
+    execFileSync(program, [saysVersion]);
     return false;
   } catch {
-    return 'redis-server is not installed (Debian package redis-server)';
+    return `${program} is not installed (Debian package ${program})`;
   }
-})();
+}
 
 export interface TestRedis {
   readonly address: string;

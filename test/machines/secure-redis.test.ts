@@ -6,10 +6,12 @@ import { test } from 'node:test';
 import { label } from '../../src/jobs/label.js';
 import { work } from '../../src/jobs/worker.js';
 import { naan, start, temporaryFolder } from '../cli/naan.js';
-import { certificates, redisServer, withoutRedis } from './redis-server.js';
+import { certificates, redisServer, withoutSecureRedis } from './redis-server.js';
 import { alone, smallRun, smallSet } from './small-set.js';
 
-test("a user of an ACL shares a run by TLS, with an authority of one's own", { skip: withoutRedis }, async (t) => {
+test("a user of an ACL shares a run by TLS, with an authority of one's own", {
+  skip: withoutSecureRedis,
+}, async (t) => {
   const folder = temporaryFolder((clean) => t.after(clean));
   const set = await smallSet(folder, 'pairwise');
   const expected = await alone(set, 'pairwise');
