@@ -1,5 +1,6 @@
 /** A worker that stands still and goes on, and a Redis that dies: the same bytes as one process. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -35,8 +36,11 @@ test('a worker that stood still longer than its lock goes on where others have d
     still.kill('SIGCONT');
     await wait(5);
   }
+  const isManifest = (name: string) => name.endsWith('.manifest');
+  const before = readdirSync(workDir).filter(isManifest);
   const { stop, workers } = workersFor(t, cluster, 1);
-  await appeared(workDir, /^load-0\.1\..*manifest$/);
+  // The stage cannot end without the task that stands still.
+  await appeared(workDir, { test: (name) => isManifest(name) && !before.includes(name) });
   still.kill('SIGCONT');
   const { labels, edges } = await labelled;
   assert.deepEqual({ labels, edges }, expected);
@@ -45,9 +49,9 @@ test('a worker that stood still longer than its lock goes on where others have d
   await Promise.all(workers);
 });
 
-for (const [keeps, settings, emptied] of [
-  ['nothing', [], true],
-  ['a log', ['--appendonly', 'yes', '--appendfsync', 'always'], false],
+for (const [keeps, settings] of [
+  ['nothing', []],
+  ['a log', ['--appendonly', 'yes', '--appendfsync', 'always']],
 ] as const) {
   test(`a Redis that keeps ${keeps} is killed in mid-run and comes back`, { skip }, async (t) => {
     const folder = temporaryFolder((clean) => t.after(clean));
@@ -70,7 +74,7 @@ for (const [keeps, settings, emptied] of [
     assert.deepEqual({ labels, edges }, expected);
     const said = notices.join('\n');
     assert.match(said, /does not answer: it is waited for\n(.*\n)*.*answers again/);
-    assert.equal(/was emptied: its tasks are handed out anew/.test(said), emptied, said);
+    if (keeps === 'a log') assert.doesNotMatch(said, /was emptied/);
     stop();
     await Promise.all(workers);
   });
