@@ -2,6 +2,7 @@
  * Matches the clusters of a new labelling with those of the one before: the one-to-one matching that keeps the most rows in their
  * identity, found exactly. Overlaps are sparse, and fall into components of few clusters, mostly of one and one.
  */
+import { NaanError } from '../errors.js';
 
 /** Sparse weights > 0 of pairs: those of row i at starts[i] .. starts[i + 1], columns rising. */
 export interface PairWeights {
@@ -154,6 +155,9 @@ export interface Change {
   readonly shared: number;
 }
 
+/** As labels hold it. */
+const mostIdentity = 2 ** 31 - 1;
+
 /** A labelling before. */
 export interface Earlier {
   /** Its clusters in any order: the identity of each, and its rows. */
@@ -174,7 +178,7 @@ export interface Identities {
 /**
  * `labels`: cluster of each row, numbered from 0, −1 for none [n]. `before`: its cluster in the earlier labelling, −1 where it was not in it
  * or had none [n]. Rows that were `decided` [n] outweigh all others together, so that an identity goes where they are. New identities are numbered on
- * from the highest, by first appearance.
+ * from the highest, by first appearance. Throws BAD_INPUT where a label cannot hold them.
  */
 export function identitiesOf(
   labels: Int32Array,
@@ -192,6 +196,10 @@ export function identitiesOf(
   const ids = new Int32Array(clusters);
   let { highest } = earlier;
   for (let c = 0; c < clusters; c++) ids[c] = matched[c] < 0 ? ++highest : earlier.ids[matched[c]];
+  if (highest > mostIdentity) {
+    const advice = 'label without an earlier run, which numbers them from 0';
+    throw new NaanError('BAD_INPUT', `identities: the next is ${highest}, expected at most ${mostIdentity}: ${advice}`);
+  }
   const changes: Change[] = [];
   const isMatched = new Uint8Array(earlier.ids.length);
   /** The new cluster that most rows of an earlier one went to. */

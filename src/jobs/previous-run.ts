@@ -7,6 +7,7 @@ import type { Items } from '../io/item-list.js';
 import { openItems, readItems } from '../io/items.js';
 import { labelTableName } from '../io/label-table.js';
 import { readLabels } from '../io/labels.js';
+import { jsonText } from '../io/messages.js';
 import { writeOutput } from '../io/output-file.js';
 import { readRecord, readRun, recordName } from '../io/output-record.js';
 import { TextIndex } from '../io/text-list.js';
@@ -37,11 +38,12 @@ export function filesOfRun(folder: string): { readonly labels: string; readonly 
 export async function readPreviousRun(folder: string): Promise<PreviousRun> {
   const files = filesOfRun(folder);
   const { codes } = await readLabels(files.labels);
-  const known = readRun(folder)?.highestIdentity;
-  const highest = codes.reduce(
-    (most, label) => Math.max(most, label),
-    Number.isSafeInteger(known) ? Number(known) : -1,
-  );
+  const known = readRun(folder)?.highestIdentity ?? -1;
+  if (typeof known !== 'number' || (known | 0) !== known || known < -1) {
+    const got = `highestIdentity: got ${jsonText(known)}, which naan label does not write`;
+    throw new NaanError('BAD_INPUT', `${join(folder, recordName)}: ${got}`);
+  }
+  const highest = codes.reduce((most, label) => Math.max(most, label), known);
   const items = files.table === undefined ? undefined : await openItems(files.table);
   return { labels: codes, items, highest };
 }

@@ -151,3 +151,13 @@ test('under random splits, merges, additions and removals ids stay, are unique, 
     { numRuns: 300 },
   );
 });
+
+test('identities that a label cannot hold are refused instead of wrapping', () => {
+  const earlier = { ids: Int32Array.of(7), sizes: Int32Array.of(2), highest: 2 ** 31 - 2 };
+  const before = Int32Array.of(0, 0, -1, -1);
+  assert.deepEqual([...identitiesOf(Int32Array.of(0, 0, 1, 1), before, earlier).ids], [7, 2 ** 31 - 1]);
+  assert.throws(() => identitiesOf(Int32Array.of(0, 0, 1, 2), before, earlier), {
+    code: 'BAD_INPUT',
+    message: /the next is 2147483648, expected at most 2147483647: label without an earlier run/,
+  });
+});

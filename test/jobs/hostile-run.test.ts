@@ -105,6 +105,18 @@ test('options of a run that are of another form are refused by name by what take
   }
 });
 
+test('a highest identity that no run has is refused', async () => {
+  for (const highestIdentity of ['x', 2 ** 40, 1.5, -5, {}]) {
+    changed({ highestIdentity });
+    const expected = {
+      code: 'BAD_INPUT',
+      message: /run\.json: highestIdentity: got .*, which naan label does not write$/,
+    };
+    await refusedByAll(expected);
+    await assert.rejects(label({ ...smallRun(set, 'pairwise'), previous: run }), expected);
+  }
+});
+
 test('lists that are longer than memory holds are refused before they are taken', async () => {
   const { options } = JSON.parse(readFileSync(join(whole, 'run.json'), 'utf8'));
   changed({ options: { ...options, sampleHops: 2 ** 31 - 1 } });
