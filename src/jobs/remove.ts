@@ -108,6 +108,16 @@ async function decisionsWithout(
     });
   });
   const leaves = (item: Item) => (typeof item === 'number' ? gone[item] === 1 : goneNames.has(item));
+  // The decisions that are left are of other rows: what fits none of these is told of the file that has it.
+  const check = (item: Item, line: number): void => {
+    if (typeof item === 'number' && item >= gone.length) {
+      throw new NaanError('BAD_INPUT', `${path}: line ${line}: names row ${item}, expected 0 to ${gone.length - 1}`);
+    }
+    if (typeof item === 'string' && items === undefined) {
+      const problem = `names ${quoted(item)}, but the rows have no names: give their numbers`;
+      throw new NaanError('BAD_INPUT', `${path}: line ${line}: ${problem}`);
+    }
+  };
   const places = new Map<Item, number>();
   const byPlace: Item[] = [];
   const placeOf = (item: Item): number => {
@@ -117,7 +127,10 @@ async function decisionsWithout(
     return byPlace.push(item) - 1;
   };
   for (const decision of decisions) {
-    for (const item of [...decision.items, ...((decision.kind === 'different' && decision.from) || [])]) placeOf(item);
+    for (const item of [...decision.items, ...((decision.kind === 'different' && decision.from) || [])]) {
+      check(item, decision.line);
+      placeOf(item);
+    }
   }
   const sets = new DisjointSet(byPlace.length);
   const named = new Map<string, number>();

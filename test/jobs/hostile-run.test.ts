@@ -105,6 +105,17 @@ test('options of a run that are of another form are refused by name by what take
   }
 });
 
+test('remove tells what does not fit its rows of the decisions that were given', async () => {
+  changed({});
+  const [out, items] = [join(folder, 'next'), join(folder, 'gone.txt')];
+  const constraints = join(folder, 'given.jsonl');
+  writeFileSync(items, '3.jpg\n');
+  writeFileSync(constraints, '{"id":"a","time":"2026-11-26T21:40:12Z","kind":"same","items":[0,165]}\n');
+  const message = `${constraints}: line 1: names row 165, expected 0 to 164`;
+  await assert.rejects(remove({ run, items, out, constraints }), { code: 'BAD_INPUT', message });
+  assert.equal(existsSync(out), false);
+});
+
 test('a highest identity that no run has is refused', async () => {
   for (const highestIdentity of ['x', 2 ** 40, 1.5, -5, {}]) {
     changed({ highestIdentity });
