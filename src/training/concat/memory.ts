@@ -29,6 +29,9 @@ const nodeBytes = 200;
 /** Measured: garbage of steps, and what a thread that labels adds beside one that trains. */
 const garbageBytes = 22 * 2 ** 20;
 const secondThreadBytes = 17 * 2 ** 20;
+/** Measured: what a thread that labelled leaves behind after an epoch; and epochs until what they leave is given back. */
+const leftBytes = 10 * 2 ** 20;
+const epochsLeft = 4;
 
 export function concatBytes(
   { dim, graph, labels }: PlannedSet,
@@ -77,7 +80,7 @@ function judgingBytes(
   dim: number,
   heldOut: number,
   identities: number,
-  { hops, heads, alpha }: ConcatSettings,
+  { hops, heads, alpha, epochs }: ConcatSettings,
   threads: number,
 ): number {
   const [k1, k2, sampleHops] = [
@@ -108,7 +111,8 @@ function judgingBytes(
   );
   const search = heldOut * (8 * (k + 1) + 8 * Math.max(k, boundCandidates(heldOut, dim, k)));
   const beside = memoryBytes - processBytes - threads * (threadBytes - secondThreadBytes);
-  return search + beside + calibrationBytes(heldOut, identities);
+  const left = (Math.min(epochs, epochsLeft) - 1) * (threads * leftBytes + 8 * heldOut * heads * paddedDim(dim));
+  return search + beside + left + calibrationBytes(heldOut, identities);
 }
 
 /** Identities that are held out. */
