@@ -81,6 +81,9 @@ function verdictOf({ trials, best, verdict }: TuneResult): string {
     return `${best.speed.toFixed(2)} times as fast as the defaults, by ${best.rounds} rounds of both.`;
   if (verdict === 'not faster') return 'Nothing that was timed is faster than the defaults, so they stay.';
   const rounds = Math.max(...trials.map((trial) => trial.rounds));
+  if (rounds === 0) {
+    return 'The time ended before any setting could be timed beside the defaults again; they stay. A larger --budget would tell.';
+  }
   return (
     `Runs of one setting differ by more than the settings do in ${count(rounds)} rounds, so it cannot be told whether another one is ` +
     'faster; the defaults stay. A larger --budget, or a machine without other work, would tell.'
