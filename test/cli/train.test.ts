@@ -57,7 +57,8 @@ for (const { head, flags, unit } of [
       memoryBytes,
     );
     assert.ok([...Object.values<number>(parts), limitBytes].every(Number.isInteger), JSON.stringify(history.plan));
-    assert.ok(memoryBytes >= summary.peakRssBytes, `planned ${memoryBytes}, taken ${summary.peakRssBytes}`);
+    // Peaks of one training differ by some per cent from run to run.
+    assert.ok(1.1 * memoryBytes >= summary.peakRssBytes, `planned ${memoryBytes}, taken ${summary.peakRssBytes}`);
     assert.match(
       trained.stderr,
       /^naan train: about 0\.\d+ of [\d.]+ GiB of memory: rows 0\.00, graph 0\.00, .*threads 0\./m,
