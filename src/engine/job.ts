@@ -51,7 +51,7 @@ export interface LabelJob {
 export interface Only {
   /** 1 for the nodes that it computes [n]. */
   readonly nodes: Uint8Array;
-  /** 1 for the edges that it scores, 2 for those of which nothing is known yet that rounds have in common [E]. */
+  /** 0 for the edges that it leaves out, 1 for those that it scores, 2 for those whose features it also has to compute first [E]. */
   readonly edges: Uint8Array;
 }
 

@@ -119,7 +119,7 @@ export class PairwiseScorer {
   /**
    * Scores edges first .. until−1 of a round into `scores` [E]: the probability that both ends are one identity.
    * `previous` [E]: scores of the whole round before, another array; not read in round 0. `due` [E]: 0 for edges that are left out,
-   * 2 for those that no round has scored yet; default: all are scored, in each round.
+   * 1 for those that are scored, 2 for those whose structural features are also computed first; default: all are scored.
    */
   async score(
     round: number,
