@@ -99,9 +99,8 @@ function ask(request: TableRequest): Promise<TableFacts | TableRows> {
     process.ref();
     process.channel?.ref();
     process.on('message', onMessage).on('exit', onEnd).on('error', onEnd);
-    process.send(request, (error) => {
-      if (error) onEnd(error);
-    });
+    // A process that has ended takes no request: how it ended is what 'exit' is about to say.
+    process.send(request, () => {});
   });
 }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import {
   columnFromArray,
   dictionary,
@@ -22,7 +23,7 @@ import { itemsBeside, openItems, readItems } from '../../src/io/items.js';
 import { readLabels } from '../../src/io/labels.js';
 import { inflate } from '../../src/io/locate-matrix.js';
 import { openRows, shapeOf } from '../../src/io/matrix.js';
-import { tableProcess } from '../../src/io/table-process.js';
+import { askTable, tableProcess } from '../../src/io/table-process.js';
 import { python, temporaryFolder, without } from './python.js';
 
 const names = Array.from({ length: 10 }, (_, i) => `é, "${i}".jpg`);
@@ -168,14 +169,31 @@ test('a Parquet file over which its process ends is refused in one line, and the
   const folder = temporaryFolder(t);
   const path = join(folder, 'whole.parquet');
   writeParquet(path, 'SNAPPY');
+  assert.deepEqual(await rowsIn(path), vectors);
+  // The process is stopped, so that it ends with the question unanswered; it holds this process open once it was asked.
   const pid = await tableProcess();
-  const reading = rowsIn(path);
-  process.kill(pid, 'SIGKILL');
-  await assert.rejects(reading, {
+  process.kill(pid, 'SIGSTOP');
+  const refused = assert.rejects(rowsIn(path), {
     code: 'BAD_INPUT',
     message: /whole\.parquet: .*the process that decodes it ended \(SIGKILL\)/,
   });
+  while (!process.getActiveResourcesInfo().includes('ProcessWrap')) await setImmediate();
+  process.kill(pid, 'SIGKILL');
+  await refused;
   assert.deepEqual(await rowsIn(path), vectors);
+});
+
+test('a process that has ended before it is asked says how it ended, not that it could not be asked', async (t) => {
+  const path = join(temporaryFolder(t), 'whole.parquet');
+  writeParquet(path, 'SNAPPY');
+  const pid = await tableProcess();
+  process.kill(pid, 'SIGKILL');
+  // All of its threads have ended, and this process has not been told so yet.
+  while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')) || readdirSync(`/proc/${pid}/task`).length > 1);
+  await assert.rejects(askTable({ kind: 'facts', form: 'parquet', path }), {
+    message: 'the process that decodes it ended (SIGKILL)',
+  });
+  assert.equal((await askTable({ kind: 'facts', form: 'parquet', path })).rowCount, vectors.length);
 });
 
 test('damaged Parquet files of any kind are an answer or one line', async (t) => {
