@@ -96,7 +96,8 @@ export function probeBackend(request: ProbeRequest, signal?: AbortSignal): Promi
       const crash = `its process ${end}${line ? `, and said last: ${line}` : ''}`;
       reject(new NaanError('BACKEND_UNAVAILABLE', answer?.reason ?? crash));
     });
-    child.send(request);
+    // A process that has ended takes no request; how it ended is what 'close' says.
+    child.send(request, () => {});
   });
 }
 
