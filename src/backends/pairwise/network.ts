@@ -1,7 +1,7 @@
 /** The network of one round in ONNX Runtime: one graph from raw features to logits, with the weights as constants. */
 import { constant, node, onnxModel } from '../../kernels/onnx-graph.js';
 import { InferenceSession, type SessionOptions } from '../../kernels/onnx-runtime.js';
-import { oneThread, runInto } from '../../kernels/onnx-session.js';
+import { oneThread } from '../../kernels/onnx-session.js';
 import { featureLimit, type MlpParameters } from '../../model/round-network.js';
 import { floats } from '../onnx-sessions.js';
 
@@ -27,7 +27,7 @@ export class RoundNetwork {
   /** features [≥ rows × F] → logits [≥ rows]; both hold 16 rows or more. A row's does not depend on the rows beside it. */
   async run(count: number, features: Float32Array, logits: Float32Array): Promise<void> {
     const rows = Math.max(count, rowsAtLeast);
-    await runInto(this.session, { x: floats(features, rows, this.inputs) }, { logits: floats(logits, rows, 1) });
+    await this.session.run({ x: floats(features, rows, this.inputs) }, { logits: floats(logits, rows, 1) });
   }
 
   async release(): Promise<void> {
