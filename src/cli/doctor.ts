@@ -1,3 +1,4 @@
+import type { HeadName } from '../heads/heads.js';
 import { type Diagnosis, diagnose } from '../jobs/doctor.js';
 import { nameOf } from '../machine/choose-backend.js';
 import type { Machine } from '../machine/machine.js';
@@ -14,12 +15,13 @@ export const run: Run<'doctor'> = async ({ threads }, { signal, onProgress }) =>
 
 function describe(diagnosis: Diagnosis): string {
   const { machine, limits, arithmetic } = diagnosis;
+  const digests = Object.entries(arithmetic).map(([head, digest]) => `${head} ${digest}`);
   const facts = [
     ...machineFacts(machine),
     ['products', `${limits.gemmGflops.toFixed(0)} GFLOP/s on ${threadsOf(limits.threads)}`],
     ['random rows', `${limits.randomRowGBps.toFixed(1)} GB/s`],
     ['stream', `${limits.streamGBps.toFixed(1)} GB/s`],
-    ['arithmetic', `pairwise ${arithmetic.pairwise}, concat ${arithmetic.concat}`],
+    ['arithmetic', digests.join(', ')],
   ];
   return [list(facts), rates(diagnosis), conclusion(diagnosis)].join('\n\n');
 }
@@ -71,8 +73,8 @@ function rates({ backends }: Diagnosis): string {
   return `${measured}\n\nnot here (docs/gpu.md tells how to get them):\n${reasons}`;
 }
 
-function conclusion({ auto }: Diagnosis): string {
-  const taken = (['concat', 'pairwise'] as const).map((head) => {
+function conclusion({ arithmetic, auto }: Diagnosis): string {
+  const taken = (Object.keys(arithmetic) as HeadName[]).map((head) => {
     const chosen = auto[head];
     if (!chosen) return `--backend auto finds nothing that starts here for head ${head}`;
     return `--backend auto takes ${nameOf(chosen)} for head ${head}: ${chosen.reason}`;

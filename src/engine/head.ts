@@ -106,6 +106,14 @@ interface WorkerShape {
   readonly listWidth: number;
 }
 
+/** The rate by which `auto` chooses between the processor and GPUs. */
+export interface BackendRate {
+  /** Nodes through all stages of head `concat`, or edges through the networks of head `pairwise`. */
+  readonly name: 'nodesPerSecond' | 'edgesPerSecond';
+  /** Rows from which measuring it pays: `native` takes about 20 s for them. */
+  readonly fromRows: number;
+}
+
 /** The back-end and provider that a user asks for. */
 interface BackendRequest {
   readonly backend: BackendName | 'auto';
@@ -162,7 +170,11 @@ export interface Head<Config extends ModelConfig = ModelConfig> {
   workerBytes(config: Config, shape: WorkerShape): number;
   /** Costs by part, to explain where the time goes. */
   costs(config: Config, shape: CostShape): Readonly<Record<string, PartCost>>;
+  /** A small model for features of 76 columns or more. Machines whose scores of it agree to the bit may share a run. */
+  readonly sample: Config;
   planBackend(request: BackendRequest): BackendPlan;
+  /** Absent where `auto` is always `native`. */
+  readonly backendRate?: BackendRate;
   /** Starts the threads that own devices, where the plan has some. */
   startDevices(model: NaanModel<Config>, request: DevicesRequest): Devices | undefined;
   /** Starts the worker that computes the stages on the calling thread. */

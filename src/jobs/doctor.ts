@@ -2,12 +2,14 @@
 import { backendNames, onnxProviders } from '../backends/names.js';
 import { missingFor } from '../backends/onnx-providers.js';
 import type { BackendChoice } from '../backends/plan.js';
+import type { Head } from '../engine/head.js';
 import { NaanError } from '../errors.js';
+import { type HeadName, headNames, heads } from '../heads/heads.js';
 import { type Probe, type ProbeRequest, probeBackend } from '../machine/backend-probe.js';
-import { type ChosenBackend, fastestFor } from '../machine/choose-backend.js';
+import { type ChosenBackend, fastestBy } from '../machine/choose-backend.js';
 import { type Limits, measureLimits } from '../machine/limits.js';
 import { describeMachine, type Machine } from '../machine/machine.js';
-import { arithmeticOf, type HeadName } from '../machines/arithmetic.js';
+import { arithmeticOf } from '../machines/arithmetic.js';
 import type { ProgressListener } from '../progress.js';
 
 export interface DoctorOptions {
@@ -43,8 +45,8 @@ export interface Diagnosis {
   /** The digest of the arithmetic of each head: machines with equal digests may share a run. */
   readonly arithmetic: Readonly<Record<HeadName, string>>;
   readonly backends: readonly BackendDiagnosis[];
-  /** The back-end that `--backend auto` takes for each head, and why; undefined where none starts. */
-  readonly auto: Readonly<Record<HeadName, ChosenBackend | undefined>>;
+  /** The back-end that `--backend auto` takes for each head, and why; none where none starts. */
+  readonly auto: Readonly<Partial<Record<HeadName, ChosenBackend>>>;
 }
 
 /** Every back-end and provider. */
@@ -73,29 +75,26 @@ export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> 
     tell(candidate.provider ?? candidate.backend);
     backends.push(await diagnoseBackend(candidate, threads, signal));
   }
-  const arithmetic = {
-    pairwise: await arithmeticOf('pairwise', signal),
-    concat: await arithmeticOf('concat', signal),
-  };
-  return {
-    machine,
-    limits,
-    arithmetic,
-    backends,
-    auto: { concat: automatic('concat', backends), pairwise: automatic('pairwise', backends) },
-  };
+  const arithmetic: Partial<Record<HeadName, string>> = {};
+  const auto: Partial<Record<HeadName, ChosenBackend>> = {};
+  for (const name of headNames) {
+    arithmetic[name] = await arithmeticOf(name, signal);
+    const chosen = automatic(heads[name], backends);
+    if (chosen) auto[name] = chosen;
+  }
+  return { machine, limits, arithmetic: arithmetic as Record<HeadName, string>, backends, auto };
 }
 
-function automatic(head: HeadName, backends: readonly BackendDiagnosis[]): ChosenBackend | undefined {
-  const best = (rates: readonly Rate[], rate: 'nodesPerSecond' | 'edgesPerSecond') =>
-    Math.max(...rates.map((found) => found[rate]));
+function automatic({ backendRate }: Head, backends: readonly BackendDiagnosis[]): ChosenBackend | undefined {
+  if (!backendRate) return { backend: 'native', reason: 'it computes nothing that a GPU would' };
   const measured = backends
     .filter(({ rates }) => rates.length > 0)
     .map(({ rates, ...backend }) => ({
       ...backend,
-      rates: { concat: best(rates, 'nodesPerSecond'), pairwise: best(rates, 'edgesPerSecond') },
+      nodesPerSecond: Math.max(...rates.map((rate) => rate.nodesPerSecond)),
+      edgesPerSecond: Math.max(...rates.map((rate) => rate.edgesPerSecond)),
     }));
-  return fastestFor(head, measured);
+  return fastestBy(backendRate.name, measured);
 }
 
 async function diagnoseBackend(

@@ -323,8 +323,8 @@ async function startRun(plan: LabelPlan, knn: string | KnnGraph): Promise<Starte
   }
 }
 
-function backendOf({ options, model, features }: LabelPlan): Promise<Pick<EngineOptions, 'backend' | 'provider'>> {
-  return resolveBackend(options, { head: model.config.head, rows: shapeOf(features).rowCount });
+function backendOf({ options, head, features }: LabelPlan): Promise<Pick<EngineOptions, 'backend' | 'provider'>> {
+  return resolveBackend(options, { head, rows: shapeOf(features).rowCount });
 }
 
 /** Loaded when asked for. */

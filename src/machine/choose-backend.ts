@@ -5,18 +5,18 @@
 import { type BackendChoice, realDevices } from '../backends/plan.js';
 import { availableCores } from '../cgroup.js';
 import { labelDefaults } from '../defaults.js';
+import type { BackendRate, Head } from '../engine/head.js';
 import type { EngineOptions } from '../engine/scoring-run.js';
 import { NaanError } from '../errors.js';
-import type { HeadName } from '../machines/arithmetic.js';
 import { type Probe, type ProbeRequest, probeBackend } from './backend-probe.js';
 
+type RateName = BackendRate['name'];
+
 /** Rates of one back-end on as many threads as it is of use to it. */
-interface MeasuredBackend {
+interface MeasuredBackend extends Readonly<Record<RateName, number>> {
   readonly backend: string;
   readonly provider?: string | undefined;
   readonly software?: boolean | undefined;
-  /** Nodes a second through all stages of `concat`, edges a second through the networks of `pairwise`. */
-  readonly rates: Readonly<Record<HeadName, number>>;
 }
 
 /** The back-end that is taken, and why. */
@@ -26,18 +26,15 @@ export interface ChosenBackend {
   readonly reason: string;
 }
 
-/** Rows from which measuring pays: `native` takes about 20 s for them. */
-const worthMeasuring: Readonly<Record<HeadName, number>> = { concat: 100_000, pairwise: 1_000_000 };
-
-const unitOf: Readonly<Record<HeadName, string>> = { concat: 'nodes/s', pairwise: 'edges/s' };
+const unitOf: Readonly<Record<RateName, string>> = { nodesPerSecond: 'nodes/s', edgesPerSecond: 'edges/s' };
 /** Providers that are taken of themselves, on a real adapter. */
 const unasked = ['cuda', 'webgpu'];
 
-/** The fastest of `native` and of the real GPUs for a head; undefined where `native` does not start and no GPU is. */
-export function fastestFor(head: HeadName, measured: readonly MeasuredBackend[]): ChosenBackend | undefined {
-  const rate = ({ rates }: MeasuredBackend) => rates[head];
+/** The fastest of `native` and of the real GPUs; undefined where `native` does not start and no GPU is. */
+export function fastestBy(rateName: RateName, measured: readonly MeasuredBackend[]): ChosenBackend | undefined {
+  const rate = (found: MeasuredBackend) => found[rateName];
   const told = (found: MeasuredBackend) =>
-    `${nameOf(found)} ${Math.round(rate(found)).toLocaleString('en')} ${unitOf[head]}`;
+    `${nameOf(found)} ${Math.round(rate(found)).toLocaleString('en')} ${unitOf[rateName]}`;
   const native = measured.find(({ backend }) => backend === 'native');
   const gpus = measured.filter(
     ({ backend, provider, software }) => backend === 'onnx' && !software && unasked.includes(provider ?? ''),
@@ -50,7 +47,7 @@ export function fastestFor(head: HeadName, measured: readonly MeasuredBackend[])
 }
 
 interface Task {
-  readonly head: HeadName;
+  readonly head: Pick<Head, 'backendRate'>;
   readonly rows: number;
 }
 
@@ -69,17 +66,17 @@ export async function chooseBackend(
   devices: readonly BackendChoice[] = realDevices().devices,
   measure: (request: ProbeRequest, signal?: AbortSignal) => Promise<Probe> = probeBackend,
 ): Promise<BackendChoice & { readonly reason?: string }> {
-  if (devices.length === 0 || rows < worthMeasuring[head]) return { backend: 'native' };
+  if (devices.length === 0 || !head.backendRate || rows < head.backendRate.fromRows) return { backend: 'native' };
   const measured: MeasuredBackend[] = [];
   for (const choice of [{ backend: 'native' } as const, ...devices]) {
     try {
       const onThreads = choice.backend === 'native' ? threads : 1;
-      measured.push(measuredOf(await measure({ ...choice, threads: onThreads, batch, seconds }, signal)));
+      measured.push(await measure({ ...choice, threads: onThreads, batch, seconds }, signal));
     } catch (error) {
       if (!(error instanceof NaanError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
     }
   }
-  const best = fastestFor(head, measured);
+  const best = fastestBy(head.backendRate.name, measured);
   const device = devices.find(({ backend, provider }) => backend === best?.backend && provider === best.provider);
   return { ...(device ?? { backend: 'native' }), ...(best && { reason: best.reason }) };
 }
@@ -96,10 +93,6 @@ export async function resolveBackend(
   const taken = await chooseBackend({ ...task, threads, batch, signal });
   if (taken.reason) onNotice?.(`computes by ${taken.reason}`);
   return { backend: taken.backend, provider: taken.provider };
-}
-
-function measuredOf({ backend, provider, software, nodesPerSecond, edgesPerSecond }: Probe): MeasuredBackend {
-  return { backend, provider, software, rates: { concat: nodesPerSecond, pairwise: edgesPerSecond } };
 }
 
 export function nameOf({

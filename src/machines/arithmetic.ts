@@ -4,20 +4,14 @@
  * only machines of one digest may share a run.
  */
 import { createHash } from 'node:crypto';
+import { hopsFor } from '../engine/head.js';
 import { ScoringRun } from '../engine/scoring-run.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
-import { headOf } from '../heads/heads.js';
+import { type HeadName, heads } from '../heads/heads.js';
 import { sharedInts } from '../memory/shared-arrays.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import { expectedTensors, type ModelConfig, type NaanModel } from '../model/model.js';
 
-export type HeadName = ModelConfig['head'];
-
-const common = { sampleHops: 12, provenance: {} };
-const configs: { readonly [H in HeadName]: ModelConfig & { readonly head: H } } = {
-  concat: { ...common, head: 'concat', dim: 76, heads: 2, alpha: 0.2, k1: 12, k2: 6 },
-  pairwise: { ...common, head: 'pairwise', k: 12, rounds: 2, hidden: [32, 16] },
-};
 const nodeCount = 150;
 const dim = 76;
 const width = 13;
@@ -34,13 +28,13 @@ export async function ownArithmetic(name: HeadName, signal?: AbortSignal): Promi
 /** Sixteen hexadecimal digits. `signal`: throws CANCELLED. */
 export async function arithmeticOf(name: HeadName, signal?: AbortSignal): Promise<string> {
   const uniform = sequence();
-  const model = fixedModel(configs[name], uniform);
+  const head = heads[name];
+  const model = fixedModel(head.sample, uniform);
   const rows = SharedRows.allocate(nodeCount, dim);
   rows.eachRun(0, nodeCount, (run) => {
     for (let i = 0; i < run.length; i++) run[i] = uniform() + (i % dim === 0 ? 1 : 0);
   });
-  const head = headOf(model);
-  const hops = { k1: 12, k2: name === 'concat' ? 6 : 12, sampleHops: 12 };
+  const hops = hopsFor(head, model, {});
   const run = new ScoringRun({ model, head, hops, threads: 1, batch: 64, shards: 2, backend: 'native', signal });
   try {
     const features = { kind: 'memory' as const, name: 'the fixed set', rows: rows.handle() };

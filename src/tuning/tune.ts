@@ -111,7 +111,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     model,
     kHops,
     sampleHops: options.sampleHops,
-    ...(await resolveBackend(options, { head: model.config.head, rows: nodes })),
+    ...(await resolveBackend(options, { head, rows: nodes })),
     signal,
     graphCheck: 'skip',
   } as const;

@@ -61,8 +61,9 @@ export async function withRun<T>(
   use: (run: ScoringRun, score: (afterPart?: (part: string) => void) => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const { config } = model;
-  const hops = config.head === 'concat' ? config : { k1: config.k, k2: config.k, sampleHops: config.sampleHops };
-  const run = new ScoringRun({ ...options, model, head: headOf(model), hops });
+  const head = headOf(model);
+  const [k1, k2] = head.hopsOf(config, config.head === 'concat' ? [config.k1, config.k2] : undefined);
+  const run = new ScoringRun({ ...options, model, head, hops: { k1, k2, sampleHops: config.sampleHops } });
   try {
     const layout = order ? runPlan(layOutIn(graph, order, 3)) : { graph };
     return await use(run, (afterPart) => run.score({ features, layout, uniteFrom }, afterPart));

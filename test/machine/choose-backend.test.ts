@@ -3,11 +3,12 @@ import { describe, it } from 'node:test';
 import type { BackendChoice } from '../../src/backends/plan.js';
 import { NaanError } from '../../src/errors.js';
 import type { Probe, ProbeRequest } from '../../src/machine/backend-probe.js';
-import { chooseBackend, fastestFor } from '../../src/machine/choose-backend.js';
+import { chooseBackend, fastestBy } from '../../src/machine/choose-backend.js';
 
 const cuda = { backend: 'onnx', provider: 'cuda', realAdapter: true } as const;
 const webgpu = { backend: 'onnx', provider: 'webgpu', realAdapter: true } as const;
-const request = { head: 'concat', rows: 200_000, threads: 8, batch: 512 } as const;
+const head = { backendRate: { name: 'nodesPerSecond', fromRows: 100_000 } } as const;
+const request = { head, rows: 200_000, threads: 8, batch: 512 } as const;
 
 /** Measures from a table of nodes a second; those that are not in it do not start. */
 function rates(table: Readonly<Record<string, number>>, asked: ProbeRequest[] = []) {
@@ -55,18 +56,21 @@ describe('auto', () => {
       backend: 'native',
     });
     assert.deepEqual(await chooseBackend(request, [], measure), { backend: 'native' });
+    assert.deepEqual(await chooseBackend({ ...request, head: {} }, [cuda], measure), { backend: 'native' });
     assert.equal(asked.length, 2);
   });
 
   it('takes no software adapter, no TensorRT and no TensorFlow.js of itself', () => {
-    const rates = { concat: 1e6, pairwise: 1e6 };
+    const rates = { nodesPerSecond: 1e6, edgesPerSecond: 1e6 };
     const measured = [
-      { backend: 'native', rates: { concat: 10, pairwise: 10 } },
-      { backend: 'onnx', provider: 'webgpu', software: true, rates },
-      { backend: 'onnx', provider: 'tensorrt', rates },
-      { backend: 'tfjs', provider: 'CUDA', rates },
+      { backend: 'native', nodesPerSecond: 10, edgesPerSecond: 10 },
+      { backend: 'onnx', provider: 'webgpu', software: true, ...rates },
+      { backend: 'onnx', provider: 'tensorrt', ...rates },
+      { backend: 'tfjs', provider: 'CUDA', ...rates },
     ];
-    for (const head of ['concat', 'pairwise'] as const) assert.equal(fastestFor(head, measured)?.backend, 'native');
-    assert.equal(fastestFor('concat', measured.slice(1)), undefined);
+    for (const rate of ['nodesPerSecond', 'edgesPerSecond'] as const) {
+      assert.equal(fastestBy(rate, measured)?.backend, 'native');
+    }
+    assert.equal(fastestBy('nodesPerSecond', measured.slice(1)), undefined);
   });
 });

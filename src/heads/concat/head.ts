@@ -68,7 +68,9 @@ export const concatHead: Head<ConcatConfig> = {
     };
   },
 
+  sample: { head: 'concat', dim: 76, heads: 2, alpha: 0.2, k1: 12, k2: 6, sampleHops: 12, provenance: {} },
   planBackend: ({ backend, provider }) => planBackend(backend, provider),
+  backendRate: { name: 'nodesPerSecond', fromRows: 100_000 },
 
   startDevices(model, { plan, batch, hops, threads, devices, onNotice, module }) {
     if (plan.devices.length === 0) return undefined;

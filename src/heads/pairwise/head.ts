@@ -80,7 +80,9 @@ export const pairwiseHead: Head<PairwiseConfig> = {
     return { load: { flops: 2 * dim * dim, streamedBytes: 4 * paddedDim + row }, similarities: { rowBytes: row } };
   },
 
+  sample: { head: 'pairwise', k: 12, rounds: 2, hidden: [32, 16], sampleHops: 12, provenance: {} },
   planBackend: ({ backend, provider }) => planBackend(backend, provider),
+  backendRate: { name: 'edgesPerSecond', fromRows: 1_000_000 },
 
   startDevices(model, { plan, batch, hops, threads, devices, onNotice, module }) {
     if (plan.devices.length === 0) return undefined;
