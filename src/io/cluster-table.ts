@@ -1,5 +1,4 @@
 /** clusters.csv: a line for each cluster with its size and how sure it is; fields are empty where there are no edges within. */
-import type { Trust } from '../cluster/trust.js';
 import { NaanError } from '../errors.js';
 import { readWhole } from './input-file.js';
 import { writeOutput } from './output-file.js';
@@ -14,7 +13,7 @@ const [newline, comma, minus, dot] = [10, 44, 45, 46];
 export async function writeClusterTable(
   path: string,
   sizes: Int32Array,
-  trust: Omit<Trust, 'margins'>,
+  trust: Pick<ClusterTable, 'cohesion' | 'separation' | 'weakestJoin' | 'trust'>,
   ids?: Int32Array,
 ): Promise<void> {
   const { cohesion, separation, weakestJoin, trust: sure } = trust;
