@@ -18,27 +18,38 @@ function assertClose(actual: Float32Array, expected: number[], tolerance: number
 test('structural features are what they are defined to be, for lists of any length and any numbering of nodes', () => {
   let edgesSeen = 0;
   fc.assert(
-    fc.property(literal.randomLists, fc.constantFrom(3, 12, 20), ({ nodeCount, lists, order }, k) => {
-      const given = literal.neighbourLists(lists, k + 2, order);
-      const edges = literal.edgesOf(given, k, order);
-      const summaries = new Float32Array(6 * nodeCount);
-      summariseLists(given, k, 0, nodeCount, summaries);
-      const out = new Float32Array(edges.targets.length * 17);
-      const features = new StructuralFeatures(given, edges, summaries, k);
-      const all = Int32Array.from(edges.targets.keys());
-      features.write(all, all.length, out, 17);
-      literal.eachEdge(edges, order, (e, a, b) => {
-        edgesSeen++;
-        const expected = literal.structuralFeatures(lists, k, a, b);
-        assertClose(out.subarray(e * 17, e * 17 + 16), expected, 2e-6, `edge ${a}, ${b} at k ${k}`);
-      });
-      const some = all.filter((e) => e % 5 === 2);
-      const ofSome = new Float32Array(some.length * 17);
-      features.write(some, some.length, ofSome, 17);
-      some.forEach((e, i) => {
-        assert.deepEqual(ofSome.subarray(i * 17, i * 17 + 16), out.subarray(e * 17, e * 17 + 16));
-      });
-    }),
+    fc.property(
+      literal.randomLists,
+      fc.constantFrom(3, 12, 20),
+      fc.boolean(),
+      ({ nodeCount, lists, order }, k, isComplete) => {
+        const given = literal.neighbourLists(lists, k + 2, order);
+        const edges = literal.edgesOf(given, isComplete ? k + 1 : Math.ceil(k / 2), order);
+        const summaries = new Float32Array(6 * nodeCount);
+        summariseLists(given, k, 0, nodeCount, summaries);
+        const out = new Float32Array(edges.targets.length * 17);
+        const features = new StructuralFeatures(
+          given,
+          edges,
+          summaries,
+          k,
+          isComplete ? reverseEdges(edges) : undefined,
+        );
+        const all = Int32Array.from(edges.targets.keys());
+        features.write(all, all.length, out, 17);
+        literal.eachEdge(edges, order, (e, a, b) => {
+          edgesSeen++;
+          const expected = literal.structuralFeatures(lists, k, a, b);
+          assertClose(out.subarray(e * 17, e * 17 + 16), expected, 2e-6, `edge ${a}, ${b} at k ${k}`);
+        });
+        const some = all.filter((e) => e % 5 === 2);
+        const ofSome = new Float32Array(some.length * 17);
+        features.write(some, some.length, ofSome, 17);
+        some.forEach((e, i) => {
+          assert.deepEqual(ofSome.subarray(i * 17, i * 17 + 16), out.subarray(e * 17, e * 17 + 16));
+        });
+      },
+    ),
     { numRuns: 150 },
   );
   assert.ok(edgesSeen > 1000);

@@ -14,6 +14,8 @@ export interface PairwiseJob {
   /** Keyed by the end of smaller input number. */
   readonly edges: CandidateEdges;
   readonly reverse: ReverseEdges;
+  /** So many neighbours of each list have an edge with its node, at least. */
+  readonly sampleHops: number;
   /** Written by `summariseLists` [n × 6] and `summariseScores` [n × 4]. */
   readonly listSummaries: Float32Array;
   readonly scoreSummaries: Float64Array;
@@ -35,6 +37,7 @@ export function allocatePairwiseJob(
     lists,
     edges,
     reverse,
+    sampleHops: 0,
     structure,
     listSummaries: new Float32Array(new SharedArrayBuffer(4 * nodeCount * listSummaryWidth)),
     scoreSummaries: new Float64Array(new SharedArrayBuffer(8 * nodeCount * summaryWidth)),

@@ -40,8 +40,8 @@ export class EdgeFeatures {
     private readonly job: PairwiseJob,
     private readonly k: number,
   ) {
-    const { lists, edges, reverse, listSummaries, scoreSummaries } = job;
-    this.structural = new StructuralFeatures(lists, edges, listSummaries, k);
+    const { lists, edges, reverse, sampleHops, listSummaries, scoreSummaries } = job;
+    this.structural = new StructuralFeatures(lists, edges, listSummaries, k, sampleHops >= k ? reverse : undefined);
     this.scored = new ScoreFeatures(edges, reverse, scoreSummaries);
   }
 

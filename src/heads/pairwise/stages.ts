@@ -150,6 +150,7 @@ function pairwiseJobOf(open: OpenJob): PairwiseJob {
     lists: listsOf(open),
     edges: open.edges(),
     reverse: open.reverse(),
+    sampleHops: open.job.sampleHops,
     listSummaries: open.column('listSummaries'),
     scoreSummaries: open.scratch('scoreSummaries'),
     structure: open.rows('structure'),

@@ -19,6 +19,7 @@
  * how nodes are numbered inside the engine, nor on which thread asks.
  */
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
+import type { ReverseEdges } from '../../graph/reverse-edges.js';
 import { structuralFeatureCount } from '../../model/pairwise.js';
 import { keyOfEdge, type NeighbourLists } from './neighbour-lists.js';
 
@@ -51,6 +52,9 @@ export function summariseLists(lists: NeighbourLists, k: number, start: number, 
   }
 }
 
+/** Whether a node lists another. */
+const [no, yes, unknown] = [0, 1, 2];
+
 /** One thread's writer: keeps three bytes a node. */
 export class StructuralFeatures {
   /** Places of the nodes in the list of a, from 1; 0 when absent [n]. */
@@ -59,26 +63,30 @@ export class StructuralFeatures {
   private readonly paths: Uint8Array;
   /** Cosines of a, those below 0 as 0, by place from 1 [k + 1]. */
   private readonly weights: Float64Array;
-  /** Whether each node lists a: 0 not asked, 1 no, 2 yes [n]; and the nodes that were asked. */
+  /** Whether each node lists a [n]: `otherwise` but for the nodes of `looked`. */
   private readonly listers: Uint8Array;
-  private readonly asked: number[] = [];
+  private readonly otherwise: number;
+  private readonly looked: number[] = [];
   private readonly logRanks: Float64Array;
   /** 0, 1, 2: the tightest horizon that a place, from 1, lies within [k + 1]. */
   private readonly horizonOf: Uint8Array;
 
   /**
    * `edges`: keyed by the end of smaller input number. `summaries` [n × 6]: of all nodes, before features are written.
-   * k: neighbours of a list that count, at most 254.
+   * k: neighbours of a list that count, at most 254. `reverse`: where each of these has an edge with its list's node, the edges
+   * at their other end; then only nodes that an edge leads to can list a node.
    */
   constructor(
     private readonly lists: NeighbourLists,
     private readonly edges: CandidateEdges,
     private readonly summaries: Float32Array,
     private readonly k: number,
+    private readonly reverse?: ReverseEdges,
   ) {
+    this.otherwise = reverse ? no : unknown;
     this.ranks = new Uint8Array(lists.nodeCount);
     this.paths = new Uint8Array(lists.nodeCount);
-    this.listers = new Uint8Array(lists.nodeCount);
+    this.listers = new Uint8Array(lists.nodeCount).fill(this.otherwise);
     this.weights = new Float64Array(k + 1);
     this.logRanks = Float64Array.from({ length: k + 2 }, (_, rank) => Math.log(rank));
     this.horizonOf = Uint8Array.from({ length: k + 1 }, (_, rank) => horizons.filter((h) => rank > h).length);
@@ -165,8 +173,13 @@ export class StructuralFeatures {
 
   private enter(a: number): void {
     const { ids, similarities, width } = this.lists;
-    const { ranks, paths, weights, k } = this;
+    const { ranks, paths, weights, k, reverse } = this;
     const row = a * width;
+    if (reverse) {
+      const { offsets, targets } = this.edges;
+      for (let e = offsets[a]; e < offsets[a + 1]; e++) this.look(targets[e], unknown);
+      for (let i = reverse.offsets[a]; i < reverse.offsets[a + 1]; i++) this.look(reverse.sources[i], unknown);
+    }
     for (let rank = 1; rank <= k; rank++) {
       const v = ids[row + rank];
       if (v < 0) break;
@@ -182,8 +195,8 @@ export class StructuralFeatures {
     const { ids, width } = this.lists;
     const { ranks, paths, k } = this;
     const row = a * width;
-    for (const v of this.asked) this.listers[v] = 0;
-    this.asked.length = 0;
+    for (const v of this.looked) this.listers[v] = this.otherwise;
+    this.looked.length = 0;
     for (let rank = 1; rank <= k; rank++) {
       const v = ids[row + rank];
       if (v < 0) break;
@@ -193,29 +206,32 @@ export class StructuralFeatures {
     }
   }
 
+  private look(v: number, answer: number): void {
+    this.listers[v] = answer;
+    this.looked.push(v);
+  }
+
   /** The number of first neighbours of b that list a. Ends of a's edges have neighbours in common: each is looked at once. */
   private pathsTo(a: number, b: number): number {
     const { ids, width } = this.lists;
-    const { k, listers, asked } = this;
+    const { k, listers } = this;
     const row = b * width;
     const last = Math.min(pathHops, k);
     let found = 0;
     for (let rank = 1; rank <= last; rank++) {
       const v = ids[row + rank];
       if (v < 0) break;
-      let answer = listers[v];
-      if (answer === 0) {
-        answer = 1;
+      if (listers[v] === unknown) {
+        let answer = no;
         const end = v * width + k;
         for (let q = v * width + 1; q <= end; q++) {
           if (ids[q] !== a) continue;
-          answer = 2;
+          answer = yes;
           break;
         }
-        listers[v] = answer;
-        asked.push(v);
+        this.look(v, answer);
       }
-      found += answer - 1;
+      found += listers[v];
     }
     return found;
   }

@@ -131,6 +131,7 @@ export type TrainingTask = RangeTask | ScoreTask | EpochTask | SimilaritiesTask;
 
 /** The memory of a job as the features of edges know it. */
 export function featuresJob(job: PairwiseTrainingJob): PairwiseJob {
-  const { lists, edges, reverse, listSummaries, scoreSummaries, structure } = job;
-  return { lists, edges, reverse, listSummaries, scoreSummaries, structure: SharedRows.from(structure) };
+  const { lists, edges, reverse, settings, listSummaries, scoreSummaries, structure } = job;
+  const { sampleHops } = settings;
+  return { lists, edges, reverse, sampleHops, listSummaries, scoreSummaries, structure: SharedRows.from(structure) };
 }
