@@ -53,7 +53,7 @@ function naan(command: string): void {
 naan('extract --images faces --model recogniser.onnx --out embeddings');
 const scorer = model ? `--model ${model} ` : '';
 naan(`label --features embeddings/features.npy --items embeddings/items.csv ${scorer}--out labels`);
-naan('export --run labels --root faces --to imagefolder --out set');
+naan('export --run labels --root faces --to imagefolder --out people');
 
 const truth = new Map(
   Array.from({ length: people * imagesEach }, (_, k) => [
@@ -61,8 +61,8 @@ const truth = new Map(
     Math.floor(k / imagesEach),
   ]),
 );
-const classes = readdirSync('set/train');
-const listed = readFileSync('set/train.csv', 'utf8').trim().split('\n').slice(1);
+const classes = readdirSync('people/train');
+const listed = readFileSync('people/train.csv', 'utf8').trim().split('\n').slice(1);
 const pure = new Map<string, Set<number>>();
 for (const line of listed) {
   const [item, label] = line.split(',');
@@ -70,7 +70,7 @@ for (const line of listed) {
   seen.add(truth.get(item)!);
   pure.set(label, seen);
 }
-const links = classes.reduce((sum, name) => sum + readdirSync(join('set/train', name)).length, 0);
+const links = classes.reduce((sum, name) => sum + readdirSync(join('people/train', name)).length, 0);
 const ofOne = [...pure.values()].filter((seen) => seen.size === 1).length;
 console.log(`\ncounted: ${links} images in ${classes.length} folders, ${ofOne} of them of one person each`);
 if (links !== listed.length || classes.length !== pure.size) process.exitCode = 1;

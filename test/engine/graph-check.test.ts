@@ -95,6 +95,18 @@ describe('a look at the kNN graph', () => {
     assert.equal(said({ nodeCount: 1, width: 3, ids: Int32Array.of(0, -1, -1) }, location), '');
   });
 
+  it('is content where a list names one of many equal rows, and still refuses a graph of other rows', async () => {
+    // Each of 60 rows stands there ten times; lists name each once, though its copies are nearer than the next.
+    const distinct = 60;
+    const copied = SharedRows.allocate(n, dim);
+    for (let i = 0; i < n; i++) copied.row(i).set(rows.row(i % distinct));
+    const location: MatrixLocation = { kind: 'memory', name: 'copies.npy', rows: copied.handle() };
+    const { graph } = await findKnn(location, { k: 40, threads: 2, duplicates: 'collapse' });
+    assert.equal(said(graph, location), '');
+    const wrong = changed(graph, (_, ids) => ids.map((id) => (id * 7 + 3) % n));
+    assert.match(said(wrong, location), /^NaanError: k\.npy: is not a graph of copies\.npy: /);
+  });
+
   it('refuses a graph of rows in another order, one of the farthest rows, and a matrix of zeros and ones', async () => {
     const graph = await graphOf(20);
     const permuted = changed(graph, (node) =>

@@ -1,16 +1,17 @@
 /**
  * Every command of the README and the docs: its name and its options are in the table; and blocks marked `run` do run, in the order of
- * the page, on a small set that stands for that of the demo. Capitals in a command stand for files of the reader.
+ * the page, in a folder with a small set that stands for that of the demo and with files that stand for the reader's.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { flagName } from '../../src/options/names.js';
 import type { Option } from '../../src/options/option.js';
 import { type CommandName, commands, optionsOf } from '../../src/options/table.js';
-import { naan, temporaryFolder } from '../cli/naan.js';
+import { temporaryFolder } from '../cli/naan.js';
+import { writeReadersFiles } from './readers-files.js';
 
 const pages = ['README.md', 'CONTRIBUTING.md', ...readdirSync('docs').map((name) => join('docs', name))].filter(
   (name) => name.endsWith('.md'),
@@ -103,7 +104,14 @@ test('each message of docs/troubleshooting.md stands in the source', () => {
   }
 });
 
+/** What a page types into a shell: all of `sh`; in `console`, naan's commands: other tools look at results of the page's own set. */
+function typedIn({ language, text }: Block): string {
+  if (language !== 'console') return text;
+  return [...text.matchAll(/^\$ (naan (?:.*\\\n)*.*)/gm)].map(([, command]) => command).join('\n');
+}
+
 const folder = temporaryFolder(after);
+const readersFiles = join(folder, 'files');
 const bin = join(folder, 'bin');
 const PATH = `${bin}:${process.env.PATH}`;
 
@@ -111,39 +119,32 @@ before(async () => {
   mkdirSync(bin);
   const main = resolve('dist/src/cli/main.js');
   writeFileSync(join(bin, 'naan'), `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`, { mode: 0o755 });
-  const set = ['--ids', '60', '--dim', '32', '--k', '20', '--seed', '1', '--out', 'demo-run'];
-  const labeled = 'demo-run/labeled/split0';
-  for (const args of [
-    ['generate', ...set],
-    ['train', '--features', `${labeled}_feats.npz`, '--knn', `${labeled}_knn.npy`, '--epochs', '1'].concat([
-      '--sample-hops',
-      '10',
-      '--out',
-      'demo-run/model.safetensors',
-    ]),
-  ]) {
-    const { code, stderr } = await naan([...args, '--quiet'], { cwd: folder });
-    assert.equal(code, 0, stderr);
-  }
+  mkdirSync(readersFiles);
+  await writeReadersFiles(readersFiles);
 });
 
 for (const page of pages) {
   const running = blocksOf(page).filter(({ runs }) => runs);
   if (running.length === 0) continue;
   test(`what ${page} runs, runs`, (t) => {
-    const shell = running.filter(({ language }) => language === 'sh').map(({ text }) => text);
-    const python = running.filter(({ language }) => language === 'python').map(({ text }) => text);
-    const run = (command: string, args: string[]) => {
-      const { status, stderr, stdout } = spawnSync(command, args, {
-        cwd: folder,
-        env: { ...process.env, PATH },
-        encoding: 'utf8',
-      });
-      assert.equal(status, 0, `${stdout}${stderr}`);
-    };
-    if (shell.length > 0) run('bash', ['-euo', 'pipefail', '-c', shell.join('\n')]);
-    if (python.length === 0) return;
-    if (spawnSync('python3', ['-c', 'import numpy']).status !== 0) return t.skip('python3 with numpy is not installed');
-    run('python3', ['-c', python.join('\n')]);
+    const python = spawnSync('python3', ['-c', 'import numpy']).status === 0;
+    if (!python && running.some(({ language }) => language === 'python')) {
+      return t.skip('python3 with numpy is not installed');
+    }
+    const cwd = join(folder, page.replace('/', '-'));
+    cpSync(readersFiles, cwd, { recursive: true });
+    const script = running.map((block, i) => {
+      if (block.language !== 'python') return typedIn(block);
+      // Blocks of a page are one program.
+      const until = running.slice(0, i + 1).filter(({ language }) => language === 'python');
+      writeFileSync(join(cwd, `${i}.py`), until.map(({ text }) => text).join('\n'));
+      return `python3 ${i}.py`;
+    });
+    const { status, stderr, stdout } = spawnSync('bash', ['-euxc', script.join('\n')], {
+      cwd,
+      env: { ...process.env, PATH },
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, `${stdout}${stderr}`);
   });
 }
