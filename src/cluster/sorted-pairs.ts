@@ -1,17 +1,20 @@
 /** Scored edges as a user reads them: pairs of input numbers, sorted, and their scores; by all threads. */
 import { alone, type Plan, together } from '../execution/plan.js';
-import { sharedInts } from '../memory/shared-arrays.js';
+import { sharedFloats, sharedInts } from '../memory/shared-arrays.js';
 import { type NodeRange, rangesOfEdges, type ScoredEdges } from './scored-edges.js';
 
-/** Pairs a < b of input numbers, sorted by a, then b [E × 2], and their scores [E]. */
+/** Pairs a < b of input numbers, sorted by a, then b [E × 2], their scores [E], and those of other rounds [E] each. */
 export interface SortedPairs {
   readonly pairs: Int32Array;
   readonly scores: Float32Array;
+  readonly rounds: readonly Float32Array[];
 }
 
 interface PairsInput {
   /** Keyed by the end of smaller input number. */
   readonly edges: ScoredEdges;
+  /** Scores of other rounds [E] each. */
+  readonly rounds: readonly Float32Array[];
   /** Input number of each node, and the inverse [n]; absent when they are the same. */
   readonly order?: Int32Array | undefined;
   readonly positions?: Int32Array | undefined;
@@ -28,8 +31,11 @@ export function* sortedPairsPlan(input: PairsInput, ranges: number): Plan<Sorted
   const { edges } = input;
   const edgeCount = edges.targets.length;
   const places = yield* alone(placesOfPairs, input);
-  const scores = new Float32Array(new SharedArrayBuffer(4 * edgeCount));
-  const out = { pairs: sharedInts(2 * edgeCount), scores };
+  const out = {
+    pairs: sharedInts(2 * edgeCount),
+    scores: sharedFloats(edgeCount),
+    rounds: input.rounds.map(() => sharedFloats(edgeCount)),
+  };
   yield* together(
     writePairs,
     rangesOfEdges({ ...edges, offsets: places }, ranges).map((range) => ({ ...input, ...range, places, out })),
@@ -47,39 +53,49 @@ export function placesOfPairs({ edges: { nodeCount, offsets }, positions }: Pair
 }
 
 /** Pairs whose first number is in [from, to). */
-export function writePairs({ edges, order, positions, places, out, from, to }: RangeInput): void {
-  const { offsets, targets, scores } = edges;
+export function writePairs({ edges, rounds, order, positions, places, out, from, to }: RangeInput): void {
+  const { offsets, targets } = edges;
   const { pairs } = out;
+  const columns = [edges.scores, ...rounds].map((given, i) => ({ given, sorted: [out.scores, ...out.rounds][i] }));
+  let widest = 0;
+  for (let a = from; a < to; a++) widest = Math.max(widest, places[a + 1] - places[a]);
+  /** The edges of a node and the numbers of their other ends, rising. */
+  const numbers = new Int32Array(widest);
+  const sorted = new Uint32Array(widest);
   for (let a = from; a < to; a++) {
     const p = positions ? positions[a] : a;
+    const start = offsets[p];
+    const count = offsets[p + 1] - start;
+    for (let i = 0; i < count; i++) numbers[i] = order ? order[targets[start + i]] : targets[start + i];
+    sortByNumber(numbers, sorted, count);
     const first = places[a];
-    for (let e = offsets[p]; e < offsets[p + 1]; e++) {
-      const place = first + e - offsets[p];
-      pairs[2 * place] = a;
-      pairs[2 * place + 1] = order ? order[targets[e]] : targets[e];
-      out.scores[place] = scores[e];
+    for (let i = 0; i < count; i++) {
+      pairs[2 * (first + i)] = a;
+      pairs[2 * (first + i) + 1] = numbers[i];
     }
-    sortByEnd(out, first, places[a + 1]);
+    for (const column of columns) {
+      for (let i = 0; i < count; i++) column.sorted[first + i] = column.given[start + sorted[i]];
+    }
   }
 }
 
-/** Puts pairs from .. to − 1, which begin with the same number, in the order of the other. */
-function sortByEnd({ pairs, scores }: SortedPairs, from: number, to: number): void {
-  if (to - from > 64) {
-    const ends = Array.from({ length: to - from }, (_, i) => [pairs[2 * (from + i) + 1], scores[from + i]]);
-    ends.sort(([a], [b]) => a - b);
-    for (let i = 0; i < ends.length; i++) [pairs[2 * (from + i) + 1], scores[from + i]] = ends[i];
+/** Sorts the first `count` numbers, and leaves where each came from. */
+function sortByNumber(numbers: Int32Array, sorted: Uint32Array, count: number): void {
+  for (let i = 0; i < count; i++) sorted[i] = i;
+  if (count > 64) {
+    const given = numbers.slice(0, count);
+    sorted.subarray(0, count).sort((x, y) => given[x] - given[y]);
+    for (let i = 0; i < count; i++) numbers[i] = given[sorted[i]];
     return;
   }
-  for (let i = from + 1; i < to; i++) {
-    const end = pairs[2 * i + 1];
-    const score = scores[i];
+  for (let i = 1; i < count; i++) {
+    const number = numbers[i];
     let at = i;
-    for (; at > from && pairs[2 * at - 1] > end; at--) {
-      pairs[2 * at + 1] = pairs[2 * at - 1];
-      scores[at] = scores[at - 1];
+    for (; at > 0 && numbers[at - 1] > number; at--) {
+      numbers[at] = numbers[at - 1];
+      sorted[at] = sorted[at - 1];
     }
-    pairs[2 * at + 1] = end;
-    scores[at] = score;
+    numbers[at] = number;
+    sorted[at] = i;
   }
 }

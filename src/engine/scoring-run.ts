@@ -26,7 +26,7 @@ import type { SimdLevel } from '../kernels/kernels.js';
 import { type FileCheck, featureRows, type RangeCheck, type RowsCheck } from '../memory/file-writes.js';
 import { openStore, type Precision, type RowStore, type RowStoreHandle } from '../memory/row-store.js';
 import { arrayOf } from '../memory/segments.js';
-import { paddedDim, sharedCounts, sharedInts } from '../memory/shared-arrays.js';
+import { paddedDim, sharedCopy, sharedCounts, sharedInts } from '../memory/shared-arrays.js';
 import type { NaanModel } from '../model/model.js';
 import type { ProgressListener } from '../progress.js';
 import { columnsOf, type Head, type Hops, isKept, type ShardWorkerData, type Stage, type Storage } from './head.js';
@@ -177,11 +177,11 @@ export class ScoringRun {
     return this.runPlan(plan);
   }
 
-  /** Candidate edges as pairs a < b of input numbers, sorted, and their scores; or those of a round, in positions [E]. */
-  sortedPairs(scores = this.edges.scores): Promise<SortedPairs> {
+  /** Candidate edges as pairs a < b of input numbers, sorted, and their scores; with `rounds` those of the rounds before the last too. */
+  sortedPairs(rounds = false): Promise<SortedPairs> {
     const { order, positions } = this.job;
-    const plan = sortedPairsPlan({ edges: { ...this.edges, scores }, order, positions }, this.threads);
-    return this.runPlan(plan);
+    const earlier = rounds ? this.rounds.slice(0, -1) : [];
+    return this.runPlan(sortedPairsPlan({ edges: this.edges, rounds: earlier, order, positions }, this.threads));
   }
 
   /**
@@ -202,7 +202,7 @@ export class ScoringRun {
         for (const stage of stages) {
           await this.runStage(stage);
           if (input.keepRounds && stage.name === 'score')
-            this.rounds.push(this.columns[stage.columns[0]].values.slice());
+            this.rounds.push(sharedCopy(this.columns[stage.columns[0]].values));
         }
       });
       afterPart?.(part);

@@ -15,7 +15,7 @@ import { featuresOf, usableRows } from '../engine/usable-rows.js';
 import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
-import { graphOfNodes, labelsOfRows, type NodeMap, type Pairs, pairsOfRows } from '../graph/node-map.js';
+import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/node-map.js';
 import { digestFile, fileState } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
@@ -487,12 +487,9 @@ function trustOfRows(run: ScoringRun, labels: Int32Array, clusters: number, map:
 }
 
 async function pairsOf(run: ScoringRun, map: NodeMap | undefined, saveRounds: boolean | undefined) {
-  const ofRows = (pairs: Pairs) => (map ? pairsOfRows(pairs, map) : pairs);
-  const last = ofRows(await run.sortedPairs());
-  if (!saveRounds) return last;
-  const rounds: Float32Array[] = [];
-  for (const scores of run.rounds.slice(0, -1)) rounds.push(ofRows(await run.sortedPairs(scores)).scores);
-  return { ...last, rounds };
+  const { pairs, scores, rounds } = await run.sortedPairs(saveRounds);
+  const ofRows = (of: Float32Array) => (map ? pairsOfRows({ pairs, scores: of }, map) : { pairs, scores: of });
+  return { ...ofRows(scores), ...(saveRounds && { rounds: rounds.map((round) => ofRows(round).scores) }) };
 }
 
 function engineRecord(run: ScoringRun, { graph }: Layout): EngineRecord {

@@ -1,4 +1,4 @@
-/** Arrays of zeros that threads share. They throw OUT_OF_MEMORY when the machine refuses the memory. */
+/** Arrays that threads share, of zeros at first. They throw OUT_OF_MEMORY when the machine refuses the memory. */
 import { NaanError } from '../errors.js';
 
 export function sharedInts(length: number): Int32Array {
@@ -11,6 +11,12 @@ export function sharedCounts(length: number): Uint32Array {
 
 export function sharedFloats(length: number): Float32Array {
   return new Float32Array(sharedBytes(4 * length));
+}
+
+export function sharedCopy(values: Float32Array): Float32Array {
+  const copy = sharedFloats(values.length);
+  copy.set(values);
+  return copy;
 }
 
 export function sharedDoubles(length: number): Float64Array {

@@ -77,14 +77,16 @@ function checkSortedPairs(nodeCount: number, links: number[][], order: readonly 
   order.forEach((number, p) => {
     positions[number] = p;
   });
-  const input = { edges: shared(withScores(edges, given)), order: Int32Array.from(order), positions };
-  const { pairs, scores } = runElsewhere(sortedPairsPlan(input, threads));
+  const halves = given.map((score) => score / 2);
+  const input = { edges: shared(withScores(edges, given)), rounds: [halves], order: Int32Array.from(order), positions };
+  const { pairs, scores, rounds } = runElsewhere(sortedPairsPlan(input, threads));
   const wanted = keyed.map(([a, b, score]) => [order[a], order[b], Math.fround(score)]);
   wanted.sort(([a, b], [c, d]) => a - c || b - d);
   assert.deepEqual(
     Array.from(scores, (score, e) => [pairs[2 * e], pairs[2 * e + 1], score]),
     wanted,
   );
+  assert.deepEqual(rounds, [scores.map((score) => score / 2)]);
 }
 
 test('sorted pairs of renumbered nodes, by any number of threads', () => {

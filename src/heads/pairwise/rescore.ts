@@ -9,6 +9,7 @@
  * A score that comes out as it was carries nothing on. Where most lists have changed, all edges are scored: nearly all would be.
  */
 import type { KnownScores, OpenRun, Rescore } from '../../engine/known-scores.js';
+import { sharedCopy } from '../../memory/shared-arrays.js';
 import { pathHops } from './structural-features.js';
 
 export const rescore: Rescore = async (run, known) => {
@@ -68,7 +69,7 @@ export const rescore: Rescore = async (run, known) => {
       touched[node] = 1;
       touched[targets[e]] = 1;
     });
-    rounds.push(scores.slice());
+    rounds.push(sharedCopy(scores));
   }
   return { scored, rounds };
 };
