@@ -10,6 +10,7 @@ import { columnsOf, type Head, type Hops, hopsFor } from '../engine/head.js';
 import type { KnownScores } from '../engine/known-scores.js';
 import { type MemoryPlan, planMemory } from '../engine/memory-plan.js';
 import type { EngineOptions } from '../engine/scoring-run.js';
+import type { Survey } from '../engine/survey.js';
 import type { RowOptions } from '../engine/usable-rows.js';
 import { NaanError } from '../errors.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
@@ -119,6 +120,9 @@ export interface Continuation {
   readonly model: unknown;
   /** Its lists and scores, by the nodes of this run; undefined where they are not known. */
   readonly known: KnownScores | undefined;
+  /** What this run would find in its files: a survey of the rows, and the lists of its nodes, with any number of columns. */
+  readonly survey: Survey;
+  readonly graph: KnnGraph;
 }
 
 /** With the model that is taken. */

@@ -148,7 +148,11 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
   const source: GraphSource =
     options.knn === undefined ? await timed('knn', () => searchGraph(plan, features)) : { knn: options.knn };
   return whileRunning(plan, source.knn, async ({ run, work, sharing }) => {
-    const { layout, map, inputs } = await prepare(run, plan, features, source.knn, work, timed);
+    const inputs = options.out === undefined ? Promise.resolve([]) : describeInputs(options, source.knn);
+    inputs.catch(() => {}); // it is awaited when the results are written
+    const { layout, map } = going
+      ? await timed('order', () => prepareAgain(run, plan, features, going))
+      : await prepare(run, plan, features, source.knn, work, timed);
     const decided = plan.decided && (map ? constraintsOf(plan.decided.rows, map) : plan.decided.nodes);
     await run.score({
       features: featuresOf(features, map),
@@ -335,7 +339,7 @@ async function shareAs(plan: LabelPlan): Promise<Sharing | undefined> {
   return planSharing(plan);
 }
 
-/** Reads the graph and looks at the rows: the order of the nodes, which rows are nodes, and digests of the inputs. */
+/** Reads the graph and looks at the rows: the order of the nodes, and which rows are nodes. */
 export async function prepare(
   run: ScoringRun,
   plan: LabelPlan,
@@ -351,9 +355,7 @@ export async function prepare(
     return found.width < columns ? withWidth(found, columns) : found;
   });
   work?.checkGraph(graph.ids);
-  const inputs = options.out === undefined ? Promise.resolve([]) : describeInputs(options, knn);
-  inputs.catch(() => {}); // it is awaited when the results are written
-  const { layout, map } = await timed('order', async () => {
+  return timed('order', async () => {
     // Rows are looked at by threads that the order leaves idle. Where some are no nodes, it is found anew.
     const [layout, survey] = await allDone([
       run.layOut(graph),
@@ -365,7 +367,17 @@ export async function prepare(
     const longer = await readGraph(plan, knn, longerLists * columns);
     return { layout: await run.layOut(graphOfNodes(longer, map, columns)), map };
   });
-  return { layout, map, inputs };
+}
+
+/** The same where graph and survey are there. */
+async function prepareAgain(
+  run: ScoringRun,
+  { options, columns }: LabelPlan,
+  features: MatrixLocation,
+  { graph, survey }: Continuation,
+) {
+  const layout = await run.layOut(withWidth(graph, columns));
+  return { layout, map: usableRows(features, survey, options) };
 }
 
 /** Finds the graph of the features; `saveKnn` gets it, and then stands for it. What there is to say of rows the run says. */

@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { methodOf, type Partition, partitions } from '../cluster/partition.js';
 import { clustersOf } from '../cluster/relabel.js';
 import { columnsOf, hopsFor } from '../engine/head.js';
-import type { KnownScores } from '../engine/known-scores.js';
 import { surveyPlan } from '../engine/survey.js';
 import { featuresOf, usableRows } from '../engine/usable-rows.js';
 import { NaanError } from '../errors.js';
@@ -31,12 +30,12 @@ import { isRecorded, readRecord, readRun } from '../io/output-record.js';
 import { checkNewFolder } from '../io/outputs.js';
 import { readScoredPairs } from '../io/scored-pairs.js';
 import { unitRows } from '../knn/unit-rows.js';
-import { updateKnn } from '../knn/update.js';
+import { type UpdatedKnn, updateKnn } from '../knn/update.js';
 import { requireMemory } from '../memory/available.js';
 import { readModel } from '../model/model-file.js';
 import type { ProgressListener } from '../progress.js';
 import { type LabelResult, labelFrom } from './label.js';
-import type { LabelOptions } from './label-plan.js';
+import type { Continuation, LabelOptions } from './label-plan.js';
 import { filesOfRun, type PreviousRun, readPreviousRun } from './previous-run.js';
 import { checkUnchanged, factsOf, fileOf, type RunFacts } from './run-inputs.js';
 
@@ -160,8 +159,9 @@ export async function nextRun(opened: OpenedRun, change: RowChange, options: Nex
       onNotice,
     };
     const { earlier, before } = earlierRows(previous, change);
-    const { known, ...counts } = updated;
-    const result = await labelFrom(label, { previous: { earlier, before }, model: readRun(run)?.model, known });
+    const { known, survey, graph, ...counts } = updated;
+    const model = readRun(run)?.model;
+    const result = await labelFrom(label, { previous: { earlier, before }, model, known, survey, graph });
     return {
       ...result,
       change: {
@@ -257,7 +257,7 @@ async function updateGraph(
   { facts, files, features, previous }: OpenedRun,
   { stays }: RowChange,
   { run, signal, onProgress, onNotice }: NextRunOptions,
-): Promise<{ searched: number; displaced: number; known: KnownScores | undefined }> {
+): Promise<UpdatedKnn & Pick<Continuation, 'known' | 'survey'>> {
   const now = await locateSource(paths.features);
   const options = rowOptions(facts);
   const survey = runPlan(surveyPlan(now, options.duplicates !== 'keep', 1));
@@ -287,13 +287,13 @@ async function updateGraph(
     onNotice?.(
       `${run}: does not have the scores of all rounds, as naan add keeps them: all edges are scored this once`,
     );
-    return { searched, displaced, known: undefined };
+    return { graph, survey, searched, displaced, known: undefined };
   }
   const pairs = scores.pairs.map((row) => numbers[row]);
   for (let i = 0; i < pairs.length; i += 2) {
     if (pairs[i] < 0 || pairs[i + 1] < 0 || pairs[i] === pairs[i + 1]) pairs.fill(-1, i, i + 2);
   }
-  return { searched, displaced, known: { lists, pairs, rounds: scores.rounds } };
+  return { graph, survey, searched, displaced, known: { lists, pairs, rounds: scores.rounds } };
 }
 
 /** The node of today of each row of the run before, −1 for a row that has left or is no node. */
