@@ -238,8 +238,8 @@ async function searchRows(
     );
     placeCentroids(job);
     for (let round = 1; round <= trainingRounds; round++) {
-      const share = (round - 1) / trainingRounds;
-      await runAll('cells', inRanges('train', trainingCount, round), () => share * rowCount);
+      const tasks = inRanges('train', trainingCount, round);
+      await runAll('cells', tasks, (done) => ((round - 1 + done / tasks.length) / trainingRounds) * rowCount);
       moveCentroids(job);
     }
     const version = trainingRounds + 1;

@@ -9,6 +9,7 @@ import { buildKnn } from '../../src/knn/exact.js';
 import { findKnn } from '../../src/knn/find.js';
 import { searchCells } from '../../src/knn/ivf.js';
 import { SharedRows } from '../../src/memory/shared-rows.js';
+import type { ProgressEvent } from '../../src/progress.js';
 
 type Location = Extract<MatrixLocation, { kind: 'memory' }>;
 
@@ -224,6 +225,23 @@ describe('findKnn', () => {
       code: 'BAD_USAGE',
       message: /^minRecall is 1.5/,
     });
+  });
+
+  it('reports each stage until all of its rows are done', async () => {
+    const reached = new Map<string, number[]>();
+    const onProgress = ({ stage, done, total }: ProgressEvent) => {
+      reached.set(stage, [...(reached.get(stage) ?? []), done / total]);
+    };
+    await findKnn(faces(3000, 32), { k: 8, threads: 2, method: 'ivf', onProgress });
+    assert.ok(reached.size >= 5);
+    for (const [stage, shares] of reached) {
+      assert.deepEqual(
+        shares,
+        shares.toSorted((a, b) => a - b),
+        stage,
+      );
+      assert.equal(shares.at(-1), 1, stage);
+    }
   });
 
   it('stops when told to, at any stage', async () => {
