@@ -1,5 +1,5 @@
 /**
- * The five stages of a tile as ONNX graphs, with weights as constants.
+ * The five stages of a tile as ONNX graphs, with weights as constants. Inputs and outputs are named as the arrays of the tile.
  *
  * Shapes: B nodes, R local rows, E edges, w list width, d features, p = d padded, M heads. Sizes may be numbers, for
  * providers that plan for one shape, or left to run time by a name.
@@ -72,26 +72,26 @@ function aggregate(model: FactoredModel, sizes: GraphSizes): Uint8Array {
   });
 }
 
-/** Attention over the lists → c [B × p]. */
+/** Attention over the lists → centres [B × p]. */
 function embed(model: FactoredModel, sizes: GraphSizes): Uint8Array {
-  const attention = attend(model, sizes, 'c');
-  return onnxModel({ ...attention, outputs: [['c', [sizes.nodes, model.paddedDim]]] });
+  const attention = attend(model, sizes, 'centres');
+  return onnxModel({ ...attention, outputs: [['centres', [sizes.nodes, model.paddedDim]]] });
 }
 
-/** c [B × p] → left = A c and right = B c + b1 [B × p]. */
+/** centres c [B × p] → left = A c and right = B c + b1 [B × p]. */
 function split(model: FactoredModel, { nodes }: GraphSizes): Uint8Array {
   const { paddedDim: p } = model;
   return onnxModel({
     nodes: [
-      node('Gemm', ['c', 'A'], ['left'], { transB: 1 }),
-      node('Gemm', ['c', 'B', 'b1'], ['right'], { transB: 1 }),
+      node('Gemm', ['centres', 'A'], ['left'], { transB: 1 }),
+      node('Gemm', ['centres', 'B', 'b1'], ['right'], { transB: 1 }),
     ],
     constants: [
       constant('A', [p, p], model.left),
       constant('B', [p, p], model.right),
       constant('b1', [p], model.rightBias),
     ],
-    inputs: [['c', [nodes, p]]],
+    inputs: [['centres', [nodes, p]]],
     outputs: [
       ['left', [nodes, p]],
       ['right', [nodes, p]],
@@ -99,7 +99,7 @@ function split(model: FactoredModel, { nodes }: GraphSizes): Uint8Array {
   });
 }
 
-/** left [B × p], right [R × p]; rows of left and right of each edge, first and second [E] → scores [E]. */
+/** left [B × p], right [R × p]; rows of left and right of each edge, first and second [E] → scores [E × 1]. */
 function score(model: FactoredModel, { nodes, rows, edges }: GraphSizes): Uint8Array {
   const { paddedDim: p } = model;
   return onnxModel({
@@ -111,7 +111,7 @@ function score(model: FactoredModel, { nodes, rows, edges }: GraphSizes): Uint8A
       node('Greater', ['sum', 'zero'], ['isPositive']),
       node('Where', ['isPositive', 'positive', 'negative'], ['weights']),
       node('Mul', ['sum', 'weights'], ['products']),
-      node('ReduceSum', ['products', 'columnAxis'], ['product'], { keepdims: 0 }),
+      node('ReduceSum', ['products', 'columnAxis'], ['product'], { keepdims: 1 }),
       node('Add', ['product', 'bias'], ['gap']),
       node('Sigmoid', ['gap'], ['scores']),
     ],
@@ -128,7 +128,7 @@ function score(model: FactoredModel, { nodes, rows, edges }: GraphSizes): Uint8A
       ['first', [edges], 'int32'],
       ['second', [edges], 'int32'],
     ],
-    outputs: [['scores', [edges]]],
+    outputs: [['scores', [edges, 1]]],
   });
 }
 

@@ -1,16 +1,16 @@
 /**
  * Every stage as an ONNX graph (`onnx-graphs.ts`) on an execution provider of ONNX Runtime: `cpu`, or a device. A stage
- * uploads its inputs once and downloads its outputs once.
+ * uploads its inputs once and downloads its outputs once; which these are is in the layout of the stage.
  *
  * Inputs are padded to a few fixed sizes, so that a device compiles its shaders and plans for those and no more.
  */
-import { InferenceSession } from '../../kernels/onnx-runtime.js';
+import { InferenceSession, type Tensor } from '../../kernels/onnx-runtime.js';
 import { runInto } from '../../kernels/onnx-session.js';
 import type { FactoredModel } from '../../model/factored.js';
-import type { BackendOptions, ConcatBackend, ConcatTile, TileCapacity } from '../backend.js';
+import type { BackendOptions, ConcatBackend, ConcatTile, TileCapacity, TileMemory } from '../backend.js';
 import type { OnnxProvider } from '../names.js';
 import { floats, ints, onProvider, paddedSize, releaseAll } from '../onnx-sessions.js';
-import { type ConcatStage, concatLayout, concatStages } from '../stages.js';
+import { type ConcatStage, concatLayout, concatStages, type Lines, linesOf, type TileLayout } from '../stages.js';
 import { allocateTile } from '../tile.js';
 import { type GraphSizes, stageGraph } from './onnx-graphs.js';
 
@@ -28,8 +28,8 @@ export async function createOnnx(
 class OnnxBackend implements ConcatBackend {
   readonly name = 'onnx';
   readonly tile: ConcatTile;
+  private readonly layout: TileLayout<ConcatStage, ConcatTile>;
   private readonly heads: number;
-  private readonly dim: number;
   private readonly paddedDim: number;
   /** Rows of `rows` and `rowT` by head [B × M × w], and 0 or `notInList` [B × w]. */
   private readonly lists: Int32Array;
@@ -44,9 +44,9 @@ class OnnxBackend implements ConcatBackend {
     model: FactoredModel,
     private readonly capacity: TileCapacity,
   ) {
-    this.tile = allocateTile(concatLayout(model, capacity));
+    this.layout = concatLayout(model, capacity);
+    this.tile = allocateTile(this.layout);
     this.heads = model.heads.length;
-    this.dim = model.dim;
     this.paddedDim = model.paddedDim;
     this.lists = new Int32Array(capacity.nodes * this.heads * capacity.width);
     this.mask = new Float32Array(capacity.nodes * capacity.width);
@@ -65,72 +65,42 @@ class OnnxBackend implements ConcatBackend {
     });
   }
 
-  run(stage: ConcatStage, count: number): Promise<void> {
-    return this[stage](count);
-  }
-
-  private async project(count: number): Promise<void> {
-    const { tile, heads: M, paddedDim: p } = this;
-    const B = this.padded(count, this.capacity.nodes);
-    await runInto(
-      this.sessions.project,
-      { x: floats(tile.x, B, this.dim) },
-      { h: floats(tile.h, B, M * p), s: floats(tile.s, B, M), t: floats(tile.t, B, M) },
-    );
-  }
-
-  private async aggregate(count: number): Promise<void> {
-    const { tile, heads: M, paddedDim: p } = this;
-    const B = this.padded(count, this.capacity.nodes);
-    const inputs = this.attentionInputs(count, B);
-    await runInto(this.sessions.aggregate, inputs, { h: floats(tile.h, B, M * p), t: floats(tile.t, B, M) });
-  }
-
-  private async embed(count: number): Promise<void> {
-    const B = this.padded(count, this.capacity.nodes);
-    await runInto(this.sessions.embed, this.attentionInputs(count, B), {
-      c: floats(this.tile.centres, B, this.paddedDim),
-    });
-  }
-
-  private async split(count: number): Promise<void> {
-    const { tile, paddedDim: p } = this;
-    const B = this.padded(count, this.capacity.nodes);
-    const outputs = { left: floats(tile.left, B, p), right: floats(tile.right, B, p) };
-    await runInto(this.sessions.split, { c: floats(tile.centres, B, p) }, outputs);
-  }
-
-  private async score(edgeCount: number): Promise<void> {
-    const { tile, paddedDim: p, first, second, capacity } = this;
-    const E = this.padded(edgeCount, capacity.edges);
-    let lefts = 0;
-    let rights = 0;
-    for (let e = 0; e < edgeCount; e++) {
-      first[e] = tile.pairs[2 * e];
-      second[e] = tile.pairs[2 * e + 1];
-      if (first[e] >= lefts) lefts = first[e] + 1;
-      if (second[e] >= rights) rights = second[e] + 1;
-    }
-    first.fill(0, edgeCount, E);
-    second.fill(0, edgeCount, E);
-    await runInto(
-      this.sessions.score,
-      {
-        left: floats(tile.left, this.padded(lefts, capacity.nodes), p),
-        right: floats(tile.rows, this.padded(rights, capacity.rows), p),
-        first: ints(first, E),
-        second: ints(second, E),
-      },
-      { scores: floats(tile.scores, E) },
-    );
+  async run(stage: ConcatStage, count: number): Promise<void> {
+    const { unit, own, named, out } = this.layout.stages[stage];
+    const size = this.padded(count, this.capacity[unit]);
+    const inputs = this.tensors(own, size);
+    if (named?.by === 'lists') Object.assign(inputs, this.attentionInputs(count, size));
+    if (named?.by === 'pairs') Object.assign(inputs, this.endInputs(count, size));
+    await runInto(this.sessions[stage], inputs, this.tensors(out, size));
   }
 
   async release(): Promise<void> {
     await releaseAll(Object.values(this.sessions));
   }
 
+  /** Rows of both ends of each edge; those after the last row that is named are not uploaded. */
+  private endInputs(count: number, E: number): Record<string, Tensor> {
+    const { tile, paddedDim: p, first, second, capacity } = this;
+    let lefts = 0;
+    let rights = 0;
+    for (let e = 0; e < count; e++) {
+      first[e] = tile.pairs[2 * e];
+      second[e] = tile.pairs[2 * e + 1];
+      if (first[e] >= lefts) lefts = first[e] + 1;
+      if (second[e] >= rights) rights = second[e] + 1;
+    }
+    first.fill(0, count, E);
+    second.fill(0, count, E);
+    return {
+      left: floats(tile.left, this.padded(lefts, capacity.nodes), p),
+      right: floats(tile.rows, this.padded(rights, capacity.rows), p),
+      first: ints(first, E),
+      second: ints(second, E),
+    };
+  }
+
   /** The lists as the graphs want them; rows that they do not name are not uploaded. */
-  private attentionInputs(count: number, B: number) {
+  private attentionInputs(count: number, B: number): Record<string, Tensor> {
     const { tile, heads: M, paddedDim: p, lists, mask } = this;
     const { width: w, rows } = this.capacity;
     let used = 0;
@@ -152,6 +122,14 @@ class OnnxBackend implements ConcatBackend {
       lists: ints(lists, B, M, w),
       mask: floats(mask, B, 1, w),
     };
+  }
+
+  /** Arrays of the tile [count × columns]. */
+  private tensors(lines: Lines, count: number): Record<string, Tensor> {
+    const tile = this.tile as TileMemory;
+    return Object.fromEntries(
+      linesOf(lines).map(({ name, columns }) => [name, floats(tile[name] as Float32Array, count, columns)]),
+    );
   }
 
   private padded(count: number, most: number): number {
