@@ -142,7 +142,8 @@ for (const page of pages) {
     });
     const { status, stderr, stdout } = spawnSync('bash', ['-euxc', script.join('\n')], {
       cwd,
-      env: { ...process.env, PATH },
+      // Searches for settings take as long as they may, and training as many epochs as it is told.
+      env: { ...process.env, PATH, NAAN_BUDGET: '4', NAAN_EPOCHS: '1' },
       encoding: 'utf8',
     });
     assert.equal(status, 0, `${stdout}${stderr}`);
