@@ -16,6 +16,16 @@ export function spread(samples: readonly number[]): Spread {
   return { median: sorted[Math.floor(sorted.length / 2)], least: sorted[0], greatest: sorted[sorted.length - 1] };
 }
 
+/** p of seconds = c · nodes^p, by least squares of the logarithms. */
+export function exponent(points: readonly { readonly nodes: number; readonly seconds: number }[]): number | undefined {
+  if (points.length < 2) return undefined;
+  const x = points.map(({ nodes }) => Math.log(nodes));
+  const y = points.map(({ seconds }) => Math.log(seconds));
+  const [meanX, meanY] = [x, y].map((all) => all.reduce((sum, value) => sum + value, 0) / all.length);
+  const shared = x.reduce((sum, xi, i) => sum + (xi - meanX) * (y[i] - meanY), 0);
+  return shared / x.reduce((sum, xi) => sum + (xi - meanX) ** 2, 0);
+}
+
 /** Writes bench/results/<name>.json, and prints it unless told not to; fractions are kept to four digits. */
 export function report(name: string, figures: Readonly<Record<string, unknown>>, print = true): void {
   const command = ['node', `dist/bench/${basename(process.argv[1])}`, ...process.argv.slice(2)].join(' ');

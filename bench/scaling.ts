@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bytes, count, duration, table } from '../src/cli/format.js';
 import { writeModel } from '../src/model/model-file.js';
-import { report, spread } from './report.js';
+import { exponent, report, spread } from './report.js';
 import { smoothedDistanceModel } from './smoothed-distance-model.js';
 
 const cores = availableParallelism();
@@ -155,16 +155,6 @@ function curve(threads: number): { nodes: number; seconds: number }[] {
     nodes,
     seconds: spread(ofThreads.filter((run) => run.nodes === nodes).map((run) => run.seconds)).median,
   }));
-}
-
-/** p of seconds = c · nodes^p. */
-function exponent(points: readonly { nodes: number; seconds: number }[]): number | undefined {
-  if (points.length < 2) return undefined;
-  const x = points.map(({ nodes }) => Math.log(nodes));
-  const y = points.map(({ seconds }) => Math.log(seconds));
-  const [meanX, meanY] = [x, y].map((all) => all.reduce((sum, value) => sum + value, 0) / all.length);
-  const shared = x.reduce((sum, xi, i) => sum + (xi - meanX) * (y[i] - meanY), 0);
-  return shared / x.reduce((sum, xi) => sum + (xi - meanX) ** 2, 0);
 }
 
 /** How much longer the set takes in random order, at `at` nodes on all threads asked for. */

@@ -3,6 +3,7 @@ import { writeNpy } from '../io/npy-writer.js';
 import { checkOutputs, isOurGraph } from '../io/outputs.js';
 import { findKnn } from '../knn/find.js';
 import { describeKnnPlan, type KnnPlan } from '../knn/plan.js';
+import { peakResidentBytes } from '../memory/peak.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
@@ -25,7 +26,7 @@ export const run: Run<'knn'> = async (
   });
   const { nodeCount, width } = graph;
   const seconds = (performance.now() - began) / 1000;
-  const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+  const peakRssBytes = peakResidentBytes();
   const k = width - 1;
   const facts = table([
     ['nodes', count(nodeCount)],

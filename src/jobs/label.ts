@@ -23,6 +23,7 @@ import { inflate } from '../io/locate-matrix.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { resolveBackend } from '../machine/choose-backend.js';
+import { peakResidentBytes } from '../memory/peak.js';
 import { constraintsOf, labelGroups } from './decided-rows.js';
 import { describeInputs, type EngineRecord, writeRun } from './label-files.js';
 import { type Continuation, type LabelOptions, type LabelPlan, type Origin, planLabel } from './label-plan.js';
@@ -199,7 +200,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
       threshold: settled.threshold,
       thresholdFrom: plan.cluster.thresholdFrom,
       seconds: { total: (performance.now() - began) / 1000, stages },
-      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      peakRssBytes: peakResidentBytes(),
     });
     const { previous } = plan;
     const identities =

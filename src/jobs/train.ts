@@ -20,6 +20,7 @@ import { type FeatureLocation, shapeOf } from '../io/matrix.js';
 import { quoted } from '../io/messages.js';
 import { writeJson, writeText } from '../io/output-file.js';
 import { checkOutputs, isOurDrawing, isOurJson } from '../io/outputs.js';
+import { peakResidentBytes } from '../memory/peak.js';
 import type { NaanModel } from '../model/model.js';
 import { isModelFile, writeModel } from '../model/model-file.js';
 import { checkpointPath, removeCheckpoint } from '../training/checkpoint.js';
@@ -118,7 +119,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       pairs,
       ...(judgement && { heldOut: bestOf(judgement) }),
       seconds: (performance.now() - began) / 1000,
-      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      peakRssBytes: peakResidentBytes(),
     };
     if (files) {
       await checkOwned?.();

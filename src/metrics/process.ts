@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { peakResidentBytes } from '../memory/peak.js';
 import { version } from '../version.js';
 
 /** Memory and processor time of the process, all threads and shared memory included. */
@@ -17,7 +18,7 @@ export function addProcessMetrics(registry: Registry): void {
     help: 'The most resident memory that the process has had.',
     registers,
     collect() {
-      this.set(process.resourceUsage().maxRSS * 1024);
+      this.set(peakResidentBytes());
     },
   });
   new Counter({

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { generate } from '../../src/jobs/generate.js';
-import { naan, temporaryFolder } from './naan.js';
+import { main, naan, temporaryFolder } from './naan.js';
 import { withoutPackage } from './without-package.js';
 
 const folder = temporaryFolder(after);
@@ -51,6 +52,21 @@ test('knn says beforehand what it keeps, and refuses what does not fit into --me
     refused.stderr,
     /^naan knn: \S+: the kNN graph of 1500 rows × 32 takes 0\.\d+ GiB .* give that much with --memory$/m,
   );
+});
+
+test('the peak of memory that knn tells is its own, not that of the process that started it', () => {
+  const large = `
+    const held = Buffer.alloc(800 * 2 ** 20, 1);
+    const { spawnSync } = require('node:child_process');
+    const [node, ...args] = process.argv.slice(1);
+    const { stdout } = spawnSync(node, args, { encoding: 'utf8' });
+    process.stdout.write(stdout);
+    if (held[held.length - 1] !== 1) process.exit(1);
+  `;
+  const command = [process.execPath, main, ...search(join(folder, 'started.npy')), '--json', '--quiet'];
+  const { stdout, stderr } = spawnSync(process.execPath, ['-e', large, ...command], { encoding: 'utf8' });
+  const { peakRssBytes } = JSON.parse(stdout || stderr);
+  assert.ok(peakRssBytes > 50 * 2 ** 20 && peakRssBytes < 600 * 2 ** 20, `${peakRssBytes}`);
 });
 
 test('knn refuses a recall above one', async () => {
