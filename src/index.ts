@@ -9,9 +9,17 @@ export type { PrecisionRecall } from './evaluation/precision-recall.js';
 export { type SweepOptions, type SweepPoint, sweep } from './evaluation/sweep.js';
 export { type CandidateEdges, edgesFromPairs } from './graph/candidate-edges.js';
 export type { KnnGraph } from './graph/knn-graph.js';
-export { appendDecisions, type Decision, type Item, inForce, readDecisions } from './io/decisions.js';
+export {
+  appendDecisions,
+  type Decision,
+  type DecisionAt,
+  type Item,
+  inForce,
+  readDecisions,
+  type Statement,
+} from './io/decisions.js';
 export type { Embeddings, FeatureSource } from './io/feature-source.js';
-export { readKnn } from './io/knn.js';
+export { type ReadKnnOptions, readKnn } from './io/knn.js';
 export { type Labels, nameOf } from './io/label-codes.js';
 export { readLabels } from './io/labels.js';
 export { type AddOptions, add } from './jobs/add.js';
@@ -29,7 +37,7 @@ export { type TrainResult, type TrainSummary, train } from './jobs/train.js';
 export type { FoundKnn } from './knn/find.js';
 export type { ConcatConfig } from './model/concat.js';
 export { importCheckpoint } from './model/import-checkpoint.js';
-export type { ModelConfig, NaanModel, Tensor } from './model/model.js';
+export type { ConcatModel, ModelConfig, NaanModel, PairwiseModel, Tensor } from './model/model.js';
 export { readModel, writeModel } from './model/model-file.js';
 export type { PairwiseConfig } from './model/pairwise.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';

@@ -13,7 +13,7 @@ import { wrongDim } from './matrix.js';
 import { elementText, type Int32Decoder, int32Decoder, isFloat, itemBytes, swapBytes } from './numbers.js';
 import { readElements, type StoredNumbers } from './stored-array.js';
 
-export interface KnnOptions {
+export interface ReadKnnOptions {
   /** Rows of the features the graph belongs to. */
   readonly nodeCount?: number | undefined;
   /** Columns to keep: the node itself and columns − 1 neighbours. Default: all. */
@@ -31,7 +31,7 @@ const progressIntervalMs = 250;
  * The node itself is put in column 0 of every row and −1 dropped, as `setNeighbours` does.
  * Throws BAD_INPUT (damaged file, float ids, id out of range) or BAD_SHAPE (not n × k, or not one row a node).
  */
-export async function readKnn(path: string, options: KnnOptions = {}): Promise<KnnGraph> {
+export async function readKnn(path: string, options: ReadKnnOptions = {}): Promise<KnnGraph> {
   const array = await findGraph(path);
   const listLength = checkShape(array, options.nodeCount);
   const [nodeCount] = array.shape;

@@ -37,3 +37,34 @@ test('the examples of docs/library.md compile and run', (t) => {
   assert.match(told.at(-2) ?? '', /^BAD_INPUT nothing\.npz: cannot be read/);
   assert.equal(run(process.execPath, ['plain.mjs']), '200\n');
 });
+
+test('every type that the signature of a function names is exported', () => {
+  const index = readFileSync('dist/src/index.d.ts', 'utf8');
+  const exports = [...index.matchAll(/export (?:type )?\{([^}]*)\} from '(.*)\.js'/g)].map(([, names, file]) => ({
+    names: names.match(/\b(?!type\b)\w+/g) ?? [],
+    declarations: readFileSync(join('dist/src', `${file}.d.ts`), 'utf8'),
+  }));
+  const exported = new Set(exports.flatMap(({ names }) => names));
+  const missing: string[] = [];
+  let functions = 0;
+  for (const { names, declarations } of exports) {
+    // Types of the language itself are neither imported nor declared.
+    const own = [
+      ...declarations.matchAll(/^(?:import .*\{(.*)\}|export (?:declare )?(?:interface|type|class) (\w+))/gm),
+    ];
+    const types = own.flatMap(([, imported, declared]) => imported?.match(/\w+/g) ?? [declared]);
+    for (const name of names) {
+      const signature = declarations.match(
+        new RegExp(`^export declare function ${name}\\b[^;]*(?:\\n\\}[^;]*)?;`, 'm'),
+      );
+      if (!signature) continue;
+      functions++;
+      const named = types.filter((type) =>
+        new RegExp(`\\b${type}\\b`).test(signature[0].slice(signature[0].indexOf('('))),
+      );
+      for (const type of named) if (!exported.has(type)) missing.push(`${type} of ${name}`);
+    }
+  }
+  assert.ok(functions > 20, `${functions} functions`);
+  assert.deepEqual(missing, []);
+});
