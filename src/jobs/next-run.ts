@@ -256,7 +256,7 @@ async function updateGraph(
   paths: Paths,
   { facts, files, features, previous }: OpenedRun,
   { stays }: RowChange,
-  { run, signal, onProgress, onNotice }: NextRunOptions,
+  { run, threads, signal, onProgress, onNotice }: NextRunOptions,
 ): Promise<UpdatedKnn & Pick<Continuation, 'known' | 'survey'>> {
   const now = await locateSource(paths.features);
   const options = rowOptions(facts);
@@ -277,7 +277,7 @@ async function updateGraph(
     width: longest + 1,
     isNew: newNodes(old, stays, map, features),
   });
-  const { graph, searched, displaced } = await updateKnn(rows, lists, { k, signal, onProgress });
+  const { graph, searched, displaced } = await updateKnn(rows, lists, { k, threads, signal, onProgress });
   const rowCount = shapeOf(now).rowCount;
   const ofRows = map ? graphOfRows(graph, map, Math.min(longest, rowCount - 1) + 1) : graph;
   await writeNpy(paths.knn, 'i4', [ofRows.nodeCount, ofRows.width], ofRows.ids);

@@ -97,6 +97,18 @@ export interface OfferTileInput {
   readonly leastOfColumn: Float32Array;
 }
 
+/** A tile of similarities of which few reach the least of their column; see assembly/top-k.ts. m rows, n columns. */
+export interface ReachingInput {
+  readonly rows: number;
+  readonly columns: number;
+  /** [m × n]; 15 floats after it may be read. */
+  readonly similarities: Float32Array;
+  /** [n + 15]. */
+  readonly leastOfColumn: Float32Array;
+  /** Out: how many there are, then the place of each in the tile, rising [1 + m × n]. */
+  readonly places: Int32Array;
+}
+
 /** A tile of similarities for rows picked from a block of lists; see assembly/top-k.ts. m rows, n columns. */
 export interface OfferPickedInput {
   readonly rows: number;
@@ -143,6 +155,7 @@ export interface Kernels {
   offerTile(input: OfferTileInput): void;
   /** The least similarity in each list [count × 2k] → out [count]; −Infinity where a place is empty. */
   leastKept(count: number, k: number, lists: Float32Array, out: Float32Array): void;
+  reaching(input: ReachingInput): void;
   offerPicked(input: OfferPickedInput): void;
   upperBounds(input: UpperBoundsInput): void;
   /** Copies rows picked[0..count) of rows [· × rowBytes] to out; rowBytes is a multiple of 16. */
@@ -265,6 +278,10 @@ function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
         i.columnLists?.byteOffset ?? 0,
         i.leastOfColumn.byteOffset,
       );
+    },
+    reaching(i) {
+      const { rows, columns, similarities, leastOfColumn, places } = i;
+      wasm.reaching(rows, columns, similarities.byteOffset, leastOfColumn.byteOffset, places.byteOffset);
     },
     leastKept(count, k, lists, out) {
       wasm.leastKept(count, k, lists.byteOffset, out.byteOffset);

@@ -5,6 +5,7 @@ import type {
   OfferPickedInput,
   OfferTileInput,
   PairScoresInput,
+  ReachingInput,
   RowDotsInput,
   UpperBoundsInput,
 } from './kernels.js';
@@ -94,6 +95,15 @@ export function offerTile(input: OfferTileInput): void {
       if (Number.isNaN(similarity)) continue;
       insert(rowLists, i * k, k, keyOf(similarity, firstColumn + j));
       if (columnLists) insert(columnLists, j * k, k, keyOf(similarity, firstRow + i));
+    }
+  }
+}
+
+export function reaching({ rows, columns, similarities, leastOfColumn, places }: ReachingInput): void {
+  places[0] = 0;
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      if (similarities[i * columns + j] >= leastOfColumn[j]) places[++places[0]] = i * columns + j;
     }
   }
 }

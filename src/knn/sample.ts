@@ -20,6 +20,8 @@ export interface SampleJob {
   readonly k: number;
   /** The first so many rows are searched among; default: all. */
   readonly among?: number;
+  /** The least cosine by which a query reaches each row, in shared memory [n]. */
+  readonly least?: Float32Array;
 }
 
 /** Exact neighbours of some rows. */
@@ -29,14 +31,20 @@ export interface Neighbours {
   readonly ids: Int32Array;
 }
 
-/** The cosines of queries with rows that lie side by side: [queries × columns], NaN of a row with itself. */
-type VisitCosines = (cosines: Float32Array, columns: number, first: number) => void;
+export interface SampleTask {
+  readonly queries: Int32Array;
+  /** Rows to compare with, rising, at least k beside a query itself; default: all. */
+  readonly among?: Int32Array;
+  /** Of all rows: say also which the queries reach. */
+  readonly reach?: boolean;
+}
 
-/** `among`: rows to compare with, rising, at least k beside a query itself; default: all. `visit` hears of all cosines. */
-export type SampleSearch = (
-  queries: Int32Array,
-  options?: { readonly among?: Int32Array; readonly visit?: VisitCosines },
-) => Promise<Neighbours>;
+export interface SampleResult extends Neighbours {
+  /** Pairs of a row and a query that reaches it, one after the other. */
+  readonly reached: readonly number[];
+}
+
+export type SampleSearch = (queries: Int32Array, options?: Omit<SampleTask, 'queries'>) => Promise<SampleResult>;
 
 /** Products of one row, or of up to 64 columns, are summed in another order than larger ones: as in `blocks.ts` there are more where the set has them. */
 const leastRows = 2;
@@ -49,7 +57,8 @@ export async function createSampleSearch(job: SampleJob): Promise<SampleSearch> 
   const { dim } = rows;
   const rowCount = job.among ?? rows.rowCount;
   const tile = Math.min(rowsAtOnce, rowCount);
-  const arena = new Arena(4 * (tile * dim + queriesAtOnce * (dim + 2 * k + tile) + tile + 30));
+  const reachedWords = job.least ? queriesAtOnce * tile + 1 : 0;
+  const arena = new Arena(4 * (tile * dim + queriesAtOnce * (dim + 2 * k + tile) + tile + 30 + reachedWords), 8);
   const kernels: Kernels = loadKernels(arena);
   const products = await InnerProducts.create(dim);
   const x = arena.float32(queriesAtOnce * dim);
@@ -57,8 +66,10 @@ export async function createSampleSearch(job: SampleJob): Promise<SampleSearch> 
   const lists = arena.float32(queriesAtOnce * 2 * k);
   const similarities = arena.float32(queriesAtOnce * tile + 15);
   const leastOfColumn = arena.float32(tile + 15);
+  const places = arena.int32(reachedWords);
 
-  return async (queries, { among, visit } = {}) => {
+  return async (queries, { among, reach } = {}) => {
+    const reached: number[] = [];
     const count = queries.length;
     rows.gather(queries, count, x);
     if (count < leastRows) x.copyWithin(count * dim, 0, dim);
@@ -79,7 +90,13 @@ export async function createSampleSearch(job: SampleJob): Promise<SampleSearch> 
         const self = (among ? placeOf(among, queries[i]) : queries[i]) - start;
         if (self >= 0 && self < columns) similarities[i * columns + self] = Number.NaN;
       }
-      visit?.(similarities, columns, start);
+      if (reach) {
+        leastOfColumn.set(job.least!.subarray(start, start + columns));
+        kernels.reaching({ rows: count, columns, similarities, leastOfColumn, places });
+        for (let p = 1; p <= places[0]; p++) {
+          reached.push(start + (places[p] % columns), queries[Math.floor(places[p] / columns)]);
+        }
+      }
       kernels.offerTile({
         rows: count,
         columns,
@@ -95,7 +112,7 @@ export async function createSampleSearch(job: SampleJob): Promise<SampleSearch> 
     const ids = new Int32Array(count * k);
     listedIds(count, k, lists, ids);
     if (among) for (let i = 0; i < ids.length; i++) ids[i] = among[ids[i]];
-    return { queries, ids };
+    return { queries, ids, reached };
   };
 }
 

@@ -18,6 +18,29 @@ function coarse(count: number, seed: number): Float32Array {
 }
 
 for (const level of levels) {
+  it(`similarities that reach the least of their column are found, SIMD level ${level}`, () => {
+    for (const columns of [...sizes, 64, 100]) {
+      for (const rows of [1, 3, 9]) {
+        const arena = new Arena(2 ** 16, 8);
+        const kernels = loadKernels(arena, level);
+        const tile = {
+          rows,
+          columns,
+          similarities: arena.float32(rows * columns + 15).fill(1),
+          leastOfColumn: arena.float32(columns + 15).fill(-1),
+        };
+        tile.similarities.set(coarse(rows * columns, columns));
+        tile.similarities[rows * columns - 1] = Number.NaN;
+        tile.leastOfColumn.set(coarse(columns, rows).map((value, j) => (j % 5 === 1 ? Infinity : value)));
+        const [places, twin] = [arena.int32(rows * columns + 1), new Int32Array(rows * columns + 1)];
+        kernels.reaching({ ...tile, places });
+        scalar.reaching({ ...tile, places: twin });
+        assert.deepEqual(places, twin);
+        assert.ok(columns < 8 || (places[0] > 0 && places[0] < rows * columns));
+      }
+    }
+  });
+
   describe(`top-k lists at SIMD level ${level}`, () => {
     for (const columns of sizes) {
       it(`agree with their scalar twin, ${columns} columns, any rows and k`, () => {

@@ -71,6 +71,26 @@ for (const tied of [false, true]) {
   }
 }
 
+test('rows are searched for on several threads where they are many', async () => {
+  const [n, d, k, joining] = [3000, 1024, 12, 2850];
+  const all = Array.from({ length: n }, (_, row) => row);
+  const values = madeRows(n, d, 6, false);
+  const rows = rowsOf(values, d, all);
+  const before = await searchExactly(rowsOf(values, d, all.slice(0, n - joining)), { k, threads });
+  const known = allocateKnnGraph(n, k + 1);
+  known.ids.set(before.ids);
+  let told = 0;
+  const { graph } = await updateKnn(rows, known, {
+    k,
+    threads: 2,
+    onProgress({ done }) {
+      told = done;
+    },
+  });
+  assert.equal(told, joining);
+  assert.deepEqual(graph.ids, (await searchExactly(rows, { k, threads: 2 })).ids);
+});
+
 test('a set that was too small for its lists gets whole ones', async () => {
   const values = madeRows(30, 8, 2, false);
   const few = rowsOf(values, 8, [0, 1, 2, 3, 4]);

@@ -3,4 +3,4 @@ export { upperBounds } from './bounds';
 export { listDots } from './list-dots';
 export { pairScores } from './pair-scores';
 export { pickRows, rowDots, rowNorms } from './rows';
-export { leastKept, offerPicked, offerTile, sortLists } from './top-k';
+export { leastKept, offerPicked, offerTile, reaching, sortLists } from './top-k';

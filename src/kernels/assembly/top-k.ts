@@ -55,6 +55,30 @@ export function offerTile(
   }
 }
 
+/** Where similarities reach the least one of their column: places i · n + j, rising, with their number before them. NaN reaches none. */
+export function reaching(
+  rows: i32, // m
+  columns: i32, // n
+  similarities: usize, // f32 [m × n]
+  leastOfColumn: usize, // f32 [n + 15]
+  places: usize, // i32 [1 + m × n]
+): void {
+  const ofRow = f32x4.splat(Infinity);
+  let count = 0;
+  for (let i = 0; i < rows; i++) {
+    const line = similarities + ((<usize>i * columns) << 2);
+    for (let j = 0; j < columns; j += 16) {
+      const at = <usize>j << 2;
+      let passed = passingOf(line + at, ofRow, leastOfColumn + at, columns - j);
+      for (; passed != 0; passed &= passed - 1) {
+        count++;
+        store<i32>(places + (<usize>count << 2), i * columns + j + ctz(passed));
+      }
+    }
+  }
+  store<i32>(places, count);
+}
+
 /** The least similarity that each of some lists keeps: lists u64 [count × k] → out f32 [count]. */
 export function leastKept(count: i32, k: i32, lists: usize, out: usize): void {
   for (let i = 0; i < count; i++) store<f32>(out + (<usize>i << 2), least(lists + ((<usize>i * k) << 3)));
