@@ -20,7 +20,7 @@ import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { DisjointSet } from '../src/cluster/disjoint-set.js';
 import { SharedDisjointSet, type SharedDisjointSetHandle } from '../src/cluster/shared-disjoint-set.js';
 import { report, spread } from './report.js';
-import { atBothEnds, type EdgeLists, SampledComponents, sampleRounds } from './sampled-components.js';
+import { atBothEnds, type EdgesByNode, SampledComponents, sampleRounds } from './sampled-components.js';
 
 const nodesAtOnce = 4096;
 
@@ -29,7 +29,7 @@ interface Job {
   readonly nodes: number;
   readonly offsets: Uint32Array;
   readonly targets: Int32Array;
-  readonly both: EdgeLists;
+  readonly both: EdgesByNode;
   /** [round, what to do in it, threads done, next node to claim, an argument] */
   readonly control: Int32Array;
 }
@@ -213,7 +213,7 @@ class Crew {
   private readonly control = new Int32Array(new SharedArrayBuffer(20));
   private readonly threads: number;
 
-  constructor(nodes: number, edges: EdgeLists, both: EdgeLists, threads: number) {
+  constructor(nodes: number, edges: EdgesByNode, both: EdgesByNode, threads: number) {
     this.set = SharedDisjointSet.allocate(nodes);
     this.threads = threads;
     this.sampler = new SampledComponents(this.set, both);

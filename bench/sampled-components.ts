@@ -8,7 +8,7 @@
  */
 import type { SharedDisjointSet } from '../src/cluster/shared-disjoint-set.js';
 
-export interface EdgeLists {
+export interface EdgesByNode {
   readonly offsets: Uint32Array;
   readonly targets: Int32Array;
 }
@@ -18,7 +18,7 @@ export const sampleRounds = 2;
 const sampleSize = 1024;
 
 /** Lists with each edge at both ends, of lists with each edge at one. */
-export function atBothEnds({ offsets, targets }: EdgeLists): EdgeLists {
+export function atBothEnds({ offsets, targets }: EdgesByNode): EdgesByNode {
   const nodeCount = offsets.length - 1;
   const both = new Uint32Array(new SharedArrayBuffer(offsets.byteLength));
   for (let node = 0; node < nodeCount; node++) both[node + 1] = offsets[node + 1] - offsets[node];
@@ -38,7 +38,7 @@ export function atBothEnds({ offsets, targets }: EdgeLists): EdgeLists {
 export class SampledComponents {
   constructor(
     private readonly set: SharedDisjointSet,
-    private readonly edges: EdgeLists,
+    private readonly edges: EdgesByNode,
   ) {}
 
   /** Unites the edge number `round` of each node. */

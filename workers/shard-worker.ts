@@ -5,7 +5,7 @@ import type { ShardTask } from '../src/engine/messages.js';
 import { ShardRunner } from '../src/engine/shard-runner.js';
 import { runStep } from '../src/engine/steps.js';
 import type { TaskInContext } from '../src/execution/pool.js';
-import type { StepTask } from '../src/execution/run-plan.js';
+import type { PlanTask } from '../src/execution/run-plan.js';
 import { serve } from '../src/execution/worker-start.js';
 import { headOf } from '../src/heads/heads.js';
 
@@ -15,7 +15,7 @@ export default await serve(
     const head = headOf(data.model);
     return new ShardRunner(await head.start(data, worker), head.stages(data.model.config), worker);
   },
-  (runner, given: TaskInContext<ShardTask, LabelJob> | StepTask): unknown => {
+  (runner, given: TaskInContext<ShardTask, LabelJob> | PlanTask): unknown => {
     if ('step' in given) return runStep(given.step, given.input);
     const { task, context: job } = given;
     return task.verify ? runner.verify(task, job) : runner.run(task, job);

@@ -15,16 +15,11 @@
  * - Walks move to smaller ids only, so they end, and no loop waits for another thread's write.
  * Results (`find` of two nodes being equal, sizes, labels) are final when the threads that unite have been joined.
  */
+import type { CandidateEdges } from '../graph/candidate-edges.js';
 
 /** The handle by which another thread sees the same set. */
 export interface SharedDisjointSetHandle {
   readonly parents: SharedArrayBuffer;
-}
-
-/** Edges by node, each keyed by either end: those of node p are offsets[p] .. offsets[p + 1]. */
-interface EdgeLists {
-  readonly offsets: Uint32Array;
-  readonly targets: Int32Array;
 }
 
 export class SharedDisjointSet {
@@ -67,10 +62,16 @@ export class SharedDisjointSet {
   }
 
   /**
-   * Unites each edge of nodes [from, to); with `scores` [edgeCount], each of score ≥ threshold. Threads may take
+   * Unites each edge of nodes [from, to), listed at either of its ends; with `scores` [edgeCount], each of score ≥ threshold. Threads may take
    * overlapping or disjoint ranges in any order. Returns the number of components joined away.
    */
-  uniteEdges({ offsets, targets }: EdgeLists, from: number, to: number, scores?: Float32Array, threshold = 0): number {
+  uniteEdges(
+    { offsets, targets }: Pick<CandidateEdges, 'offsets' | 'targets'>,
+    from: number,
+    to: number,
+    scores?: Float32Array,
+    threshold = 0,
+  ): number {
     const { parents } = this;
     let joined = 0;
     for (let node = from; node < to; node++) {

@@ -4,7 +4,7 @@ import type { Counters } from '../execution/counters.js';
 /** The events that a run reports to an observer, on the main thread. The engine knows this type and nothing else of metrics. */
 export interface RunObserver {
   /** Once, before the first stage. `counters` are raised by the workers while they run. */
-  start(run: RunDescription): void;
+  start(run: WatchedRun): void;
   /** Called when the workers have reported which back-end they started, and again when it is another. */
   backend(started: StartedBackend): void;
   /** After every change. */
@@ -13,7 +13,7 @@ export interface RunObserver {
   stageDone(stage: string, seconds: number, busy: number): void;
 }
 
-export interface RunDescription {
+export interface WatchedRun {
   /** The head of the model. */
   readonly head: string;
   readonly counters: Counters;

@@ -24,7 +24,7 @@ export class MergeScorer {
   private readonly clusters: DisjointSet;
   /** Nodes of one cluster and one identity. */
   private readonly cells: DisjointSet;
-  private readonly links: Links;
+  private readonly links: MergeLinks;
   private readonly identityOf: Int32Array;
   private readonly identitySizes: Int32Array;
   private readonly knownCount: number;
@@ -99,13 +99,13 @@ export class MergeScorer {
 }
 
 /** Links of merge m: nodes (firsts[i], seconds[i]) of one identity, i in starts[m] .. starts[m + 1]. */
-interface Links {
+interface MergeLinks {
   readonly starts: Int32Array;
   readonly firsts: Int32Array;
   readonly seconds: Int32Array;
 }
 
-function linkIdentities(nodeCount: number, merges: Merges, identityOf: Int32Array, identityCount: number): Links {
+function linkIdentities(nodeCount: number, merges: Merges, identityOf: Int32Array, identityCount: number): MergeLinks {
   const { order, seams } = memberOrder(nodeCount, merges);
   const lastPlace = new Int32Array(identityCount).fill(-1);
   /** The place of the one before of the same identity, and the merge that puts the two together; by place. */

@@ -4,7 +4,7 @@ import type { Executor } from './executor.js';
 import { type Plan, runPlanWith, type Step } from './plan.js';
 
 /** One call of a step, as it is sent to a thread: a thread finds the function by its name. */
-export interface StepTask {
+export interface PlanTask {
   readonly step: string;
   readonly input: unknown;
   /** Among the calls that run at once. */
@@ -20,8 +20,8 @@ export function runPlanOn<T>(
 ): Promise<T> {
   return runPlanWith(plan, async ({ work, inputs }) => {
     const results = new Array<unknown>(inputs.length);
-    const tasks = inputs.map((input, index): StepTask => ({ step: nameOf(work), input, index }));
-    await executor.runAll<StepTask, unknown>(
+    const tasks = inputs.map((input, index): PlanTask => ({ step: nameOf(work), input, index }));
+    await executor.runAll<PlanTask, unknown>(
       tasks,
       ({ step, index }) => `step '${step}', ${index + 1} of ${tasks.length}`,
       {

@@ -15,7 +15,7 @@ import { syncFolder } from './sync-folder.js';
 export type Item = string | number;
 
 /** What was decided. */
-type Judgement =
+type DecisionContent =
   /** All items are one identity. */
   | { readonly kind: 'same'; readonly items: readonly Item[] }
   /** Each item is another identity than each other one; with `from`, than each of those, and nothing is said among the items. */
@@ -25,7 +25,7 @@ type Judgement =
   /** The decision with this id does not count. */
   | { readonly kind: 'undo'; readonly undoes: string };
 
-export type Decision = Judgement & {
+export type Decision = DecisionContent & {
   /** No other decision of the file has it. */
   readonly id: string;
   /** ISO 8601, for people. */

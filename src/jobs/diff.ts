@@ -25,7 +25,7 @@ export interface RunDifferences extends Comparison {
   readonly identical: boolean;
 }
 
-type Run = Record<string, unknown>;
+type RunFields = Record<string, unknown>;
 
 const fileOptions = ['features', 'knn', 'model', 'items', 'constraints', 'cannotLinkWithin', 'previous', 'out'];
 const resultNames = ['nodes', 'copies', 'badRows', 'edges', 'clusters', 'singletons', 'unlabelled', 'largest'];
@@ -71,35 +71,35 @@ export async function diff(
   };
 }
 
-function runIn(folder: string): Run {
+function runIn(folder: string): RunFields {
   const run = readRun(folder);
   if (run && isObject(run.options)) return run;
   throw new NaanError('BAD_INPUT', `${folder}: has no ${recordName} of naan label, expected the --out of a run`);
 }
 
-function optionsOf({ options }: Run): Run {
-  return Object.fromEntries(Object.entries(options as Run).filter(([name]) => !fileOptions.includes(name)));
+function optionsOf({ options }: RunFields): RunFields {
+  return Object.fromEntries(Object.entries(options as RunFields).filter(([name]) => !fileOptions.includes(name)));
 }
 
 /** Digest of each input by its role, told by where it lay. */
-function inputsOf({ options, inputs }: Run): Run {
+function inputsOf({ options, inputs }: RunFields): RunFields {
   const found = new Map<unknown, unknown>();
   for (const input of Array.isArray(inputs) ? inputs.filter(isObject) : []) found.set(input.path, input.sampledSha256);
-  const roles = fileOptions.slice(0, -1).map((role) => [role, (options as Run)[role]] as const);
+  const roles = fileOptions.slice(0, -1).map((role) => [role, (options as RunFields)[role]] as const);
   return Object.fromEntries(roles.flatMap(([role, path]) => (found.has(path) ? [[role, found.get(path)]] : [])));
 }
 
-function surroundingsOf({ naan, node, run, engine }: Run): Run {
-  const { host, cpu, cores } = isObject(run) ? run : ({} as Run);
-  const { threads, shards, backend, simd } = isObject(engine) ? engine : ({} as Run);
+function surroundingsOf({ naan, node, run, engine }: RunFields): RunFields {
+  const { host, cpu, cores } = isObject(run) ? run : ({} as RunFields);
+  const { threads, shards, backend, simd } = isObject(engine) ? engine : ({} as RunFields);
   return { naan, node, host, cpu, cores, threads, shards, backend, simd };
 }
 
-function pick(run: Run, names: readonly string[]): Run {
+function pick(run: RunFields, names: readonly string[]): RunFields {
   return Object.fromEntries(names.map((name) => [name, run[name]]));
 }
 
-function differences(before: Run, after: Run): Difference[] {
+function differences(before: RunFields, after: RunFields): Difference[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)]);
   return [...names].flatMap((name) => {
     const [a, b] = [before[name] ?? null, after[name] ?? null];

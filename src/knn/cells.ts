@@ -51,7 +51,7 @@ export interface Segments {
 }
 
 /** Positions [start, start + count), which are segments [firstSegment, endSegment). */
-export interface Block {
+export interface CellBlock {
   readonly start: number;
   readonly count: number;
   readonly firstSegment: number;
@@ -76,13 +76,13 @@ export type CellTask =
   | { readonly kind: 'assign'; readonly range: Range; readonly version: number }
   | {
       readonly kind: 'compare';
-      readonly a: Block;
-      readonly b: Block;
+      readonly a: CellBlock;
+      readonly b: CellBlock;
       readonly segments: Segments;
       readonly threshold: number;
     }
   /** Compute the cosines of a block's candidates and write the lists. Returns rows that had fewer than k. */
-  | { readonly kind: 'refine'; readonly block: Block }
+  | { readonly kind: 'refine'; readonly block: CellBlock }
   | WindowTask;
 
 export type CellResult = Float32Array | Int32Array | number | undefined;
@@ -239,7 +239,7 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
     });
   }
 
-  async function compare(a: Block, b: Block, segments: Segments, threshold: number): Promise<void> {
+  async function compare(a: CellBlock, b: CellBlock, segments: Segments, threshold: number): Promise<void> {
     const self = a.start === b.start;
     const other = self ? left : right;
     fill(left, a, segments);
@@ -251,7 +251,7 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
   }
 
   /** Sketches of a block row after row, and each segment on its own as [r × rows] with 0 for zero. */
-  function fill(side: Side, block: Block, { starts }: Segments): void {
+  function fill(side: Side, block: CellBlock, { starts }: Segments): void {
     const words = new Float32Array(side.rows.buffer, side.rows.byteOffset, side.rows.length / 4);
     sketches.gather(order.subarray(block.start, block.start + block.count), block.count, words);
     for (let s = block.firstSegment; s < block.endSegment; s++) {
@@ -272,9 +272,9 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
 
   /** Finds the rows of a block that probe the cells of another. */
   async function probe(
-    from: Block,
+    from: CellBlock,
     side: Side,
-    to: Block,
+    to: CellBlock,
     { cells: cellOf }: Segments,
     threshold: number,
   ): Promise<Probes> {
@@ -312,9 +312,9 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
 
   /** Compares each segment of one block with the rows of the other that probe its cell. */
   async function offerSegments(
-    to: Block,
+    to: CellBlock,
     columns: Side,
-    from: Block,
+    from: CellBlock,
     side: Side,
     segments: Segments,
     threshold: number,
@@ -349,7 +349,7 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
     }
   }
 
-  function refine(block: Block): Int32Array {
+  function refine(block: CellBlock): Int32Array {
     refiner ??= new Refiner(rows, graph, candidates);
     load(lists, block, left.lists);
     kernels.sortLists(block.count, candidates, left.lists);

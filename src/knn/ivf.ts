@@ -16,7 +16,7 @@ import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressEvent, ProgressListener } from '../progress.js';
 import { pairRounds, part, type Range } from './blocks.js';
 import {
-  type Block,
+  type CellBlock,
   CellFinder,
   type CellJob,
   type CellResult,
@@ -192,7 +192,7 @@ async function searchRows(
     return { queries, ids };
   }
   const ofBlocks = (kind: 'refine' | 'name' | 'finish') => blocks.map((block): CellTask => ({ kind, block }));
-  let blocks: Block[] = [];
+  let blocks: CellBlock[] = [];
 
   /** The lists of rows that are not in memory. Returns rows that met fewer than k others. */
   async function refineByWindows(): Promise<Int32Array[]> {
@@ -344,8 +344,8 @@ function putInOrder({ cells, order, cellCount }: CellJob): Segments {
 }
 
 /** Blocks of about `blockRows` positions: never more than that and a segment. */
-function cutBlocks({ starts, cells }: Segments, blockRows: number): Block[] {
-  const blocks: Block[] = [];
+function cutBlocks({ starts, cells }: Segments, blockRows: number): CellBlock[] {
+  const blocks: CellBlock[] = [];
   for (let first = 0; first < cells.length; ) {
     let end = first + 1;
     while (end < cells.length && starts[end] - starts[first] < blockRows) end++;

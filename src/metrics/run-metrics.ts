@@ -1,5 +1,5 @@
 import { Registry } from 'prom-client';
-import type { RunDescription, RunObserver, ShardStates, StartedBackend } from '../engine/run-observer.js';
+import type { RunObserver, ShardStates, StartedBackend, WatchedRun } from '../engine/run-observer.js';
 import type { CoordinatorObserver, TaskObserver } from '../machines/task-observer.js';
 import type { ProgressEvent } from '../progress.js';
 import type { TrainingObserver, TrainingSteps } from '../training/observer.js';
@@ -49,7 +49,7 @@ export class RunMetrics implements RunObserver, TrainingObserver {
     this.stages.done(stage, seconds, busy);
   }
 
-  start({ head, counters, devices = [] }: RunDescription): void {
+  start({ head, counters, devices = [] }: WatchedRun): void {
     this.build = { ...this.build, head };
     this.tellBuild(this.build);
     addWorkMetrics(this.registry, counters);

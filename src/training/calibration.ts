@@ -38,7 +38,7 @@ export interface Calibration {
   readonly absentPairs: AbsentPairs;
 }
 
-type ScoredEdges = CandidateEdges & { readonly scores: Float32Array };
+type CalibrationEdges = CandidateEdges & { readonly scores: Float32Array };
 
 interface Method {
   readonly partition: Partition;
@@ -70,12 +70,16 @@ export function calibrationBytes(nodes: number, identities: number): number {
 }
 
 /** The choice for edges and the identities of their nodes, −1 where not known. Throws CANCELLED after an abort. */
-export async function calibrate(edges: ScoredEdges, truth: Int32Array, signal?: AbortSignal): Promise<Calibration> {
+export async function calibrate(
+  edges: CalibrationEdges,
+  truth: Int32Array,
+  signal?: AbortSignal,
+): Promise<Calibration> {
   return choose(await cutEverywhere(edges, truth, signal));
 }
 
 /** All partitions at all thresholds. It looks up between them, for signals. Throws CANCELLED after an abort. */
-export async function cutEverywhere(edges: ScoredEdges, truth: Int32Array, signal?: AbortSignal): Promise<Cuts> {
+export async function cutEverywhere(edges: CalibrationEdges, truth: Int32Array, signal?: AbortSignal): Promise<Cuts> {
   const agreement = new IdentityAgreement(truth);
   const sums: IdentitySums[][] = [];
   for (const method of methods) {

@@ -11,13 +11,13 @@ import type { StageWork } from './bottleneck.js';
 import { median, type Timing } from './cost-model.js';
 import { changes, type Setting } from './settings.js';
 
-export interface Run extends Timing {
+export interface MeasuredRun extends Timing {
   readonly work: Readonly<Record<string, StageWork>>;
 }
 
 /** A run of a setting, and what the defaults took in the same round. */
 interface TimedRun {
-  readonly run: Run;
+  readonly run: MeasuredRun;
   readonly round: number;
   /** Times as fast as the defaults. */
   readonly speed: number;
@@ -40,7 +40,7 @@ export interface Search {
   /** Seconds that a run is expected to take. */
   readonly secondsEach: number;
   /** A run on the sample; undefined for a setting that the engine refuses. */
-  readonly time: (setting: Setting) => Promise<Run | undefined>;
+  readonly time: (setting: Setting) => Promise<MeasuredRun | undefined>;
 }
 
 /** Shares of the time after which a rung of screening ends, and how many settings come to it. */
@@ -71,7 +71,7 @@ export async function search({ settings, deadline, elapsed, secondsEach, time }:
     const order = [defaults, ...others];
     if (rounds > 0 && elapsed() + order.length * longest > until) return false;
     if (rounds % 2 === 1) order.reverse();
-    const runs: [Timed, Run][] = [];
+    const runs: [Timed, MeasuredRun][] = [];
     for (const candidate of order) {
       // The first round is made whatever it takes, of the defaults at least.
       if (rounds === 0 && candidate !== defaults && elapsed() + longest > until) break;
@@ -180,24 +180,24 @@ export function speedOf({ screening, final }: Candidate): number {
 }
 
 /** All runs of a setting. */
-export function runsOf({ screening, final }: Candidate): Run[] {
+export function runsOf({ screening, final }: Candidate): MeasuredRun[] {
   return [...screening, ...final].map(({ run }) => run);
 }
 
 /** Estimated seconds of a run of a sample of this size, from a run of another: a constant to start, and the rest in proportion. */
-export function secondsAt(size: number, run: Run): number {
+export function secondsAt(size: number, run: MeasuredRun): number {
   const shared = sharedSeconds(run);
   return run.seconds - shared + (shared * size) / run.nodes;
 }
 
 /** Nodes of a sample that a run of this many seconds is enough for, by a run of another sample. */
-export function nodesIn(seconds: number, run: Run): number {
+export function nodesIn(seconds: number, run: MeasuredRun): number {
   const shared = sharedSeconds(run);
   return Math.max(0, Math.floor(((seconds - run.seconds + shared) * run.nodes) / shared));
 }
 
 /** The seconds of the stages that all threads work on: the others are the same by any setting, and the first waits for threads to start. */
-function sharedSeconds({ work }: Run): number {
+function sharedSeconds({ work }: MeasuredRun): number {
   return Object.values(work).reduce((sum, { seconds, shared }) => sum + (shared ? seconds : 0), 0);
 }
 

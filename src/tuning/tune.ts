@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { availableCores } from '../cgroup.js';
 import { columnsOf, hopsFor } from '../engine/head.js';
-import type { RunDescription, RunObserver } from '../engine/run-observer.js';
+import type { RunObserver, WatchedRun } from '../engine/run-observer.js';
 import { checkWidth } from '../engine/scoring-run.js';
 import { asNaanError } from '../errors.js';
 import { headOf } from '../heads/heads.js';
@@ -20,7 +20,17 @@ import type { ProgressListener } from '../progress.js';
 import { type Causes, causesOf, explainStages, type StageWork, scaledCauses } from './bottleneck.js';
 import { type CostModel, fitCosts, predict } from './cost-model.js';
 import { type Sample, takeSample } from './sample.js';
-import { type Comparison, choose, compare, nodesIn, type Run, runsOf, search, secondsAt, speedOf } from './search.js';
+import {
+  type Comparison,
+  choose,
+  compare,
+  type MeasuredRun,
+  nodesIn,
+  runsOf,
+  search,
+  secondsAt,
+  speedOf,
+} from './search.js';
 import { grid, nameOf, optionsOf, type Setting, type SettingOptions } from './settings.js';
 
 export interface TuneOptions
@@ -117,7 +127,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   } as const;
 
   const samples = new Map<number, Sample>();
-  const timeRun = async (setting: Setting, size: number): Promise<Run> => {
+  const timeRun = async (setting: Setting, size: number): Promise<MeasuredRun> => {
     const sample = samples.get(size) ?? (await takeSample(features, graph, size, signal));
     samples.set(size, sample);
     const observer = new StageWatch();
@@ -127,7 +137,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     const work = Object.entries(stages).map(([stage, seconds]) => [stage, observer.work[stage] ?? { seconds }]);
     return { nodes: size, seconds: total, stages, work: Object.fromEntries(work) };
   };
-  const time = async (setting: Setting, size: number): Promise<Run | undefined> => {
+  const time = async (setting: Setting, size: number): Promise<MeasuredRun | undefined> => {
     try {
       return await timeRun(setting, size);
     } catch (error) {
@@ -237,10 +247,10 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
 /** Reads the counters of a run between its stages. */
 class StageWatch implements RunObserver {
   readonly work: Record<string, StageWork> = {};
-  private run: RunDescription | undefined;
+  private run: WatchedRun | undefined;
   private before = { busySeconds: 0, rowsGathered: 0 };
 
-  start(run: RunDescription): void {
+  start(run: WatchedRun): void {
     this.run = run;
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { choose, compare, type Run, type Search, search, speedOf } from '../../src/tuning/search.js';
+import { choose, compare, type MeasuredRun, type Search, search, speedOf } from '../../src/tuning/search.js';
 import { grid, type Setting } from '../../src/tuning/settings.js';
 
 const settings = grid();
@@ -35,7 +35,7 @@ function machine({ speed, noise, drift = 1, seed }: Machine, deadline: number) {
   const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   let clock = 0;
   const lengths: number[] = [];
-  const time = async (setting: Setting): Promise<Run> => {
+  const time = async (setting: Setting): Promise<MeasuredRun> => {
     const burst = next() < 0.1 ? 2 : 1;
     const slower = drift ** Math.min(1, clock / Math.max(1, deadline));
     const seconds = (0.3 / speed(setting)) * slower * Math.exp(burst * noise * normal());

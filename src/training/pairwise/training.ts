@@ -140,7 +140,7 @@ export async function trainPairwise(
   const pairs = trainingPairs(edges, labels, folds, seed, groups);
   const sample = sampleEdges(pairs, settings.maxEdges, seed);
   checkFolds(sample, folds);
-  const progress = new Progress(targets.length, folds, options.state);
+  const progress = new TrainingProgress(targets.length, folds, options.state);
   const executor = options.executor ?? startTrainingThreads(options.threads ?? availableCores());
   const run = new TrainingRun(executor, settings, { lists, edges, pairs, sample }, options);
   let guard: CosineGuard | undefined;
@@ -234,7 +234,7 @@ class TrainingRun {
   }
 
   /** All passes that are left of the networks of the round, side by side. */
-  async trainNetworks(progress: Progress): Promise<void> {
+  async trainNetworks(progress: TrainingProgress): Promise<void> {
     const { epochs } = this.job.settings;
     let told = Promise.resolve();
     const onEpoch = this.options.onEpoch ?? (() => {});
@@ -320,7 +320,7 @@ function checkFolds({ same, foldOfKey, foldOfTarget }: EdgeSample, folds: number
 }
 
 /** The moving parts, and how they become a state that can be written down. */
-class Progress {
+class TrainingProgress {
   round = 0;
   /** Epochs that each network of the round has done [folds + 1]. */
   done: number[];
