@@ -5,7 +5,7 @@ import { startBackend } from '../../src/backends/start.js';
 import { tileCapacity } from '../../src/backends/tile.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
 import { cutShards, type LabelJob } from '../../src/engine/job.js';
-import { messageVersion } from '../../src/engine/messages.js';
+import { messageVersion, type ShardResult, type ShardTask, type Verdict } from '../../src/engine/messages.js';
 import { ShardRunner } from '../../src/engine/shard-runner.js';
 import { allocateStorage, joinStorage } from '../../src/engine/storage.js';
 import { Counters } from '../../src/execution/counters.js';
@@ -77,7 +77,20 @@ async function scoresOf(input: Case, fault: () => void): Promise<{ scores: Float
   return { scores: job.storage.columns.scores.values, failures };
 }
 
+/** T without what another process cannot be sent: memory, functions, instances of classes. */
+type Sent<T> = T extends string | number | boolean | undefined
+  ? T
+  : T extends ArrayBufferLike | ArrayBufferView | ((...given: never[]) => unknown)
+    ? never
+    : { readonly [Key in keyof T]: Sent<T[Key]> };
+type IsSent<T> = T extends Sent<T> ? true : never;
+
 describe('ShardRunner', () => {
+  it('takes and answers messages of plain data', () => {
+    const [task, result, verdict]: [IsSent<ShardTask>, IsSent<ShardResult>, IsSent<Verdict>] = [true, true, true];
+    assert.ok(task && result && verdict, 'that it compiles is the test');
+  });
+
   it('goes on after a failed tile in stages that replace their input, with the same result', async () => {
     const input = await loadCase('one_head');
     const clean = await scoresOf(input, () => {});
