@@ -306,8 +306,8 @@ interface Loss {
 function lossOf(labelled: Cuts, unlabelled: Cuts): Omit<Loss, 'set' | 'scorer' | 'seed'> {
   const curves = unlabelled.sums.map((ofMethod) => ofMethod.map((sums) => unlabelled.agreement.agreement(sums)));
   const all = curves.flat();
-  const mostB = Math.max(...all.map(({ bcubed }) => bcubed.f));
-  const mostP = Math.max(...all.map(({ pairwise }) => pairwise.f));
+  const maxB = Math.max(...all.map(({ bcubed }) => bcubed.f));
+  const maxP = Math.max(...all.map(({ pairwise }) => pairwise.f));
   const chosen: Record<string, number> = {};
   const worst = { bcubed: 0, pairwise: 0, bcubedOfAny: 0, pairwiseOfAny: 0 };
   const thresholds: number[] = [];
@@ -328,8 +328,8 @@ function lossOf(labelled: Cuts, unlabelled: Cuts): Omit<Loss, 'set' | 'scorer' |
       worst.bcubed = Math.max(worst.bcubed, at(other).bcubed.f - own.bcubed.f);
       worst.pairwise = Math.max(worst.pairwise, at(other).pairwise.f - own.pairwise.f);
     }
-    worst.bcubedOfAny = Math.max(worst.bcubedOfAny, mostB - own.bcubed.f);
-    worst.pairwiseOfAny = Math.max(worst.pairwiseOfAny, mostP - own.pairwise.f);
+    worst.bcubedOfAny = Math.max(worst.bcubedOfAny, maxB - own.bcubed.f);
+    worst.pairwiseOfAny = Math.max(worst.pairwiseOfAny, maxP - own.pairwise.f);
   }
   return { chosen, thresholds: thresholds.sort((a, b) => a - b), ...worst };
 }

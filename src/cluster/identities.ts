@@ -156,7 +156,7 @@ export interface Change {
 }
 
 /** As labels hold it. */
-const mostIdentity = 2 ** 31 - 1;
+const maxIdentity = 2 ** 31 - 1;
 
 /** A labelling before. */
 export interface Earlier {
@@ -196,9 +196,9 @@ export function identitiesOf(
   const ids = new Int32Array(clusters);
   let { highest } = earlier;
   for (let c = 0; c < clusters; c++) ids[c] = matched[c] < 0 ? ++highest : earlier.ids[matched[c]];
-  if (highest > mostIdentity) {
+  if (highest > maxIdentity) {
     const advice = 'label without an earlier run, which numbers them from 0';
-    throw new NaanError('BAD_INPUT', `identities: the next is ${highest}, expected at most ${mostIdentity}: ${advice}`);
+    throw new NaanError('BAD_INPUT', `identities: the next is ${highest}, expected at most ${maxIdentity}: ${advice}`);
   }
   const changes: Change[] = [];
   const isMatched = new Uint8Array(earlier.ids.length);

@@ -7,7 +7,7 @@ import type { Part } from './dataset.js';
 /** Files that are asked for before they are needed, as most of the time goes into waiting for a disk. */
 const readAhead = 16;
 /** The most bytes of an image file. A photograph of a crowd, without any compression, has fewer. */
-export const mostImageBytes = 2 ** 27;
+export const maxImageBytes = 2 ** 27;
 
 export interface EncodedImage {
   readonly bytes: Buffer;
@@ -32,7 +32,7 @@ async function readImage(part: Part, i: number): Promise<EncodedImage> {
   const path = part.file(i);
   let bytes: Buffer;
   try {
-    bytes = await readWhole(path, mostImageBytes);
+    bytes = await readWhole(path, maxImageBytes);
   } catch (error) {
     throw missing(part, i, error);
   }

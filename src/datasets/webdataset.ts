@@ -7,7 +7,7 @@ import type { DatasetWriter, Part } from './dataset.js';
 import { type HashedFile, writeHashed } from './hashed-file.js';
 import { type EncodedImage, encodedImages } from './images.js';
 
-const mostSamples = 10_000;
+const maxSamples = 10_000;
 const mostBytes = 2 ** 30;
 const blockBytes = 512;
 
@@ -21,7 +21,7 @@ export const webDataset: DatasetWriter = {
     for (let shard = 0; !next.done; shard++) {
       const name = `${part.name}-${String(shard).padStart(6, '0')}.tar`;
       await writeHashed(destination, name, async (file) => {
-        for (let samples = 0; !next.done && samples < mostSamples && file.length < mostBytes; samples++) {
+        for (let samples = 0; !next.done && samples < maxSamples && file.length < mostBytes; samples++) {
           await writeSample(file, part, order[done], next.value);
           done++;
           if (done % 64 === 0 || done === part.count) await destination.advance(part, done);

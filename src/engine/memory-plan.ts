@@ -69,13 +69,13 @@ export interface MemoryPlan {
 }
 
 /** Rows come by tens of thousands at the most: more fill the caches in vain. */
-const mostBatch = 2 ** 16;
+const maxBatch = 2 ** 16;
 
 /** Throws OUT_OF_MEMORY, with the sizes that would do, when the run cannot fit into memory. */
 export function planMemory(shape: PlanShape, { memory, precision = 'auto', workDir }: PlanRequest): MemoryPlan {
   const { batch } = shape;
-  if (!(batch >= 1 && batch <= mostBatch)) {
-    throw new NaanError('BAD_USAGE', `batch: got ${batch}, expected 1 to ${mostBatch} nodes`);
+  if (!(batch >= 1 && batch <= maxBatch)) {
+    throw new NaanError('BAD_USAGE', `batch: got ${batch}, expected 1 to ${maxBatch} nodes`);
   }
   const limitBytes = Math.floor(memory ?? usableBytes());
   const tried = (precision === 'auto' ? (['f32', 'bf16'] as const) : [precision]).map((p) =>

@@ -25,8 +25,8 @@ interface ScoredSet {
 
 type Samples = Readonly<Record<keyof SetProfile, Float32Array>>;
 
-const mostRows = 2048;
-const mostValues = 2 ** 16;
+const maxRows = 2048;
+const maxValues = 2 ** 16;
 /** A set of fewer nodes is not judged. */
 const fewestNodes = 50;
 /** A set that is further from training's than this lies outside of it: half of its values lie where a tenth or none of training's do. */
@@ -83,8 +83,8 @@ function samplesOf({ features, graph, edges, order }: ScoredSet): Samples {
   for (let e = 0; e < targets.length; e++) degrees[targets[e]]++;
   return {
     cosines: nearestCosines(features, graph, order),
-    degrees: spaced(degrees, mostValues).sort(),
-    scores: spaced(scores, mostValues).sort(),
+    degrees: spaced(degrees, maxValues).sort(),
+    scores: spaced(scores, maxValues).sort(),
   };
 }
 
@@ -94,7 +94,7 @@ function nearestCosines(features: MatrixLocation, { nodeCount, width, ids }: Knn
     const [a, b] = [new Float32Array(reader.dim), new Float32Array(reader.dim)];
     const rowOf = (node: number) => (order ? order[node] : node);
     const cosines: number[] = [];
-    const count = Math.min(mostRows, nodeCount);
+    const count = Math.min(maxRows, nodeCount);
     for (let i = 0; i < count; i++) {
       const node = Math.floor((i * nodeCount) / count);
       const nearest = ids[node * width + 1];

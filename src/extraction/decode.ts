@@ -11,7 +11,7 @@ export const imageEndings: ReadonlySet<string> = new Set(['jpg', 'jpeg', 'png', 
 export const imageKinds = 'JPEG, PNG, WebP, GIF, TIFF or AVIF';
 
 /** A photograph of a crowd has fewer. */
-export const mostImagePixels = 2 ** 27;
+export const maxImagePixels = 2 ** 27;
 const sharpVersion = '0.35.5';
 
 let loaded: Promise<MakeSharp> | undefined;
@@ -57,11 +57,11 @@ export async function importSharp(): Promise<typeof import('sharp').default> {
 export async function decode(
   sharp: MakeSharp,
   image: string | Uint8Array,
-  mostPixels = mostImagePixels,
+  maxPixels = maxImagePixels,
 ): Promise<Pixels> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await decodeOnce(sharp, image, mostPixels);
+      return await decodeOnce(sharp, image, maxPixels);
     } catch (error) {
       // All threads of libvips share one list of reasons, and one that fails just then can take this one's.
       if (attempt === attempts || !/Unknown error/.test(String(error))) throw error;

@@ -25,7 +25,7 @@ export interface Part {
 const magic = 'naan part 1\n';
 /** Magic, bytes of the text behind it, bytes of the rows, CRC-32 of all but these. */
 const headBytes = magic.length + 12;
-const mostPartBytes = 2 ** 29;
+const maxPartBytes = 2 ** 29;
 
 /** Writes a part whole or not at all. Throws NOT_WRITABLE. */
 export async function writePart(path: string, { rows, ...rest }: Part): Promise<void> {
@@ -44,7 +44,7 @@ export async function writePart(path: string, { rows, ...rest }: Part): Promise<
 /** A part as it was written; undefined where there is none, or it is damaged. */
 export async function readPart(path: string, dim: number): Promise<Part | undefined> {
   const stats = statsOf(path);
-  if (!stats?.isFile() || stats.size > mostPartBytes) return undefined;
+  if (!stats?.isFile() || stats.size > maxPartBytes) return undefined;
   const content = await readFile(path);
   if (content.length < headBytes || content.toString('latin1', 0, magic.length) !== magic) return undefined;
   const [textLength, rowLength, checksum] = [0, 4, 8].map((at) => content.readUInt32LE(magic.length + at));

@@ -3,7 +3,7 @@
  * of images are read at first. Framing and headers: see datasets/rec.ts, which writes them.
  */
 import { closeSync, existsSync } from 'node:fs';
-import { mostImageBytes } from '../datasets/images.js';
+import { maxImageBytes } from '../datasets/images.js';
 import { NaanError } from '../errors.js';
 import { inputSize, openInput, readFully } from '../io/input-file.js';
 import { quoted } from '../io/messages.js';
@@ -12,7 +12,7 @@ import { textRecords } from '../io/text-records.js';
 const magic = 0xced7230a;
 const magicBytes = Buffer.from([0x0a, 0x23, 0xd7, 0xce]);
 const headerBytes = 24;
-const longestRecord = mostImageBytes + 2 ** 20;
+const longestRecord = maxImageBytes + 2 ** 20;
 
 export interface RecordPlaces {
   /** Key and place in the file of each image, by rising key. */

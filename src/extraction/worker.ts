@@ -121,8 +121,8 @@ async function read(worker: Worker, i: number): Promise<Decoded> {
       if (!stats.isFile()) return { reason: 'is no plain file' }; // a pipe would hold the thread
       if (stats.size === 0) return { reason: 'is empty' };
     }
-    const decoded = async (mostPixels?: number): Promise<Decoded> => {
-      const pixels = await decode(sharp, image, mostPixels);
+    const decoded = async (maxPixels?: number): Promise<Decoded> => {
+      const pixels = await decode(sharp, image, maxPixels);
       const { width, height } = plan;
       const resized = pixels.width !== width || pixels.height !== height;
       return { pixels: resized ? resize(pixels, width, height) : pixels, label, resized };

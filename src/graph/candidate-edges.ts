@@ -7,7 +7,7 @@ import { NaanError } from '../errors.js';
 import type { KnnGraph } from './knn-graph.js';
 
 /** Offsets are 32 bits wide. */
-const mostEdges = 2 ** 32 - 1;
+const maxEdges = 2 ** 32 - 1;
 
 export interface CandidateEdges {
   readonly nodeCount: number;
@@ -85,10 +85,10 @@ export function startOffsets(offsets: Uint32Array): number {
     offsets[p] = sum;
     sum += count;
   }
-  if (sum > mostEdges) {
+  if (sum > maxEdges) {
     throw new NaanError(
       'BAD_SHAPE',
-      `the kNN graph has ${sum} candidate edges, expected at most ${mostEdges}: give fewer --sample-hops, or label the set in parts`,
+      `the kNN graph has ${sum} candidate edges, expected at most ${maxEdges}: give fewer --sample-hops, or label the set in parts`,
     );
   }
   return sum;

@@ -57,7 +57,7 @@ export interface LockRequest {
 
 const lockName = 'lock';
 /** The most bytes of a file that says who an owner is. */
-const mostOwnerBytes = 2 ** 16;
+const maxOwnerBytes = 2 ** 16;
 const tokenPattern = /^[0-9a-f]{32}$/;
 /** Real paths of the folders that this process owns or asks for. */
 const taken = new Set<string>();
@@ -315,7 +315,7 @@ async function readWhole(path: string): Promise<{ text: string; inode: string }>
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
     const stats = await file.stat();
-    const text = stats.isFile() && stats.size <= mostOwnerBytes ? await file.readFile('utf8') : '';
+    const text = stats.isFile() && stats.size <= maxOwnerBytes ? await file.readFile('utf8') : '';
     return { text, inode: await inodeOf(file) };
   } finally {
     await file.close();

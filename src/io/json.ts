@@ -1,9 +1,9 @@
 /** JSON in files that nobody vouches for. */
 
 /** Nothing that naan reads nests more than a few levels; what nests without end would exhaust the stack of whoever walks it. */
-const mostLevels = 64;
+const maxLevels = 64;
 /** Lists, objects and members of objects: each takes so much more memory than text that a file of some MiB would exhaust that of V8. */
-const mostParts = 2 ** 21;
+const maxParts = 2 ** 21;
 
 /** The value of a text; undefined when that is no JSON, or has more levels or parts than anything here needs. */
 export function parseJson(text: string): unknown {
@@ -38,10 +38,10 @@ function isBounded(text: string): boolean {
     } else if (code === quote) {
       inString = true;
     } else if (code === bracket || code === brace) {
-      if (++open > mostLevels || ++parts > mostParts) return false;
+      if (++open > maxLevels || ++parts > maxParts) return false;
     } else if (code === bracket + 2 || code === brace + 2) {
       open--;
-    } else if (code === colon && ++parts > mostParts) {
+    } else if (code === colon && ++parts > maxParts) {
       return false;
     }
   }

@@ -11,7 +11,7 @@ import { checkNumbers, checkWhole, readElements, type StoredArray, type StoredNu
 const windowElements = 2 ** 19;
 const textType = /^[<>|=]?([US])(\d+)$/;
 /** The most bytes of one label or name, as it is stored. */
-const mostTextBytes = 2 ** 18;
+const maxTextBytes = 2 ** 18;
 
 /** Reads the labels of an array [n], or [n × 1]. Throws BAD_INPUT, naming the row that has none, BAD_SHAPE or OUT_OF_MEMORY. */
 export async function labelsOfArray(array: StoredArray): Promise<Labels> {
@@ -120,8 +120,8 @@ async function eachText(array: StoredArray, kind: 'U' | 'S', width: number, visi
   const elementBytes = kind === 'U' ? 4 * width : width;
   const where = (row: number) => `${source.name}: row ${row}`;
   if (elementBytes === 0) throw new NaanError('BAD_INPUT', `${where(0)}: has no text: dtype ${quoted(array.dtype)}`);
-  if (elementBytes > mostTextBytes) {
-    const most = `texts of ${elementBytes} bytes, expected at most ${mostTextBytes}`;
+  if (elementBytes > maxTextBytes) {
+    const most = `texts of ${elementBytes} bytes, expected at most ${maxTextBytes}`;
     throw new NaanError('BAD_INPUT', `${source.name}: dtype ${quoted(array.dtype)}: ${most}`);
   }
   checkWhole(array, elementBytes);

@@ -15,7 +15,7 @@ export function nameOf({ names }: Labels, code: number): string {
 }
 
 /** The capacity of a Map of V8; labels that are 32-bit integers are not kept by name. */
-const mostNames = 2 ** 24 - 1;
+const maxNames = 2 ** 24 - 1;
 
 const integer = /^[+-]?\d+$/;
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -47,8 +47,8 @@ export class LabelGatherer {
     if (code === undefined) {
       if (label === '') throw new NaanError('BAD_INPUT', `${this.where(row)}: has no label, ${expected}`);
       code = this.names.length;
-      if (code === mostNames) {
-        const most = `more than ${mostNames} different names: save labels as 32-bit integers`;
+      if (code === maxNames) {
+        const most = `more than ${maxNames} different names: save labels as 32-bit integers`;
         throw new NaanError('BAD_INPUT', `${this.where(row)}: ${most}`);
       }
       // A slice of a longer text would keep all of it in memory.

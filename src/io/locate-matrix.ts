@@ -37,11 +37,11 @@ export function locateMatrix(array: StoredNumbers): FeatureLocation {
 }
 
 /** Embeddings of faces have some hundred values; what has far more is another array, and a row of it could fill the memory. */
-const mostDims = 2 ** 16;
+const maxDims = 2 ** 16;
 
 /** Throws BAD_SHAPE for more values a row than features have. */
 export function checkDim(dim: number, name: string): void {
-  if (dim > mostDims) throw new NaanError('BAD_SHAPE', `${name}: dimension ${dim}, expected at most ${mostDims}`);
+  if (dim > maxDims) throw new NaanError('BAD_SHAPE', `${name}: dimension ${dim}, expected at most ${maxDims}`);
 }
 
 /** What to do about features that are too large to be inflated. */

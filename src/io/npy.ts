@@ -7,8 +7,8 @@ import type { StoredArray } from './stored-array.js';
 
 const magic = '\x93NUMPY';
 /** Headers of plain arrays take some hundred bytes; NumPy itself has no more than 64 axes. */
-const mostHeaderBytes = 2 ** 16;
-const mostAxes = 64;
+const maxHeaderBytes = 2 ** 16;
+const maxAxes = 64;
 
 /** Whether a file that starts with these bytes is a `.npy`. */
 export function isNpy(start: Uint8Array): boolean {
@@ -26,7 +26,7 @@ export async function readHeader(source: ByteSource): Promise<StoredArray> {
   const textStart = version === 1 ? 10 : 12;
   const dataStart = textStart + (version === 1 ? fixed.readUInt16LE(8) : fixed.readUInt32LE(8));
   if (dataStart > source.length) throw bad('ends within its header: it is truncated');
-  if (dataStart > mostHeaderBytes) throw bad(`header of ${dataStart} bytes, expected at most ${mostHeaderBytes}`);
+  if (dataStart > maxHeaderBytes) throw bad(`header of ${dataStart} bytes, expected at most ${maxHeaderBytes}`);
   const text = Buffer.from(await readHead(source, dataStart)).toString('latin1', textStart);
 
   const [, , descr] = /(['"])descr\1\s*:\s*(['"].*?['"]|\[)/.exec(text) ?? [];
@@ -36,7 +36,7 @@ export async function readHeader(source: ByteSource): Promise<StoredArray> {
     throw bad(`header not understood: ${quoted(text.trimEnd())}`);
   const dtype = descr === '[' ? 'records' : descr.slice(1, -1);
   const shape = sizes.match(/\d+/g)?.map(Number) ?? [];
-  if (shape.length > mostAxes) throw bad(`shape of ${shape.length} axes, expected at most ${mostAxes}`);
+  if (shape.length > maxAxes) throw bad(`shape of ${shape.length} axes, expected at most ${maxAxes}`);
   // Zeros are left out of the product: a shape without elements may still be larger than any memory.
   const extent = shape.reduce((product, size) => product * (size || 1), 1);
   if (!Number.isSafeInteger(extent * 8)) throw bad(`shape (${shape}) is too large`);

@@ -25,7 +25,7 @@ export interface OutputRecord {
 }
 
 export const recordName = 'run.json';
-const mostRecordBytes = 2 ** 26;
+const maxRecordBytes = 2 ** 26;
 
 /** Describes files that were just written to `folder`, to be recorded beside those that `record` lists. */
 export async function recordOutputs(
@@ -83,7 +83,7 @@ async function describeFile(path: string): Promise<WrittenFile> {
 function readText(path: string): string {
   try {
     const stats = statSync(path);
-    return stats.isFile() && stats.size <= mostRecordBytes ? readFileSync(path, 'utf8') : '';
+    return stats.isFile() && stats.size <= maxRecordBytes ? readFileSync(path, 'utf8') : '';
   } catch {
     return '';
   }

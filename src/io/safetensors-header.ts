@@ -11,9 +11,9 @@ import { quoted } from './messages.js';
 
 export const metadataKey = '__metadata__';
 /** The format allows 100 MB; headers of models take some kilobytes, that of a long training's checkpoint some hundred. */
-const mostHeaderBytes = 2 ** 24;
+const maxHeaderBytes = 2 ** 24;
 
-const mostAxes = 64;
+const maxAxes = 64;
 
 /** Whether a file that starts with these 16 bytes is one: they hold the upper half of a length, which is 0, and a brace. */
 export function isSafetensors(start: Uint8Array): boolean {
@@ -57,7 +57,7 @@ function parseHeader(fd: number, size: number, path: string): Header {
   const lengthBytes = Buffer.alloc(8);
   readFully(fd, lengthBytes, 0, path);
   const length = Number(lengthBytes.readBigUInt64LE());
-  if (length > mostHeaderBytes) throw bad(`its header would take ${length} bytes, expected at most ${mostHeaderBytes}`);
+  if (length > maxHeaderBytes) throw bad(`its header would take ${length} bytes, expected at most ${maxHeaderBytes}`);
   if (8 + length > size) throw bad(`its header ends at byte ${8 + length}, the file at ${size}`);
   const text = Buffer.alloc(length);
   readFully(fd, text, 8, path);
@@ -84,7 +84,7 @@ function parseEntry(name: string, value: unknown, dataBytes: number, path: strin
   const bad = (what: string) => new NaanError('BAD_INPUT', `${path}: tensor ${quoted(name)}: ${what}`);
   if (!isObject(value)) throw bad('its description is not an object');
   const { dtype, shape, data_offsets: offsets } = value;
-  if (!isSizes(shape) || shape.length > mostAxes) throw bad(`its shape is not a list of sizes, ${mostAxes} at most`);
+  if (!isSizes(shape) || shape.length > maxAxes) throw bad(`its shape is not a list of sizes, ${maxAxes} at most`);
   if (!isSizes(offsets) || offsets.length !== 2) throw bad('its data_offsets are not two offsets');
   const [begin, end] = offsets;
   if (begin > end || end > dataBytes) throw bad(`bytes ${begin} to ${end} are outside the ${dataBytes} of the file`);

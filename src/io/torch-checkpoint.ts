@@ -53,7 +53,7 @@ export interface TorchCheckpoint {
 }
 
 /** Pickles of checkpoints take some kilobytes; storages lie outside them. */
-const mostPickleBytes = 2 ** 24;
+const maxPickleBytes = 2 ** 24;
 const legacyMagic = 0x1950a86a20f9469cfc6cn;
 
 /**
@@ -121,7 +121,7 @@ async function openZip(path: string): Promise<Contents> {
   if (byteOrder && Buffer.from(await readHead(byteOrder, 6)).toString() !== 'little') {
     throw new NaanError('BAD_INPUT', `${path}: its elements are big-endian, expected little-endian`);
   }
-  const { value } = unpickle(await readAll(pickle, mostPickleBytes), 0, rulesFor(path), path);
+  const { value } = unpickle(await readAll(pickle, maxPickleBytes), 0, rulesFor(path), path);
   const sourceOf = (storage: TorchStorage): ByteSource => {
     const source = members.get(`${folder}data/${storage.key}`)?.();
     if (!source) throw new NaanError('BAD_INPUT', `${path}: has no storage ${quoted(storage.key)}: it is damaged`);
@@ -136,7 +136,7 @@ async function openZip(path: string): Promise<Contents> {
 
 async function openLegacy(file: ByteSource): Promise<Contents> {
   const { path } = file;
-  const head = await readHead(file, mostPickleBytes);
+  const head = await readHead(file, maxPickleBytes);
   const storages = new Map<string, TorchStorage>();
   const rules = rulesFor(path, storages);
   let position = 0;

@@ -47,7 +47,7 @@ export function unpickle(
  * container, some ten for each element) can outgrow the file, as they would where one list is copied again and again.
  * A checkpoint with the state of its optimiser costs some ten thousand.
  */
-const mostWork = 4_000_000;
+const maxWork = 4_000_000;
 const containerCost = 16;
 /** Longer integers, which no checkpoint needs, would take time that grows faster than their length. */
 const longestIntegerBytes = 255;
@@ -85,8 +85,8 @@ class PickleMachine {
 
   private charge(work: number): void {
     this.work += work;
-    if (this.work > mostWork)
-      throw this.bad(`has taken ${mostWork} steps of work and goes on, which no checkpoint needs`);
+    if (this.work > maxWork)
+      throw this.bad(`has taken ${maxWork} steps of work and goes on, which no checkpoint needs`);
   }
 
   /** Notes that an instruction makes a container of `count` elements. */

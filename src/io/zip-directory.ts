@@ -21,9 +21,9 @@ declare module 'yauzl' {
 }
 
 /** Archives of arrays have a few members, checkpoints some thousand. */
-const mostMembers = 2 ** 16;
+const maxMembers = 2 ** 16;
 /** The maximum of bytes of the directory over all members: names, extra fields and comments. */
-const mostNameBytes = 2 ** 24;
+const maxNameBytes = 2 ** 24;
 
 /**
  * Entries in their order. Names are decoded here: yauzl would refuse an archive for one that is no relative path.
@@ -37,14 +37,14 @@ export async function* readDirectory(
   const reader = new FileReader(fd, path);
   const archive = await yauzl.fromRandomAccessReaderPromise(reader, reader.size, options);
   const refused = (what: string) => new NaanError('BAD_INPUT', `${path}: ${what}`);
-  if (archive.entryCount > mostMembers) {
-    throw refused(`an archive of ${archive.entryCount} members, expected at most ${mostMembers}`);
+  if (archive.entryCount > maxMembers) {
+    throw refused(`an archive of ${archive.entryCount} members, expected at most ${maxMembers}`);
   }
   let nameBytes = 0;
   for await (const entry of archive.eachEntry()) {
     const { generalPurposeBitFlag: flags, fileNameRaw, extraFields } = entry;
     nameBytes += entry.fileNameLength + entry.extraFieldLength + entry.fileCommentLength;
-    if (nameBytes > mostNameBytes) throw refused(`names of its members take more than ${mostNameBytes} bytes`);
+    if (nameBytes > maxNameBytes) throw refused(`names of its members take more than ${maxNameBytes} bytes`);
     yield { name: yauzl.getFileNameLowLevel(flags, fileNameRaw, extraFields, true), entry };
   }
 }

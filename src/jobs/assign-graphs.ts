@@ -30,11 +30,11 @@ export class Neighbourhoods {
     private readonly known: KnnGraph,
     private readonly width: number,
     /** New rows at once. */
-    mostRows: number,
+    maxRows: number,
   ) {
     this.nodeOf = new Int32Array(known.nodeCount);
     this.madeFor = new Int32Array(known.nodeCount);
-    const most = mostRows * Math.min(known.nodeCount + 1, 1 + (width - 1) * known.width);
+    const most = maxRows * Math.min(known.nodeCount + 1, 1 + (width - 1) * known.width);
     requireMemory(4 * most * (width + 1), `lists of ${width} for new rows and those around them`);
     this.members = new Int32Array(most);
     this.lists = new Int32Array(most * width);

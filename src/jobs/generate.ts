@@ -56,7 +56,7 @@ export interface GenerateSummary {
 }
 
 const blockBytes = 2 ** 23;
-const mostIdentities = 50_000_000;
+const maxIdentities = 50_000_000;
 
 /**
  * Writes labeled/split0_{feats.npz,knn.npy} and unlabeled/split1_{feats.npz,knn.npy,labels.txt} to `out`. Features are
@@ -69,13 +69,13 @@ export async function generate(options: GenerateOptions): Promise<GenerateSummar
   if (nodes !== undefined && options.ids !== undefined) {
     throw new NaanError('BAD_USAGE', `ids ${options.ids} and nodes ${nodes} were given, expected one of them`);
   }
-  const ids = integer('ids', options.ids ?? 1000, 1, mostIdentities);
+  const ids = integer('ids', options.ids ?? 1000, 1, maxIdentities);
   const dim = integer('dim', options.dim ?? 512, 2, 2 ** 16);
   const k = integer('k', options.k ?? 80, 1, 2 ** 20);
   const seed = integer('seed', options.seed ?? 1, 0, 2 ** 32 - 1);
   const extent = nodes === undefined ? { ids } : { nodes: integer('nodes', nodes, 1, 2 ** 31 - 1) };
   const labeledExtent =
-    labeledIds === undefined ? extent : { ids: integer('labeledIds', labeledIds, 0, mostIdentities) };
+    labeledIds === undefined ? extent : { ids: integer('labeledIds', labeledIds, 0, maxIdentities) };
 
   const recipes = {
     unlabeled: { seed, split: 1, dim, extent, shuffle },

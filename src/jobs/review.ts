@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { imageType, mostImageBytes } from '../datasets/images.js';
+import { imageType, maxImageBytes } from '../datasets/images.js';
 import { NaanError } from '../errors.js';
 import { readFloat32Array } from '../io/arrays.js';
 import { appendDecisions, type Decision, type DecisionAt, type Item, inForce, readDecisions } from '../io/decisions.js';
@@ -44,7 +44,7 @@ type Noted = Decision & { readonly action?: Action; readonly clusters?: readonly
 
 const pageNames = { 'page.css': 'text/css', 'review.css': 'text/css', 'review.js': 'text/javascript' } as const;
 const pages = new URL('../../../pages/', import.meta.url);
-const mostMerges = 5000;
+const maxMerges = 5000;
 const leastMerge = 0.02;
 const longestName = 1000;
 
@@ -248,14 +248,14 @@ class Session {
     };
     for (let e = 0; e < scores.length; e++) if (isBetween(e)) counts[Math.floor(scores[e] * bins)]++;
     let bin = bins;
-    for (let sum = counts[bin]; bin > 0 && sum < 40 * mostMerges; ) sum += counts[--bin];
+    for (let sum = counts[bin]; bin > 0 && sum < 40 * maxMerges; ) sum += counts[--bin];
     for (let e = 0; e < scores.length; e++) if (scores[e] * bins >= bin && isBetween(e)) between.push(e);
     between.sort((e, f) => scores[f] - scores[e] || e - f);
     const seen = new Set<string>();
     const found: number[] = [];
     for (const e of between) {
       const [a, b] = [clusterOf[pairs[2 * e]], clusterOf[pairs[2 * e + 1]]].sort((x, y) => x - y);
-      if (seen.size === mostMerges) break;
+      if (seen.size === maxMerges) break;
       if (seen.has(`${a},${b}`)) continue;
       seen.add(`${a},${b}`);
       found.push(a, b, scores[e]);
@@ -306,7 +306,7 @@ class Session {
       return undefined;
     const path = await imageFile(this.root, String(this.itemOf(row)));
     if (path === undefined) return undefined;
-    const body = await readWhole(path, mostImageBytes);
+    const body = await readWhole(path, maxImageBytes);
     const type = imageType(body);
     if (type === undefined) return undefined;
     return { type: `image/${type === 'jpg' ? 'jpeg' : type}`, body };

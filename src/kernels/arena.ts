@@ -7,7 +7,7 @@ import { NaanError } from '../errors.js';
 
 const pageBytes = 65536;
 const alignment = 64;
-const mostPages = 65536;
+const maxPages = 65536;
 
 export class Arena {
   readonly memory: WebAssembly.Memory;
@@ -16,11 +16,11 @@ export class Arena {
   /** `bytes` is the sum of all views to come; `views` how many, for their alignment. Throws BAD_USAGE beyond 4 GiB. */
   constructor(bytes: number, views = 64) {
     const pages = Math.ceil((bytes + (views + 1) * alignment) / pageBytes);
-    if (pages > mostPages) {
+    if (pages > maxPages) {
       const gib = (bytes / 2 ** 30).toFixed(1);
       throw new NaanError('BAD_USAGE', `working memory of ${gib} GiB a thread, at most 4 GiB: use a smaller batch`);
     }
-    this.memory = new WebAssembly.Memory({ initial: pages, maximum: mostPages });
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: maxPages });
   }
 
   float32(length: number): Float32Array {

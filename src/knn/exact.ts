@@ -44,7 +44,7 @@ const sampledRows = 256;
 const largestBoundBlock = 2048;
 /** Share of sampled rows that may need more candidates than are kept, and above which bounds do not pay. */
 const wantedUnproven = 0.01;
-const mostUnproven = 0.1;
+const maxUnproven = 0.1;
 
 /**
  * Builds the exact kNN graph of features [n × d] by cosine: k + 1 columns, column 0 the node itself. The result does
@@ -122,7 +122,7 @@ export async function candidatesFor(rows: SharedRows, k: number, signal?: AbortS
   }
   needed.sort((a, b) => a - b);
   const enough = (share: number) => needed[Math.ceil((1 - share) * needed.length) - 1];
-  if (enough(mostUnproven) === most) return undefined;
+  if (enough(maxUnproven) === most) return undefined;
   return Math.min(most, Math.ceil(1.1 * enough(wantedUnproven)) + 8);
 }
 

@@ -95,14 +95,14 @@ export async function findKnn(source: FeatureLocation, options: FindKnnOptions):
     return searchCells({ features: used }, { ...search, windowRows, kept }, effort);
   };
   async function searched(): Promise<FoundKnn> {
-    for (let attempt = 0; chosen !== 'exact' && attempt < mostAttempts; attempt++) {
+    for (let attempt = 0; chosen !== 'exact' && attempt < maxAttempts; attempt++) {
       const { graph, recall, normalised } = await attemptOf(attempt);
       if (attempt === 0) tellNormalised(features, normalised, onNotice);
       if (recall >= minRecall) {
         return { graph: ofRows(graph), method: chosen, recall, attempts: attempt + 1, ...counts };
       }
       const found = `${features.name}: ${chosen} found ${recall.toFixed(4)} of the neighbours, expected ${minRecall}`;
-      if (attempt + 1 < mostAttempts) onNotice?.(`${found}: trying again with more effort`);
+      if (attempt + 1 < maxAttempts) onNotice?.(`${found}: trying again with more effort`);
       else if (rows) onNotice?.(`${found}: searching exactly`);
       else {
         const advice = 'an exact search needs the rows in memory: give more --memory, or a lower --min-recall';
@@ -110,7 +110,7 @@ export async function findKnn(source: FeatureLocation, options: FindKnnOptions):
       }
     }
     const graph = await searchExactly(rows!, search);
-    const attempts = chosen === 'exact' ? 1 : mostAttempts + 1;
+    const attempts = chosen === 'exact' ? 1 : maxAttempts + 1;
     return { graph: ofRows(graph), method: 'exact', recall: 1, attempts, ...counts };
   }
   try {
@@ -146,7 +146,7 @@ async function openWork(options: FindKnnOptions, { rowCount, k, chosen, minRecal
     rounds: mostRounds(rowCount, sizes),
     identity: { k, minRecall, duplicates, badRows },
     listBytes: 8 * rowCount * sizes.candidates,
-    attempts: mostAttempts,
+    attempts: maxAttempts,
     signal,
     onNotice,
   });
@@ -184,7 +184,7 @@ function defaultK(features: FeatureLocation, onNotice?: (message: string) => voi
   return rowCount - 1;
 }
 
-const mostAttempts = 3;
+const maxAttempts = 3;
 
 /** Probing may miss half of what may be missed in all: rounding to sketches and chance take their part. */
 function effortOf(attempt: number, minRecall: number): Effort {

@@ -23,20 +23,20 @@ export interface RangeSearch {
   close(): void;
 }
 
-/** Searches for up to `mostQueries` rows at once; each row of the range is read once for all of them. */
+/** Searches for up to `maxQueries` rows at once; each row of the range is read once for all of them. */
 export async function createRangeSearch(
   { rows: handle, k }: { readonly rows: UnitRowsHandle; readonly k: number },
-  mostQueries: number,
+  maxQueries: number,
 ): Promise<RangeSearch> {
   const rows = openUnitRows(handle);
   const { dim, rowCount } = rows;
   const tile = Math.min(rangeStep, rowCount);
-  const arena = new Arena(4 * (tile * dim + mostQueries * (dim + 2 * k) + queriesAtOnce * tile + tile + 30));
+  const arena = new Arena(4 * (tile * dim + maxQueries * (dim + 2 * k) + queriesAtOnce * tile + tile + 30));
   const kernels: Kernels = loadKernels(arena);
   const products = await InnerProducts.create(dim);
-  const x = arena.float32(mostQueries * dim);
+  const x = arena.float32(maxQueries * dim);
   const others = arena.float32(tile * dim);
-  const lists = arena.float32(mostQueries * 2 * k);
+  const lists = arena.float32(maxQueries * 2 * k);
   const similarities = arena.float32(queriesAtOnce * tile + 15);
   const leastOfColumn = arena.float32(tile + 15);
 

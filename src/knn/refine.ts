@@ -7,12 +7,12 @@ import { Halo } from '../memory/halo.js';
 import type { UnitRows } from './unit-rows.js';
 
 const localBytes = 2 ** 24;
-const mostRows = 64;
+const maxRows = 64;
 
 /** Bytes that a thread allocates to refine lists of n rows. */
 export function refinerBytes(rowCount: number, dim: number, candidates: number): number {
   const rowBytes = 4 * dim * (candidates + 1);
-  return Math.max(rowBytes, Math.min(mostRows * rowBytes, localBytes)) + 4 * rowCount;
+  return Math.max(rowBytes, Math.min(maxRows * rowBytes, localBytes)) + 4 * rowCount;
 }
 
 /** Cosines of rows and their candidates, on one thread. n rows, d columns, L candidates. */
@@ -34,7 +34,7 @@ export class CandidateCosines {
   ) {
     const { rowCount, dim } = rows;
     this.width = candidateCount + 1;
-    this.rowsAtOnce = Math.max(1, Math.min(mostRows, Math.floor(localBytes / (this.width * dim * 4))));
+    this.rowsAtOnce = Math.max(1, Math.min(maxRows, Math.floor(localBytes / (this.width * dim * 4))));
     const localRows = Math.min(this.rowsAtOnce * this.width, rowCount);
     const arena = new Arena(4 * (localRows * dim + 2 * this.rowsAtOnce * this.width));
     this.candidates = new Int32Array(this.rowsAtOnce * candidateCount);

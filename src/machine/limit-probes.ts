@@ -112,7 +112,7 @@ async function rate(
 }
 
 const blockBytes = 2 ** 24;
-const mostFileBytes = 2 ** 29;
+const maxFileBytes = 2 ** 29;
 
 /**
  * Writes blocks and sees each to the disk, then reads them past the page cache where the system can (O_DIRECT). The file
@@ -122,7 +122,7 @@ function probeDisk({ folder, secondsEach, cancel }: DiskTask): DiskRates {
   const path = join(folder, `.probe.${process.pid}.tmp`);
   try {
     const { bavail, bsize } = statfsSync(folder);
-    const fileBytes = Math.min(mostFileBytes, Math.floor((bavail * bsize) / 4 / blockBytes) * blockBytes);
+    const fileBytes = Math.min(maxFileBytes, Math.floor((bavail * bsize) / 4 / blockBytes) * blockBytes);
     if (fileBytes === 0) throw new NaanError('NOT_WRITABLE', `${folder}: no room for a file to measure the disk with`);
     const out = openSync(path, 'wx+');
     const direct = openDirect(path);

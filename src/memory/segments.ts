@@ -29,7 +29,7 @@ const segmentName = /^[A-Za-z]+-\d{1,9}-\d{1,9}\.[0-9a-f]{32}\.[A-Za-z0-9]+\.(ro
 const patienceMs = 90_000;
 const lookMs = 250;
 /** Files that a thread keeps open. */
-const mostOpen = 128;
+const maxOpen = 128;
 
 /** Whether `name` is one that segments have. */
 export function isSegment(name: string): boolean {
@@ -245,7 +245,7 @@ export class SegmentRows implements RowStore {
     const fd = this.files.get(shard) ?? openSegment(folder, segments[shard]!);
     this.files.delete(shard);
     this.files.set(shard, fd);
-    if (this.files.size > mostOpen) {
+    if (this.files.size > maxOpen) {
       const [oldest] = this.files.keys();
       closeSync(this.files.get(oldest)!);
       this.files.delete(oldest);

@@ -10,9 +10,9 @@ import { readSome } from '../io/input-file.js';
 import { systemReason } from '../system-error.js';
 
 const mostBytes = 2 ** 16;
-const mostLevels = 50;
-const mostKeys = 1000;
-const mostAliases = 100;
+const maxLevels = 50;
+const maxKeys = 1000;
+const maxAliases = 100;
 
 /** Files that come with naan, such as `naan-paper`, by their name without `.yaml`. */
 const presets = new URL('../../../config/', import.meta.url);
@@ -34,10 +34,10 @@ export async function readConfigFile(name: string): Promise<Record<string, unkno
   const text = readText(path, refused);
   const { parse, Lexer } = await import('yaml');
   const extent = extentOf(new Lexer().lex(text));
-  if (extent.levels > mostLevels)
-    throw refused(`nests more than ${mostLevels} levels, expected lines of 'option: value'`);
-  if (extent.keys > mostKeys) throw refused(`has more than ${mostKeys} keys, expected lines of 'option: value'`);
-  if (extent.aliases > mostAliases) throw refused(`has more than ${mostAliases} aliases`);
+  if (extent.levels > maxLevels)
+    throw refused(`nests more than ${maxLevels} levels, expected lines of 'option: value'`);
+  if (extent.keys > maxKeys) throw refused(`has more than ${maxKeys} keys, expected lines of 'option: value'`);
+  if (extent.aliases > maxAliases) throw refused(`has more than ${maxAliases} aliases`);
   let content: unknown;
   try {
     content = parse(text, { logLevel: 'error' }) ?? {};

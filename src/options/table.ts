@@ -13,7 +13,7 @@ import {
   trainedHeads,
   trainingDefaults,
 } from '../defaults.js';
-import { mostThreads } from '../execution/threads.js';
+import { maxThreads } from '../execution/threads.js';
 import { channelOrders, defaultBatch, presetNames, presets } from '../extraction/presets.js';
 import { shells } from './names.js';
 import {
@@ -64,7 +64,7 @@ const dim = integer({
 const threads = integer({
   unit: 'threads',
   min: 1,
-  max: mostThreads,
+  max: maxThreads,
   otherwise: 'one per core',
   help: 'worker threads, at most 32 or, where that is more, four a core; the result does not depend on it',
 });
@@ -146,7 +146,7 @@ const goingOn = {
   model: path({ unit: 'file', otherwise: 'as run.json says', help: 'model of the run' }),
 };
 
-const mostRanks = 65_536;
+const maxRanks = 65_536;
 
 const cluster = text(
   {
@@ -729,14 +729,14 @@ export const commands = {
       rank: integer({
         unit: 'number',
         min: 0,
-        max: mostRanks - 1,
+        max: maxRanks - 1,
         otherwise: 'none',
         help: 'with --cluster files: which of the ranks this process is, from 0; rank 0 writes the labels',
       }),
       ranks: integer({
         unit: 'processes',
         min: 1,
-        max: mostRanks,
+        max: maxRanks,
         otherwise: 'none',
         help: 'with --cluster files: how many processes there are',
       }),

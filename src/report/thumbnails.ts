@@ -1,5 +1,5 @@
 /** Small copies of images, by the package sharp where it is installed. */
-import { loadSharp, mostImagePixels } from '../extraction/decode.js';
+import { loadSharp, maxImagePixels } from '../extraction/decode.js';
 
 const edge = 64;
 
@@ -9,7 +9,7 @@ export async function thumbnailMaker(): Promise<((path: string) => Promise<strin
   if (!sharp) return undefined;
   return async (path) => {
     try {
-      const image = sharp(path, { limitInputPixels: mostImagePixels, autoOrient: true, failOn: 'error' });
+      const image = sharp(path, { limitInputPixels: maxImagePixels, autoOrient: true, failOn: 'error' });
       const small = image.resize(edge, edge, { fit: 'cover' }).flatten({ background: '#888' });
       const bytes = await small.jpeg({ quality: 60 }).toBuffer();
       return `data:image/jpeg;base64,${bytes.toString('base64')}`;

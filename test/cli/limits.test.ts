@@ -5,7 +5,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { propagate } from '../../src/cluster/propagation.js';
-import { mostThreads } from '../../src/execution/threads.js';
+import { maxThreads } from '../../src/execution/threads.js';
 import { writeNpy } from '../../src/io/npy-writer.js';
 import { generate } from '../../src/jobs/generate.js';
 import { resolve } from '../../src/options/resolve.js';
@@ -19,7 +19,7 @@ const required = { features: 'F', knn: 'K', model: 'M', out: 'O' };
 test('numbers that nobody needs', async () => {
   const label = (flags: object) => resolve('label', { flags: { ...required, ...flags }, environment: {} });
   for (const [flags, message] of [
-    [{ threads: String(mostThreads + 1) }, /^--threads: got '\d+', expected an integer from 1 to \d+$/],
+    [{ threads: String(maxThreads + 1) }, /^--threads: got '\d+', expected an integer from 1 to \d+$/],
     [{ maxIterations: '200000000' }, /^--max-iterations: .* from 1 to 100000$/],
     [{ shards: '65537' }, /^--shards: .* from 1 to 65536$/],
     [{ batch: '65537' }, /^--batch: .* from 1 to 65536$/],
@@ -99,7 +99,7 @@ test('memory that is not there has an exit code of its own', async () => {
 });
 
 test('a command that is starting all the threads it may have ends when it is asked to', async () => {
-  const run = start(['doctor', '--threads', String(mostThreads)]);
+  const run = start(['doctor', '--threads', String(maxThreads)]);
   await run.said(/limits/);
   run.child.kill('SIGTERM');
   assert.equal((await run.ended).code, 143);

@@ -82,7 +82,7 @@ function bruteForce(
   });
   const size = (rows: typeof all, row: (typeof all)[number]) => rows.filter((r) => r.cluster === row.cluster).length;
   const kept = all.filter((row) => size(all, row) > 1);
-  const mostOf = (cluster: string) => {
+  const maxOf = (cluster: string) => {
     const identities = all.filter((row) => row.cluster === cluster).map((row) => row.identity);
     return Math.max(...identities.map((identity) => identities.filter((other) => other === identity).length));
   };
@@ -94,7 +94,7 @@ function bruteForce(
     clusters: new Set(all.filter((row) => row.labelled).map((row) => row.cluster)).size,
     singletons: all.filter((row) => row.labelled && size(all, row) === 1).length,
     identities: new Set(all.map((row) => row.identity)).size,
-    purity: clusters.reduce((sum, cluster) => sum + mostOf(cluster), 0) / all.length,
+    purity: clusters.reduce((sum, cluster) => sum + maxOf(cluster), 0) / all.length,
   };
 }
 

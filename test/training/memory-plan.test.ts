@@ -11,7 +11,7 @@ import { sizesOf, stepBytes } from '../../src/training/concat/step-memory.js';
 import { type ConcatSettings, cellNodes } from '../../src/training/concat/training.js';
 import { describeTrainingPlan, planTraining } from '../../src/training/memory-plan.js';
 import type { PairwiseSettings } from '../../src/training/pairwise/job.js';
-import { mostCopied } from '../../src/training/pairwise/strangers.js';
+import { maxCopied } from '../../src/training/pairwise/strangers.js';
 import { trainers } from '../../src/training/trainers.js';
 
 const gib = 2 ** 30;
@@ -60,7 +60,7 @@ describe('the memory of a training', () => {
     const trainer = trainers.pairwise;
     const settings = trainer.settings({ features: '', knn: graph }, graph.width - 1, 1) as PairwiseSettings;
     const parts = await trainer.memory({ dim, graph, labels }, settings, run(1));
-    const { copied, identities } = mostCopied(labels);
+    const { copied, identities } = maxCopied(labels);
     assert.equal(identities, Math.ceil(nodes / identitySize));
     assert.ok(copied >= nodes / 4 && copied <= nodes / 4 + identitySize + 1);
     assert.ok(parts.rows >= 4 * nodes * paddedDim(dim));

@@ -13,7 +13,7 @@ import type { PairwiseModel } from '../../model/model.js';
 import type { CosineGuard } from '../../model/pairwise.js';
 
 /** Rows that say enough: each is compared with all others. */
-const mostRows = 512;
+const maxRows = 512;
 /** A set whose rows are all but equal has nothing to read. */
 const highestMiddle = 0.99;
 
@@ -53,7 +53,7 @@ export function chanceOf(features: MatrixLocation): Chance {
   try {
     const { rowCount, dim } = reader;
     const rows: Float32Array[] = [];
-    const count = Math.min(mostRows, rowCount);
+    const count = Math.min(maxRows, rowCount);
     for (let i = 0; i < count; i++) {
       const row = new Float32Array(dim);
       reader.read(Math.floor((i * rowCount) / count), 1, row);

@@ -18,7 +18,7 @@ const usualNames = {
   labels: ['labels', 'label', 'y', 'ids', 'identities', 'identity', 'targets', 'target'],
 };
 
-const mostListed = 20;
+const maxListed = 20;
 
 export function arrayFormat(
   name: string,
@@ -79,8 +79,8 @@ async function choose({ path, member }: Input, arrays: NamedArrays, usual: reado
 async function describe(arrays: NamedArrays): Promise<string> {
   const described: string[] = [];
   for (const [name, open] of arrays) {
-    if (described.length === mostListed) {
-      described.push(`and ${arrays.size - mostListed} more`);
+    if (described.length === maxListed) {
+      described.push(`and ${arrays.size - maxListed} more`);
       break;
     }
     described.push(await describeArray(name, open));

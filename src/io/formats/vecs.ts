@@ -11,7 +11,7 @@ import { locateMatrix } from '../locate-matrix.js';
 import type { StoredNumbers } from '../stored-array.js';
 import type { Format, Sniffed } from './format.js';
 
-const mostDims = 2 ** 20;
+const maxDims = 2 ** 20;
 const rowsLookedAt = 16;
 
 export const vecs: Format = {
@@ -26,7 +26,7 @@ function claims({ path, size, start, read }: Sniffed): boolean {
   if (isNamed(path)) return true;
   const dim = dimAt(start);
   const rowBytes = 4 + 4 * dim;
-  if (!(dim >= 1 && dim <= mostDims) || size % rowBytes !== 0) return false;
+  if (!(dim >= 1 && dim <= maxDims) || size % rowBytes !== 0) return false;
   const rowCount = size / rowBytes;
   const looked = Math.min(rowCount, rowsLookedAt);
   for (let i = 1; i <= looked; i++) {
@@ -43,7 +43,7 @@ function rowsOf(path: string, type: 'f4' | 'i4'): StoredNumbers {
   const source = wholeFile(path);
   const dim = dimAt(readStart(path, 4));
   const rowBytes = 4 + 4 * dim;
-  if (!(dim >= 1 && dim <= mostDims) || source.length % rowBytes !== 0) {
+  if (!(dim >= 1 && dim <= maxDims) || source.length % rowBytes !== 0) {
     const rows = `rows of a dimension (int32) and as many values`;
     throw new NaanError('BAD_INPUT', `${path}: ${source.length} bytes, the first dimension ${dim}, expected ${rows}`);
   }

@@ -10,7 +10,7 @@ import { SharedRows, type SharedRowsHandle } from '../../memory/shared-rows.js';
 import { AttentionLayer } from './attention-layer.js';
 import { ConcatHead } from './head.js';
 import { Parameters, parameterCount, parameterRow } from './parameters.js';
-import { type FixedSizes, mostChunks, tileRows } from './step-memory.js';
+import { type FixedSizes, maxChunks, tileRows } from './step-memory.js';
 import { type StepTask, Workbench } from './workbench.js';
 
 export const forwardStages = ['project', 'aggregate', 'embed', 'score'] as const;
@@ -20,7 +20,7 @@ export type TrainingStage = (typeof stages)[number];
 
 /** torch.optim.Adam's defaults. */
 const [beta1, beta2, epsilon] = [0.9, 0.999, 1e-8];
-/** Rows of a chunk, unless there are more than mostChunks of them: enough for a GEMM to be worth it. */
+/** Rows of a chunk, unless there are more than maxChunks of them: enough for a GEMM to be worth it. */
 const chunkRows = 384;
 
 /** The memory and settings that every thread of an engine gets once. */
@@ -33,7 +33,7 @@ export interface PassContext {
   /** Unit vectors [n × p]. */
   readonly features: SharedRowsHandle;
   readonly simd: SimdLevel | undefined;
-  /** Loss and correct pairs of each chunk [mostChunks × 2]. */
+  /** Loss and correct pairs of each chunk [maxChunks × 2]. */
   readonly pairSums: Float64Array;
 }
 
@@ -53,7 +53,7 @@ export class BlockPass {
     const { architecture } = context.sizes;
     const P = parameterCount(architecture);
     this.slots = Array.from(
-      { length: mostChunks },
+      { length: maxChunks },
       (_, c) => new Parameters(architecture, bench.fixed.chunkGradients.subarray(c * P, (c + 1) * P)),
     );
   }
@@ -72,8 +72,8 @@ export class BlockPass {
   }
 
   chunks(stage: TrainingStage): number {
-    if (stage === 'reduce' || stage === 'update') return mostChunks;
-    return Math.max(1, Math.min(mostChunks, Math.ceil(this.rowsOf(stage) / chunkRows)));
+    if (stage === 'reduce' || stage === 'update') return maxChunks;
+    return Math.max(1, Math.min(maxChunks, Math.ceil(this.rowsOf(stage) / chunkRows)));
   }
 
   async run(stage: TrainingStage, chunk: number): Promise<void> {

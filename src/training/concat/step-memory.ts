@@ -19,10 +19,10 @@ import { type Architecture, parameterCount, parameterRow } from './parameters.js
 
 const pageBytes = 65536;
 const alignment = 64;
-const mostPages = 65536;
+const maxPages = 65536;
 
 /** A stage's work is cut into at most so many chunks, each with a gradient of its own that are then added in order. */
-export const mostChunks = 16;
+export const maxChunks = 16;
 /** Rows of a GEMM at most. */
 export const tileRows = 512;
 
@@ -67,7 +67,7 @@ export interface FixedSizes {
 function fixedInts({ threads }: FixedSizes) {
   return {
     /** 0, 1, 2 … */
-    range: Math.max(tileRows, mostChunks) + 1,
+    range: Math.max(tileRows, maxChunks) + 1,
     /** By thread: one list, from 0 to how many entries it has. */
     bounds: 2 * threads,
   };
@@ -82,8 +82,8 @@ function fixedFloats({ architecture, threads }: FixedSizes) {
     gradient: P,
     firstMoments: P,
     secondMoments: P,
-    chunkGradients: mostChunks * P,
-    ones: Math.max(tileRows, mostChunks),
+    chunkGradients: maxChunks * P,
+    ones: Math.max(tileRows, maxChunks),
     /** g by head. Of the concat head: w and w · slope. */
     outputBias: M * p,
     positive: p,
@@ -153,7 +153,7 @@ export type StepViews = Views<ReturnType<typeof stepInts>, ReturnType<typeof ste
 /** A memory that holds the fixed part. Throws RangeError when the machine refuses it. */
 export function allocateStepMemory(fixed: FixedSizes): WebAssembly.Memory {
   const initial = Math.ceil(fixedEnd(fixed) / pageBytes);
-  const memory = new WebAssembly.Memory({ initial, maximum: mostPages, shared: true });
+  const memory = new WebAssembly.Memory({ initial, maximum: maxPages, shared: true });
   const { range, ones } = fixedViews(memory, fixed);
   for (let i = 0; i < range.length; i++) range[i] = i;
   ones.fill(1);
@@ -184,7 +184,7 @@ export function listBytes(sizes: StepSizes): number {
 export function reserve(memory: WebAssembly.Memory, bytes: number): boolean {
   const missing = Math.ceil((bytes - memory.buffer.byteLength) / pageBytes);
   if (missing <= 0) return true;
-  if (bytes > mostPages * pageBytes) return false;
+  if (bytes > maxPages * pageBytes) return false;
   try {
     memory.grow(missing);
     return true;

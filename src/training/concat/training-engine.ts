@@ -20,7 +20,7 @@ import {
   allocateStepMemory,
   type FixedViews,
   fixedViews,
-  mostChunks,
+  maxChunks,
   reserve,
   sizesOf,
   stepBytes,
@@ -110,7 +110,7 @@ export class TrainingEngine {
       seed,
       features: features.handle(),
       simd: input.simd,
-      pairSums: new Float64Array(new SharedArrayBuffer(8 * 2 * mostChunks)),
+      pairSums: new Float64Array(new SharedArrayBuffer(8 * 2 * maxChunks)),
     };
     const tickets = new Int32Array(new SharedArrayBuffer(4));
     const workerData: TrainingWorkerData = { context: this.context, control: this.control, tickets };
@@ -172,7 +172,7 @@ export class TrainingEngine {
       const sums = this.context.pairSums;
       let loss = 0;
       let correct = 0;
-      for (let c = 0; c < mostChunks; c++) {
+      for (let c = 0; c < maxChunks; c++) {
         loss += sums[2 * c];
         correct += sums[2 * c + 1];
       }

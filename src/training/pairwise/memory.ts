@@ -14,7 +14,7 @@ import { featureCount, structuralFeatureCount } from '../../model/pairwise.js';
 import { calibrationBytes } from '../calibration.js';
 import type { PlannedSet } from '../trainer.js';
 import type { PairwiseSettings } from './job.js';
-import { mostCopied } from './strangers.js';
+import { maxCopied } from './strangers.js';
 
 /** Measured: the networks of all folds on a thread, and garbage of their steps that is not yet given back. */
 const networkBytes = 25 * 2 ** 20;
@@ -27,7 +27,7 @@ export async function pairwiseBytes(
   threads: number,
 ): Promise<MemoryParts> {
   const { nodeCount, width } = graph;
-  const { copied, identities } = mostCopied(labels);
+  const { copied, identities } = maxCopied(labels);
   const padded = paddedDim(dim);
   const nodes = nodeCount + copied;
   // The copy's lists hold more of those that do not list their owner.

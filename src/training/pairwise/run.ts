@@ -27,7 +27,7 @@ import { startTrainingThreads } from './threads.js';
 import { type PairwiseRound, type PairwiseState, pairwiseDefaults, trainPairwise } from './training.js';
 import { findWhitening, whitenRows } from './whitening.js';
 
-const mostFolds = 10;
+const maxFolds = 10;
 
 /** Settings from the options; neighbours are cut to those that there are, unless asked for. */
 function pairwiseSettings(options: TrainOptions, listed: number, seed: number): PairwiseSettings {
@@ -48,7 +48,7 @@ function pairwiseSettings(options: TrainOptions, listed: number, seed: number): 
     k,
     sampleHops,
     seed,
-    folds: Math.min(mostFolds, Math.max(2, Math.round(1 / validation))),
+    folds: Math.min(maxFolds, Math.max(2, Math.round(1 / validation))),
     epochs: options.epochs ?? defaults.epochs,
     batch: options.batch ?? defaults.batch,
     learningRate: options.lr ?? defaults.lr,

@@ -43,12 +43,12 @@ export interface StrangerOptions {
 const identityPurpose = 87;
 
 /** Exact search takes time by the square of the rows, and so many say enough. */
-const mostRows = 50_000;
+const maxRows = 50_000;
 /** Rows kept for each row of the set. */
 const keptShare = 1 / 4;
 
 /** Rows of the copy at the most, with the identity that is the last to be copied, and how many identities there are. */
-export function mostCopied(labels: Int32Array): { copied: number; identities: number } {
+export function maxCopied(labels: Int32Array): { copied: number; identities: number } {
   const known = labels.slice();
   const identities = relabel(known);
   const sizes = new Int32Array(identities);
@@ -64,7 +64,7 @@ export function mostCopied(labels: Int32Array): { copied: number; identities: nu
 
 /** The rows that a copy of a set of so many has, about. */
 function rowsWanted(rows: number): number {
-  return Math.min(mostRows, keptShare * rows);
+  return Math.min(maxRows, keptShare * rows);
 }
 
 /** The copy; `rows` are unit vectors, `labels` [n] count identities from 0. Undefined when hardly a row is labelled. */

@@ -24,8 +24,8 @@ interface LabelledRows {
 }
 
 /** Rows that the covariance is found from, and rows whose neighbours judge it. */
-const mostRows = 2 ** 14;
-const mostJudges = 2 ** 11;
+const maxRows = 2 ** 14;
+const maxJudges = 2 ** 11;
 const kept = 0.9;
 /** The area under the curve that it must add. */
 const worth = 0.02;
@@ -60,7 +60,7 @@ function fit(
   takes: (identity: number) => boolean,
 ): Whitening | undefined {
   const chosen: number[] = [];
-  for (let row = 0; row < identities.length && chosen.length < mostRows; row++) {
+  for (let row = 0; row < identities.length && chosen.length < maxRows; row++) {
     if (identities[row] >= 0 && takes(identities[row])) chosen.push(row);
   }
   const rowsOf = new Map<number, number[]>();
@@ -141,7 +141,7 @@ async function gain({ rows, dim, graph }: LabelledRows, identities: Int32Array, 
   const { width, ids } = graph;
   const list = new Float32Array(width * dim);
   const judges = identities.reduce((count, _, row) => count + Number(isJudge(row)), 0);
-  const share = Math.min(1, mostJudges / judges);
+  const share = Math.min(1, maxJudges / judges);
   let passed = 0;
   for (let row = 0; row < identities.length; row++) {
     if (!isJudge(row)) continue;
