@@ -1,6 +1,6 @@
 /**
  * Agglomerative clustering of a sparse graph of scored edges. Two clusters A, B with c edges between them, of summed score
- * w, are alike by
+ * w, have the similarity
  *
  *     w / √(c · (c + R_A · R_B))
  *
@@ -8,7 +8,7 @@
  * edge counts once, and each pair of nodes i in A, j in B counts r_i r_j besides. The *room* r_i is the share of node i's
  * candidate edges that lead to other identities, by their scores s: (Σ (1 − s) + 1) / (d + 2) of d edges, Laplace's rule of
  * succession, as scores that are all 1 do not make it certain that the next one would be; R is the sum over a cluster. Average linkage (UPGMA, Sneath & Sokal 1973) holds every
- * absent pair against A and B alike. But a candidate edge is a place in a list of few neighbours: where an identity has more
+ * absent pair fully against A and B. But a candidate edge is a place in a list of few neighbours: where an identity has more
  * images than lists have places, most of its pairs are absent whatever they are. Lists that are full of their own identity
  * have no room, and the pairs that they lack count nearly nothing; a list that goes on to other people had room for j, and
  * does not hold it. So large identities become whole and small ones stay apart, with nothing to be set.
@@ -16,7 +16,7 @@
  * A mean over pairs is not moved by one wrong edge, as components are, and it knows nothing of the rest of the graph, so
  * there is no resolution limit either.
  *
- * **Joining never makes a cluster more alike to a third than one of its parts was.** Take A and B apart from C. The sums w, c
+ * **Joining never makes a cluster more similar to a third than one of its parts was.** Take A and B apart from C. The sums w, c
  * and R_A R_C over pairs of A and C, and of B and C, add up when A and B are joined, as each is a sum over pairs of nodes of
  * numbers that no join changes. With g = √(c · (c + R R)) for each of the two pairs of clusters, the root of the product of
  * two sums is at least the sum of the roots of the products (Cauchy–Schwarz), so g of A ∪ B and C is at least g_A + g_B, and
@@ -26,8 +26,8 @@
  * A normaliser of sizes alone that says how many edges lists can hold, such as min(|A||B|, q · min(|A|, |B|)), has no such
  * bound: the sum of it over two parts can be more than it is of the whole.
  *
- * Therefore joining any two clusters that are each other's most alike gives what joining the most alike pair of all would
- * give: no later join elsewhere makes a third one more alike to either, so the two would stay each other's most alike until
+ * Therefore joining any two clusters that are each other's most similar gives what joining the most similar pair of all would
+ * give: no later join elsewhere makes a third one more similar to either, so the two would stay each other's most similar until
  * their turn comes. One run serves all thresholds above its own (Bruynooghe 1977, Murtagh 1983: nearest-neighbour chains). No
  * heap is needed and edges are added up when a cluster is looked at, not when its neighbours join. Ties go to the pair of the
  * smaller smallest node, then of the smaller other one. Scores and rooms are whole multiples of 2^-20, so that sums are exact
@@ -35,10 +35,10 @@
  * but for the rounding of a root are equal, in whatever order joins were made.
  *
  * Constraints change nothing of this. Nodes that are one identity begin as one cluster, as if they had been joined. Clusters that
- * may not be joined are not alike at all, nor is what either becomes part of, so that a join still makes nobody more alike.
+ * may not be joined are not similar at all, nor is what either becomes part of, so that a join still makes nobody more similar.
  *
  * For the same reason clusters of a block of nodes can be joined before, or while, others are, as long as neither of the two
- * is more alike to a node outside; a cluster that nothing reaches is done with. What is left then is little.
+ * is more similar to a node outside; a cluster that nothing reaches is done with. What is left then is little.
  *
  * O(E) memory: 16 bytes an edge within components of score ≥ threshold, 48 within a block. Time: each of about 3n looks walks the edges of
  * one cluster, O(E) in all while clusters are small beside the graph; a cluster that grows by one node at a time to m
@@ -70,7 +70,7 @@ export const absentPairs = ['room', 'all'] as const;
 export type AbsentPairs = (typeof absentPairs)[number];
 
 export interface LinkageOptions {
-  /** Clusters less alike are not joined, > 0. */
+  /** Clusters less similar are not joined, > 0. */
   readonly threshold: number;
   /** Default `room`. */
   readonly absentPairs?: AbsentPairs | undefined;
@@ -80,11 +80,11 @@ export interface LinkageOptions {
   readonly constraints?: Constraints | undefined;
 }
 
-/** Joins from the most to the least alike: the clusters that hold firsts[m] and seconds[m] at alike[m]. */
+/** Joins from the most to the least similar: the clusters that hold firsts[m] and seconds[m] at similarities[m]. */
 export interface LinkageMerges {
   readonly firsts: Int32Array;
   readonly seconds: Int32Array;
-  readonly alike: Float64Array;
+  readonly similarities: Float64Array;
 }
 
 /** Scores and rooms are whole multiples of this, so that sums over up to 2^33 of them are exact in any order. */
@@ -142,18 +142,20 @@ export function linkageMerges(edges: CandidateEdges, scores: Float32Array, optio
   const scored = withScores(edges, scores);
   const links = runPlan(linksWithin(scored, options, 1));
   const state = runPlan(singles(scored, options, 1));
-  const found = { firsts: [] as number[], seconds: [] as number[], alike: [] as number[] };
+  const found = { firsts: [] as number[], seconds: [] as number[], similarities: [] as number[] };
   const lists = listsOf(links, 0, nodeCount);
-  new Agglomeration(lists, state, { ...options, from: 0, to: nodeCount }).run((first, second, alike) => {
+  new Agglomeration(lists, state, { ...options, from: 0, to: nodeCount }).run((first, second, similarity) => {
     found.firsts.push(first);
     found.seconds.push(second);
-    found.alike.push(alike);
+    found.similarities.push(similarity);
   });
-  const falling = Uint32Array.from(found.alike, (_, m) => m).sort((x, y) => found.alike[y] - found.alike[x] || x - y);
+  const falling = Uint32Array.from(found.similarities, (_, m) => m).sort(
+    (x, y) => found.similarities[y] - found.similarities[x] || x - y,
+  );
   return {
     firsts: Int32Array.from(falling, (m) => found.firsts[m]),
     seconds: Int32Array.from(falling, (m) => found.seconds[m]),
-    alike: Float64Array.from(falling, (m) => found.alike[m]),
+    similarities: Float64Array.from(falling, (m) => found.similarities[m]),
   };
 }
 
@@ -164,7 +166,7 @@ export function* linkageCuts(
   thresholds: readonly number[],
 ): Iterable<Int32Array> {
   const { nodeCount, scores } = edges;
-  const { firsts, seconds, alike } = linkageMerges(edges, scores, { ...options, threshold: thresholds[0] });
+  const { firsts, seconds, similarities } = linkageMerges(edges, scores, { ...options, threshold: thresholds[0] });
   for (const threshold of thresholds) {
     const parents = Int32Array.from({ length: nodeCount }, (_, node) => node);
     const find = (node: number): number => {
@@ -175,7 +177,8 @@ export function* linkageCuts(
       }
       return root;
     };
-    for (let m = 0; m < alike.length && alike[m] >= threshold; m++) parents[find(seconds[m])] = find(firsts[m]);
+    for (let m = 0; m < similarities.length && similarities[m] >= threshold; m++)
+      parents[find(seconds[m])] = find(firsts[m]);
     yield parents.map((_, node) => find(node));
   }
 }
@@ -370,7 +373,7 @@ export function joinBetween({ edges, state, rests, ...options }: BetweenInput): 
 
 /**
  * The clusters of nodes [from, to). Others are left as they stand, each node of theirs a cluster of its own: what happens to
- * them never makes them more alike to one of these.
+ * them never makes them more similar to one of these.
  */
 class Agglomeration {
   private readonly threshold: number;
@@ -391,7 +394,7 @@ class Agglomeration {
   /** The nearest single node of each node as long as neither is joined: no other grows more similar. −1 when not known, or joined. */
   private readonly nearestSingles: Int32Array;
   /** The similarity of the last cluster looked at and its nearest. */
-  private nearestAlike = 0;
+  private nearestSimilarity = 0;
   private readonly constraints: Constraints | undefined;
   private readonly apart: Apart | undefined;
 
@@ -444,23 +447,23 @@ class Agglomeration {
       // A constrained node is looked at when its turn comes.
       if (constraints && isConstrained(constraints, from + i)) continue;
       let best = -1;
-      let bestAlike = this.threshold;
+      let bestSimilarity = this.threshold;
       const room = rooms[from + i];
       for (let e = starts[i]; e < ends[i]; e++) {
         // A root would only make it less.
-        if (weights[e] < bestAlike * almostOne) continue;
-        const alike = Math.fround(weights[e] / Math.sqrt(edgeShare + room * rooms[targets[e]]));
-        if (alike < bestAlike) continue;
-        if (alike === bestAlike && best >= 0 && !this.comesFirst(from + i, targets[e], best)) continue;
+        if (weights[e] < bestSimilarity * almostOne) continue;
+        const similarity = Math.fround(weights[e] / Math.sqrt(edgeShare + room * rooms[targets[e]]));
+        if (similarity < bestSimilarity) continue;
+        if (similarity === bestSimilarity && best >= 0 && !this.comesFirst(from + i, targets[e], best)) continue;
         best = targets[e];
-        bestAlike = alike;
+        bestSimilarity = similarity;
       }
       nearestSingles[i] = best;
     }
   }
 
-  /** Follows nearest neighbours, each pair more alike than the one before, until two are each other's, and joins those. */
-  run(onJoin?: (root: number, other: number, alike: number) => void): void {
+  /** Follows nearest neighbours, each pair more similar than the one before, until two are each other's, and joins those. */
+  run(onJoin?: (root: number, other: number, similarity: number) => void): void {
     const { from, to, waiting } = this;
     const { parents, settled } = this.state;
     const chain: number[] = [];
@@ -480,7 +483,7 @@ class Agglomeration {
         } else if (nearest !== chain[chain.length - 2]) chain.push(nearest);
         else {
           const [root, other] = this.name(top) < this.name(nearest) ? [top, nearest] : [nearest, top];
-          onJoin?.(root, other, this.nearestAlike);
+          onJoin?.(root, other, this.nearestSimilarity);
           this.join(root, other);
           chain.length -= 2;
           if (chain.length === 0) chain.push(root);
@@ -530,7 +533,7 @@ class Agglomeration {
     return rest;
   }
 
-  /** The cluster most alike to this one, −1 when none reaches the threshold. */
+  /** The cluster most similar to this one, −1 when none reaches the threshold. */
   private nearest(cluster: number): number {
     const { from, to, next, countTo, weightTo, met } = this;
     const { starts, ends, targets, counts, weights } = this.lists;
@@ -556,8 +559,8 @@ class Agglomeration {
 
     const room = roomSums[cluster];
     let best = -1;
-    let bestAlike = this.threshold;
-    let least = bestAlike * bestAlike * almostOne;
+    let bestSimilarity = this.threshold;
+    let least = bestSimilarity * bestSimilarity * almostOne;
     for (let m = 0; m < metCount; m++) {
       const root = met[m];
       const weight = weightTo[root];
@@ -566,16 +569,20 @@ class Agglomeration {
       const product = count * (edgeShare * count + room * roomOfRoot);
       countTo[root] = 0;
       weightTo[root] = 0;
-      // Most are far less alike, which takes no root to see.
+      // Most are far less similar, which takes no root to see.
       if (weight * weight < least * product) continue;
-      const alike = Math.fround(weight / Math.sqrt(product));
-      if (alike < bestAlike || (alike === bestAlike && best >= 0 && !this.comesFirst(cluster, root, best))) continue;
+      const similarity = Math.fround(weight / Math.sqrt(product));
+      if (
+        similarity < bestSimilarity ||
+        (similarity === bestSimilarity && best >= 0 && !this.comesFirst(cluster, root, best))
+      )
+        continue;
       if (apart?.forbids(cluster, root)) continue;
       best = root;
-      bestAlike = alike;
-      least = bestAlike * bestAlike * almostOne;
+      bestSimilarity = similarity;
+      least = bestSimilarity * bestSimilarity * almostOne;
     }
-    this.nearestAlike = bestAlike;
+    this.nearestSimilarity = bestSimilarity;
     return best;
   }
 

@@ -116,7 +116,7 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
 export interface Continuation {
   /** Its clusters; in place of what matching by names gives. */
   readonly previous: EarlierRows;
-  /** Its model as run.json has it, settled for the set as it was then: settled anew, it would score old edges differently. */
+  /** Its model as run.json has it, settled for the set as it was then: settled again, it would score old edges differently. */
   readonly model: unknown;
   /** Its lists and scores, by the nodes of this run; undefined where they are not known. */
   readonly known: KnownScores | undefined;

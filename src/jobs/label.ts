@@ -357,7 +357,7 @@ export async function prepare(
   });
   work?.checkGraph(graph.ids);
   return timed('order', async () => {
-    // Rows are looked at by threads that the order leaves idle. Where some are no nodes, it is found anew.
+    // Rows are looked at by threads that the order leaves idle. Where some are no nodes, it is found again.
     const [layout, survey] = await allDone([
       run.layOut(graph),
       run.survey(features, options.duplicates !== 'keep'),

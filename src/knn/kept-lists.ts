@@ -1,7 +1,7 @@
 /**
  * The candidates of an approximate search in a work directory, so that a search that was killed goes on where it stopped. Now and
  * then, between two rounds of comparisons, all lists are written to one of two files in turn, so that one of them is
- * whole whenever a crash comes; the journal notes the rounds with the checksum. What comes before the comparisons is done anew, as it
+ * whole whenever a crash comes; the journal notes the rounds with the checksum. What comes before the comparisons is done again, as it
  * takes little, and the checksum of its results shows whether the features are still the same.
  */
 import { type FileHandle, open } from 'node:fs/promises';

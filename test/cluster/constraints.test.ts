@@ -91,7 +91,7 @@ function labelled({ nodeCount, links, groups }: Case, clusters: readonly Readonl
   return [...labels];
 }
 
-/** Joins the most alike pair of clusters that may be joined, while there is one. */
+/** Joins the most similar pair of clusters that may be joined, while there is one. */
 function naiveLinkage(given: Case, threshold: number): number[] {
   const { nodeCount, links } = given;
   const rooms = Array.from({ length: nodeCount }, (_, node) => {
@@ -102,15 +102,16 @@ function naiveLinkage(given: Case, threshold: number): number[] {
   const room = (cluster: ReadonlySet<number>) => [...cluster].reduce((sum, node) => sum + rooms[node], 0);
   const clusters = groupsOf(given);
   for (;;) {
-    let best: { a: number; b: number; alike: number } | undefined;
+    let best: { a: number; b: number; similarity: number } | undefined;
     for (let a = 0; a < nodeCount; a++) {
       for (let b = a + 1; b < nodeCount; b++) {
         const [x, y] = [clusters[a], clusters[b]];
         const between = links.filter(([i, j]) => (x.has(i) && y.has(j)) || (x.has(j) && y.has(i)));
         if (between.length === 0 || areApart(given, x, y)) continue;
         const sum = between.reduce((total, [, , score]) => total + score, 0);
-        const alike = Math.fround(sum / Math.sqrt(between.length * (between.length + room(x) * room(y))));
-        if (alike >= threshold && (best === undefined || alike > best.alike)) best = { a, b, alike };
+        const similarity = Math.fround(sum / Math.sqrt(between.length * (between.length + room(x) * room(y))));
+        if (similarity >= threshold && (best === undefined || similarity > best.similarity))
+          best = { a, b, similarity };
       }
     }
     if (best === undefined) return labelled(given, clusters);
@@ -188,7 +189,7 @@ function byPositions(
   return [...back];
 }
 
-test('linkage with constraints joins the most alike pair that may be joined, in any blocks and any order', () => {
+test('linkage with constraints joins the most similar pair that may be joined, in any blocks and any order', () => {
   let refused = 0;
   fc.assert(
     fc.property(cases, thresholds, fc.integer({ min: 1, max: 13 }), (given, threshold, blockNodes) => {

@@ -36,13 +36,13 @@ function roomOf(node: number, links: readonly Link[]): number {
   return Math.round(((others + 1) / (own.length + 2)) * 2 ** 20) / 2 ** 20;
 }
 
-/** Joins the most alike pair of clusters, sets of nodes, while there is one; all pairs are looked at every time. */
+/** Joins the most similar pair of clusters, sets of nodes, while there is one; all pairs are looked at every time. */
 function naive(nodeCount: number, links: readonly Link[], threshold: number, absentPairs: AbsentPairs): number[] {
   const rooms = Array.from({ length: nodeCount }, (_, node) => (absentPairs === 'all' ? 1 : roomOf(node, links)));
   const room = (cluster: ReadonlySet<number>) => [...cluster].reduce((sum, node) => sum + rooms[node], 0);
   const clusters = Array.from({ length: nodeCount }, (_, node) => new Set([node]));
   for (;;) {
-    let best: { a: number; b: number; alike: number } | undefined;
+    let best: { a: number; b: number; similarity: number } | undefined;
     for (let a = 0; a < nodeCount; a++) {
       for (let b = a + 1; b < nodeCount; b++) {
         const [x, y] = [clusters[a], clusters[b]];
@@ -50,8 +50,9 @@ function naive(nodeCount: number, links: readonly Link[], threshold: number, abs
         if (between.length === 0) continue;
         const sum = between.reduce((sum, [, , score]) => sum + score, 0);
         const present = absentPairs === 'all' ? 0 : between.length;
-        const alike = Math.fround(sum / Math.sqrt(between.length * (present + room(x) * room(y))));
-        if (alike >= threshold && (best === undefined || alike > best.alike)) best = { a, b, alike };
+        const similarity = Math.fround(sum / Math.sqrt(between.length * (present + room(x) * room(y))));
+        if (similarity >= threshold && (best === undefined || similarity > best.similarity))
+          best = { a, b, similarity };
       }
     }
     if (best === undefined) break;
@@ -103,7 +104,7 @@ test('an identity larger than lists are long becomes whole, and what lists had r
 });
 
 for (const absentPairs of ['room', 'all'] as const) {
-  test(`absent pairs by ${absentPairs}: nearest-neighbour chains join what joining the most alike pair joins`, () => {
+  test(`absent pairs by ${absentPairs}: nearest-neighbour chains join what joining the most similar pair joins`, () => {
     let joined = 0;
     fc.assert(
       fc.property(graphs, ({ nodeCount, links, threshold }) => {
@@ -138,15 +139,15 @@ test('the order of edges and a renumbering of nodes change nothing, even among e
   );
 });
 
-test('one run holds the joins of every higher threshold, from the most alike on', () => {
+test('one run holds the joins of every higher threshold, from the most similar on', () => {
   fc.assert(
     fc.property(graphs, ({ nodeCount, links, threshold }) => {
       const { edges, scores } = graphOf(nodeCount, links);
-      const { firsts, seconds, alike } = linkageMerges(edges, scores, { threshold: 0.01 });
-      const count = alike.filter((value) => value >= threshold).length;
+      const { firsts, seconds, similarities } = linkageMerges(edges, scores, { threshold: 0.01 });
+      const count = similarities.filter((value) => value >= threshold).length;
       assert.deepEqual(
-        [...alike],
-        [...alike].sort((x, y) => y - x),
+        [...similarities],
+        [...similarities].sort((x, y) => y - x),
       );
       const merged: Link[] = Array.from({ length: count }, (_, m) => [firsts[m], seconds[m], 1]);
       assert.deepEqual(componentsOf(nodeCount, merged, links), label(nodeCount, links, threshold));
