@@ -6,7 +6,8 @@
  *   round r   reads that and the scores of the round before at both ends: edges at the ends of edges whose score changed there,
  *             or that came or went
  *
- * A score that comes out as it was carries nothing on. Where most lists have changed, all edges are scored: nearly all would be.
+ * A score that comes out as it was carries nothing on. A change reaches many times more edges in each round, and some of the edges take longer for
+ * each than all of them do: where so many lists have changed that the last rounds would score nearly all edges, every round does.
  */
 import type { KnownScores, OpenRun, Rescore } from '../../engine/known-scores.js';
 import { sharedCopy } from '../../memory/shared-arrays.js';
@@ -28,8 +29,10 @@ export const rescore: Rescore = async (run, known) => {
     for (let node = 0; node < nodeCount; node++) for (let e = offsets[node]; e < offsets[node + 1]; e++) visit(e, node);
   };
 
+  const changed = changedLists(run, known);
+  if (changed.length * 4 ** (scorings.length - 1) > nodeCount / 2) return scoreAll(run);
   const { places, unsettled } = placesOf(run, known);
-  const restructured = restructuredEdges(run, known, eachAt);
+  const restructured = restructuredEdges(run, known, changed, eachAt);
   await run.run(stageOf('load'));
 
   /** Nodes whose cosines, and edges whose structural features are there. */
@@ -73,6 +76,18 @@ export const rescore: Rescore = async (run, known) => {
   }
   return { scored, rounds };
 };
+
+/** All stages, of all nodes and edges. */
+async function scoreAll({ job, only, columns, stages, run }: OpenRun): ReturnType<Rescore> {
+  only.nodes.fill(1);
+  only.edges.fill(1);
+  const rounds: Float32Array[] = [];
+  for (const stage of stages) {
+    await run(stage);
+    if (stage.name === 'score') rounds.push(sharedCopy(columns[stage.columns[0]].values));
+  }
+  return { scored: rounds.length * job.targets!.length, rounds };
+}
 
 type EachAt = (node: number, visit: (edge: number, other: number) => void) => void;
 
@@ -120,12 +135,11 @@ function placesOf({ job }: OpenRun, { pairs }: KnownScores): { places: Int32Arra
   return { places, unsettled };
 }
 
-/** Edges whose structural features may differ from what they were [E]. */
-function restructuredEdges({ job }: OpenRun, { lists }: KnownScores, eachAt: EachAt): Uint8Array {
+/** The nodes whose lists are not as they were, in positions. */
+function changedLists({ job }: OpenRun, { lists }: KnownScores): number[] {
   const { nodeCount, neighbours, width, order, positions } = job;
   const numberAt = (position: number) => (order ? order[position] : position);
   const positionOf = (number: number) => (number < 0 ? -1 : positions ? positions[number] : number);
-  const marked = new Uint8Array(job.targets!.length);
   const changed: number[] = [];
   for (let p = 0; p < nodeCount; p++) {
     const start = numberAt(p) * lists.width;
@@ -133,7 +147,20 @@ function restructuredEdges({ job }: OpenRun, { lists }: KnownScores, eachAt: Eac
     for (let c = 0; c < width && same; c++) same = neighbours[p * width + c] === positionOf(lists.ids[start + c] ?? -1);
     if (!same) changed.push(p);
   }
-  if (2 * changed.length > nodeCount) return marked.fill(1);
+  return changed;
+}
+
+/** Edges whose structural features may differ from what they were [E]. */
+function restructuredEdges(
+  { job }: OpenRun,
+  { lists }: KnownScores,
+  changed: readonly number[],
+  eachAt: EachAt,
+): Uint8Array {
+  const { neighbours, width, order, positions } = job;
+  const numberAt = (position: number) => (order ? order[position] : position);
+  const positionOf = (number: number) => (number < 0 ? -1 : positions ? positions[number] : number);
+  const marked = new Uint8Array(job.targets!.length);
   const now = new Set<number>();
   for (const p of changed) {
     const start = numberAt(p) * lists.width;
