@@ -47,6 +47,8 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
   const { Worker, WaitingError, UnrecoverableError } = cluster.bullmq;
   const answers = answersKey(announcement);
   let failure: NaanError | undefined;
+  // Redis takes no name with a blank.
+  const name = `${hostname()}:${process.pid}`;
   const worker = new Worker<QueuedTask>(
     queueName(announcement),
     async (job, token) => {
@@ -84,7 +86,7 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
     {
       connection: cluster.connection,
       prefix: keyPrefix,
-      name: `${hostname()} ${process.pid}`,
+      name,
       concurrency: threads,
       lockDuration: timing.lockMs,
       stalledInterval: timing.stalledMs,
@@ -105,6 +107,7 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
       if (now && (now.ended || now.cancelled || now.epoch !== announcement.epoch)) break;
     }
   } finally {
+    await cluster.client.rpush(answers, JSON.stringify({ leaves: name } satisfies Answer)).catch(() => undefined);
     await worker.close();
   }
   if (failure) throw failure;

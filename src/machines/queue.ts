@@ -56,7 +56,9 @@ export type Answer =
       /** Seconds that the worker spent on it. */
       readonly seconds: number;
     }
-  | { readonly failed: string; readonly code?: ErrorCode };
+  | { readonly failed: string; readonly code?: ErrorCode }
+  /** The name of a worker that stops of its own accord. */
+  | { readonly leaves: string };
 
 interface QueueOptions {
   readonly signal?: AbortSignal | undefined;
@@ -104,8 +106,11 @@ export class QueueSpread implements Spread {
   private readonly answers: Redis;
   private lookedAt = 0;
   private toldAt = 0;
-  /** Undefined where Redis does not say. */
-  private workers: number | undefined;
+  /** Names of connected workers; undefined where Redis does not say. */
+  private workers: ReadonlySet<string> | undefined;
+  /** Workers that have said that they leave, and those that were not there when looked for once. */
+  private readonly leaving = new Set<string>();
+  private missing: ReadonlySet<string> = new Set();
 
   private constructor(
     private readonly cluster: Cluster,
@@ -163,6 +168,10 @@ export class QueueSpread implements Spread {
         continue;
       }
       if (performance.now() - this.lookedAt > lookMs) await this.look();
+      if ('leaves' in answer) {
+        this.leaving.add(answer.leaves);
+        continue;
+      }
       if ('failed' in answer) {
         this.observer?.task({ stage: name, result: 'failed', seconds: 0, bytes: 0 });
         throw new NaanError(answer.code ?? 'SHARD_FAILED', answer.failed);
@@ -240,20 +249,29 @@ export class QueueSpread implements Spread {
     await this.tellOfWorkers();
     const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
     const { active } = counts;
-    this.observer?.queue({ waiting: all - active, active, workers: this.workers });
+    this.observer?.queue({ waiting: all - active, active, workers: this.workers?.size });
     return all;
   }
 
+  /** A worker is lost when it is twice not there and has not said that it leaves: after an outage of Redis they all connect anew. */
   private async tellOfWorkers(): Promise<void> {
-    const workers = await this.ofRedis(this.queue.getWorkersCount().catch(() => undefined));
-    if (workers === undefined) return;
-    const { workers: before = 0 } = this;
-    if (workers !== before) this.onNotice(`${workers} ${workers === 1 ? 'worker' : 'workers'}, before ${before}`);
-    else if (workers === 0 && performance.now() - this.toldAt > noticeMs) {
+    const found = await this.ofRedis(this.queue.getWorkers().catch(() => undefined));
+    // Where Redis lists no connections, each entry is without a name.
+    const named = found?.every(({ rawname }) => rawname !== undefined);
+    if (!found || !named) return;
+    const now = new Set(found.map(({ rawname }) => rawname.slice(rawname.indexOf(':w:') + ':w:'.length)));
+    const before = this.workers ?? new Set();
+    const count = `${now.size} ${now.size === 1 ? 'worker' : 'workers'}`;
+    if (now.size !== before.size) this.onNotice(`${count}, before ${before.size}`);
+    else if (now.size === 0 && performance.now() - this.toldAt > noticeMs) {
       this.toldAt = performance.now();
       this.onNotice(`no worker is there: start naan worker --cluster ${this.cluster.name}`);
     }
-    this.workers = workers;
+    const lost = [...this.missing].filter((name) => !now.has(name) && !this.leaving.has(name));
+    for (const name of lost) this.onNotice(`worker ${name} is lost: it was killed, or cannot reach Redis`);
+    if (lost.length > 0) this.observer?.lost(lost.length);
+    this.missing = new Set([...before].filter((name) => !now.has(name)));
+    this.workers = now;
   }
 
   /** True when all segments of an answer are there. A name that was just made may not be seen here at once. */
@@ -295,7 +313,7 @@ export class QueueSpread implements Spread {
 function answerOf(text: string): Answer | undefined {
   const found = parseJson(text);
   if (!isObject(found)) return undefined;
-  if (typeof found.failed === 'string') return found as unknown as Answer;
+  if (typeof found.failed === 'string' || typeof found.leaves === 'string') return found as unknown as Answer;
   const { stage, round, shard, left, seconds } = found;
   if (typeof stage !== 'string' || !Number.isSafeInteger(round) || !Number.isSafeInteger(shard)) return undefined;
   if (typeof seconds !== 'number' || !(seconds >= 0)) return undefined;

@@ -28,4 +28,6 @@ export interface QueueState {
 
 export interface CoordinatorObserver extends TaskObserver {
   queue(state: QueueState): void;
+  /** So many workers are gone without having said that they leave. */
+  lost(workers: number): void;
 }

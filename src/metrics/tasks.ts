@@ -72,11 +72,16 @@ export function addCoordinatorMetrics(registry: Registry): CoordinatorObserver {
     help: 'Workers that are connected to the queue of the run.',
     registers,
   });
+  const lost = new Counter({
+    name: 'naan_cluster_workers_lost_total',
+    help: 'Workers that are gone without having been stopped.',
+    registers,
+  });
   const queue = ({ waiting, active, workers }: QueueState) => {
     queued.set({ state: 'waiting' }, waiting);
     queued.set({ state: 'active' }, active);
     if (workers !== undefined) connected.set(workers);
   };
   queue({ waiting: 0, active: 0 });
-  return { ...observer, queue };
+  return { ...observer, queue, lost: (workers) => lost.inc(workers) };
 }

@@ -3,14 +3,13 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as wait } from 'node:timers/promises';
 import { label } from '../../src/jobs/label.js';
 import type { TaskEnding } from '../../src/machines/task-observer.js';
 import { temporaryFolder } from '../cli/naan.js';
 import { appeared } from './appeared.js';
 import { redisServer, withoutRedis } from './redis-server.js';
 import { alone, smallRun, smallSet } from './small-set.js';
-import { workerProcess, workersFor } from './workers.js';
+import { stopAtTask, workerProcess, workersFor } from './workers.js';
 
 const skip = withoutRedis;
 
@@ -21,21 +20,11 @@ test('a worker that stood still longer than its lock goes on where others have d
   const { address: cluster, client } = await redisServer(t);
   const workDir = join(folder, 'work');
   const endings: TaskEnding[] = [];
-  const taskObserver = { task: (ending: TaskEnding) => void endings.push(ending), contact() {}, queue() {} };
+  const taskObserver = { task: (ending: TaskEnding) => void endings.push(ending), contact() {}, queue() {}, lost() {} };
   const labelled = label({ ...smallRun(set, 'pairwise'), workDir, cluster, taskObserver });
   const still = workerProcess(t, cluster);
   await appeared(workDir, /^load-0-\d+\..*\.rows$/);
-  const activeCount = async () => {
-    const [key] = await client.keys('naan:*-1:active');
-    return key === undefined ? 0 : client.llen(key);
-  };
-  // It may be between two tasks.
-  for (;;) {
-    still.kill('SIGSTOP');
-    if ((await activeCount()) > 0) break;
-    still.kill('SIGCONT');
-    await wait(5);
-  }
+  await stopAtTask(still, client);
   const isManifest = (name: string) => name.endsWith('.manifest');
   const before = readdirSync(workDir).filter(isManifest);
   const { stop, workers } = workersFor(t, cluster, 1);

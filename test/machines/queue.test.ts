@@ -1,7 +1,8 @@
 /** A run whose shards a queue hands out: the same bytes as one process, whatever dies or is emptied. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -12,7 +13,7 @@ import { naan, start, temporaryFolder } from '../cli/naan.js';
 import { appeared } from './appeared.js';
 import { redisServer, type TestRedis, withoutRedis } from './redis-server.js';
 import { alone, smallFlags, smallRun, smallSet } from './small-set.js';
-import { workerProcess, workersFor } from './workers.js';
+import { stopAtTask, workerProcess, workersFor } from './workers.js';
 
 const skip = withoutRedis;
 
@@ -33,20 +34,47 @@ for (const head of ['pairwise', 'concat'] as const) {
   });
 }
 
-test('a worker that was killed loses its task to one that joins late', { skip }, async (t) => {
+test('a worker that was killed is told of, one that was stopped is not, and one that joins late does their tasks', {
+  skip,
+}, async (t) => {
   const folder = temporaryFolder((clean) => t.after(clean));
   const set = await smallSet(folder, 'pairwise');
   const expected = await alone(set, 'pairwise');
-  const { address: cluster } = await redisServer(t);
+  const { address: cluster, client } = await redisServer(t);
   const workDir = join(folder, 'work');
-  const labelled = label({ ...smallRun(set, 'pairwise'), workDir, cluster });
+  const notices: string[] = [];
+  const events = new EventEmitter();
+  const onNotice = (notice: string) => {
+    notices.push(notice);
+    events.emit('notice');
+  };
+  const told = async (notice: string, from: number) => {
+    while (!notices.includes(notice, from)) await once(events, 'notice');
+  };
+  const labelled = label({ ...smallRun(set, 'pairwise'), workDir, cluster, onNotice });
   const killed = workerProcess(t, cluster);
   await appeared(workDir, /^load-0-\d+\..*\.rows$/);
+  await stopAtTask(killed, client);
+  await told('1 worker, before 0', 0);
   killed.kill('SIGKILL');
-  await once(killed, 'exit');
+  const loss = `worker ${hostname()}:${killed.pid} is lost: it was killed, or cannot reach Redis`;
+  await told(loss, 0);
+
+  // The stage cannot end: this worker takes the other for dead only after a while.
+  const from = notices.length;
+  const stopped = start(['worker', '--cluster', cluster, '--threads', '1']);
+  await told('1 worker, before 0', from);
+  stopped.child.kill('SIGTERM');
+  assert.equal((await stopped.ended).code, 143);
+  await told('0 workers, before 1', from);
+
   const { stop, workers } = workersFor(t, cluster, 1);
   const { labels, edges } = await labelled;
   assert.deepEqual({ labels, edges }, expected);
+  assert.deepEqual(
+    notices.filter((notice) => /is lost/.test(notice)),
+    [loss],
+  );
   stop();
   await Promise.all(workers);
 });

@@ -1,9 +1,11 @@
 /** Workers that notice soon that another one has died. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { TestContext } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { work } from '../../src/jobs/worker.js';
 import type { ClusterAddress } from '../../src/machines/redis.js';
+import type { TestRedis } from './redis-server.js';
 
 const timing = { lockMs: 1000, stalledMs: 500 };
 
@@ -25,4 +27,19 @@ export function workerProcess(t: TestContext, cluster: string) {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'inherit' });
   t.after(() => void child.kill('SIGKILL'));
   return child;
+}
+
+/** Makes a worker stand still while it has a task of a run's first epoch. */
+export async function stopAtTask(worker: ChildProcess, client: TestRedis['client']): Promise<void> {
+  const activeCount = async () => {
+    const [key] = await client.keys('naan:*-1:active');
+    return key === undefined ? 0 : client.llen(key);
+  };
+  // It may be between two tasks.
+  for (;;) {
+    worker.kill('SIGSTOP');
+    if ((await activeCount()) > 0) return;
+    worker.kill('SIGCONT');
+    await wait(5);
+  }
 }
