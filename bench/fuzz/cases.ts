@@ -1,8 +1,9 @@
 /** One case: a file made from seed, reader and number alone, read as commands read it. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NaanError } from '../../src/errors.js';
 import { RandomStream } from '../../src/graph/random.js';
+import { tableProcess } from '../../src/io/table-process.js';
 import { damaged, oneOf } from './mutations.js';
 import type { Reader } from './readers.js';
 
@@ -36,6 +37,9 @@ function mostBytes(fileBytes: number): number {
 }
 const longestMessage = 2000;
 
+/** A file over which a library does not come to an end: the process that decodes it is stopped, and the file is refused. */
+export const stopped = 'is refused once the process that decodes it is stopped';
+
 export function fileOf(
   reader: Reader,
   seed: number,
@@ -65,13 +69,22 @@ export async function tryCases(
       const found = (what: string) => onFinding({ reader: reader.name, number, what });
       const { bytes, read } = fileOf(reader, seed, number);
       writeFileSync(path, bytes);
-      const before = { cpu: process.cpuUsage(), peak: process.resourceUsage().maxRSS };
+      const before = await used(reader);
       tally.tried++;
       try {
         await read(path);
         tally.read++;
       } catch (error) {
         const fault = faultOf(error);
+        const { message } = error as Error;
+        if (message.includes(' was not decoded within ')) {
+          tally.slow++;
+          found(stopped);
+        }
+        if (message.includes('the process that decodes it ended')) {
+          tally.large++;
+          found(message);
+        }
         if (fault === undefined) {
           tally.refused++;
         } else {
@@ -79,13 +92,15 @@ export async function tryCases(
           found(fault);
         }
       }
-      const { user, system } = process.cpuUsage(before.cpu);
-      const seconds = (user + system) / 1e6;
+      const after = await used(reader);
+      // A process that ended over the file is counted by that; the one that was started after it has used nothing for it.
+      const ended = after.pid !== before.pid;
+      const seconds = after.seconds - before.seconds + (ended ? 0 : after.tableSeconds - before.tableSeconds);
       if (seconds > slowSeconds) {
         tally.slow++;
         found(`takes ${seconds.toFixed(1)} s`);
       }
-      const grown = (process.resourceUsage().maxRSS - before.peak) * 1024;
+      const grown = after.peak - before.peak + (ended ? 0 : after.tablePeak - before.tablePeak);
       if (grown > mostBytes(bytes.length)) {
         tally.large++;
         found(`takes ${(grown / 2 ** 20).toFixed(0)} MiB for ${bytes.length} bytes`);
@@ -94,6 +109,30 @@ export async function tryCases(
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+interface Used {
+  readonly seconds: number;
+  readonly peak: number;
+  /** The process that decodes tables, where the reader asks it. */
+  readonly pid?: number;
+  readonly tableSeconds: number;
+  readonly tablePeak: number;
+}
+
+/** Processor time and largest memory so far, of this process and of the one that decodes tables. */
+async function used({ inTableProcess = false }: Reader): Promise<Used> {
+  const { user, system } = process.cpuUsage();
+  const seconds = (user + system) / 1e6;
+  const peak = process.resourceUsage().maxRSS * 1024;
+  // Only Linux tells of other processes.
+  if (!inTableProcess || process.platform !== 'linux') return { seconds, peak, tableSeconds: 0, tablePeak: 0 };
+  const pid = await tableProcess();
+  // Behind the name of the program, which may hold blanks: fields 14 and 15, in hundredths of a second.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /s, '').split(' ');
+  const ticks = Number(fields[11]) + Number(fields[12]);
+  const kib = Number(/VmHWM:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  return { seconds, peak, pid, tableSeconds: ticks / 100, tablePeak: kib * 1024 };
 }
 
 /** What is wrong with how a file was refused; undefined for one line of naan's own. */

@@ -2,6 +2,16 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  columnFromArray,
+  dictionary,
+  fixedSizeList,
+  float32,
+  list,
+  tableFromColumns,
+  tableToIPC,
+  utf8,
+} from '@uwdata/flechette';
 import { parquetWriteFile } from 'hyparquet-writer';
 import { readWork, workHeader } from '../../src/engine/work-dir.js';
 import type { RandomStream } from '../../src/graph/random.js';
@@ -32,6 +42,8 @@ export interface Reader {
   /** Of the file that is read, within a folder of its own. */
   readonly fileName: string;
   readonly seeds: readonly Seed[];
+  /** Whether files are decoded in the process for tables, whose time and memory count as well. */
+  readonly inTableProcess?: boolean;
 }
 
 const fixtures = join('test', 'fixtures', 'one_head');
@@ -58,7 +70,8 @@ export async function makeReaders(folder: string): Promise<Reader[]> {
     { name: 'journal', fileName: 'journal', seeds: [journalSeed()] },
     { name: 'training', fileName: 'x.checkpoint', seeds: [await trainingSeed(path)] },
     { name: 'vectors', fileName: 'x.csv', seeds: vectorSeeds() },
-    { name: 'parquet', fileName: 'x.parquet', seeds: parquetSeeds(path) },
+    { name: 'parquet', fileName: 'x.parquet', seeds: parquetSeeds(path), inTableProcess: true },
+    { name: 'arrow', fileName: 'x.arrow', seeds: arrowSeeds(), inTableProcess: true },
     { name: 'config', fileName: 'x.yaml', seeds: configSeeds() },
   ];
 }
@@ -246,12 +259,56 @@ function parquetSeeds(path: string): Seed[] {
       }
       return file;
     };
-    const read = async (file: string) => {
-      await readFeatures(file);
-      return readNames(file);
-    };
-    return { whole, structural, read };
+    return { whole, structural, read: readTable };
   });
+}
+
+async function readTable(path: string): Promise<void> {
+  await readFeatures(path);
+  await readNames(path);
+}
+
+/** Files and streams with lists or a column for each value, and Feather with compressed buffers. Fields lie before each body. */
+function arrowSeeds(): Seed[] {
+  const names = Array.from({ length: rows }, (_, i) => `${i}.jpg`);
+  const vectors = Array.from({ length: rows }, (_, i) => [...floats.subarray(i * dim, (i + 1) * dim)]);
+  const wide = Array.from({ length: dim }, (_, c) => [`v${c}`, vectors.map((vector) => vector[c])] as const);
+  const ofLists = (type: Parameters<typeof columnFromArray>[1], format: 'file' | 'stream') =>
+    tableToIPC(tableFromColumns({ path: columnFromArray(names, utf8()), embedding: columnFromArray(vectors, type) }), {
+      format,
+    })!;
+  const ofColumns = tableFromColumns({
+    path: columnFromArray(names, dictionary(utf8())),
+    ...Object.fromEntries(wide.map(([name, values]) => [name, columnFromArray(values, float32())])),
+  });
+  return [
+    ofLists(list(float32()), 'file'),
+    ofLists(fixedSizeList(float32(), dim), 'stream'),
+    tableToIPC(ofColumns, { format: 'stream' })!,
+    readFileSync(join('test', 'fixtures', 'arrow', 'lz4.feather')),
+    readFileSync(join('test', 'fixtures', 'arrow', 'zstd.feather')),
+  ].map((bytes) => {
+    const whole = Buffer.from(bytes);
+    const metadata = metadataOf(whole);
+    const structural = (random: RandomStream) => {
+      const file = Buffer.from(whole);
+      for (let changes = 1 + random.below(3); changes > 0; changes--) {
+        const [start, length] = oneOf(random, metadata);
+        file[start + random.below(length)] = oneOf(random, [0, 1, 4, 8, 127, 255, random.below(256)]);
+      }
+      return file;
+    };
+    return { whole, structural, read: readTable };
+  });
+}
+
+/** Start and length of the metadata of each message: each begins with the mark 0xFFFFFFFF, on a multiple of 8 bytes. */
+function metadataOf(file: Buffer): [number, number][] {
+  const found: [number, number][] = [];
+  for (let at = 0; at + 8 <= file.length; at += 8) {
+    if (file.readInt32LE(at) === -1 && file.readInt32LE(at + 4) > 0) found.push([at + 8, file.readInt32LE(at + 4)]);
+  }
+  return found;
 }
 
 function vecsSeeds(): Seed[] {

@@ -2,7 +2,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { CompressionType, type DataType, setCompressionCodec, type Table, Type, tableFromIPC } from '@uwdata/flechette';
 import { compressors } from 'hyparquet-compressors';
-import { type ArrowMessage, listMessages, messageTypes } from './arrow-messages.js';
+import { type ArrowMessage, checkClaims, listMessages, messageTypes } from './arrow-messages.js';
 import { readFully } from './input-file.js';
 import { decompressLz4Frame } from './lz4-frame.js';
 import type { TableReader } from './table-decode.js';
@@ -30,6 +30,7 @@ export async function openArrow(path: string): Promise<TableReader> {
         wanted.map(({ offset, bytes }) => {
           const message = new Uint8Array(bytes);
           readFully(fd, message, offset, path);
+          checkClaims(message);
           return message;
         }),
       ),
@@ -49,6 +50,7 @@ export async function openArrow(path: string): Promise<TableReader> {
       );
       const table = read([schema, ...dictionaries, batch]);
       const values = columns.map((name) => table.getChild(name));
+      for (const column of values) for (const part of column?.data ?? []) checkLists(part);
       return { count: batch.rowCount, valueOf: (row, column) => values[column].at(row) };
     },
   };
@@ -77,6 +79,33 @@ function kindOf(type: DataType): TableColumn['kind'] {
       return 'name';
     default:
       return 'other';
+  }
+}
+
+/** What flechette keeps of a column of lists: where each begins and ends, or how long it is, among the values of all. */
+interface Lists {
+  readonly type: DataType;
+  readonly length: number;
+  readonly offsets?: ArrayLike<number | bigint>;
+  readonly sizes?: ArrayLike<number | bigint>;
+  readonly children?: readonly { readonly length: number }[];
+  /** Of a column that is made of a dictionary. */
+  readonly dictionary?: { readonly data: readonly unknown[] };
+}
+
+/** Throws where a list has more values than its column: as many would be made of it. */
+function checkLists(part: unknown): void {
+  const { type, length, offsets, sizes, children, dictionary } = part as Lists;
+  for (const values of dictionary?.data ?? []) checkLists(values);
+  const most = children?.[0]?.length;
+  if (most === undefined) return;
+  const check = (start: number, end: number) => {
+    if (!(start >= 0 && end <= most)) throw new Error(`a list ends at value ${end} of ${most}`);
+  };
+  if (type.typeId === Type.FixedSizeList) check(0, length * type.stride);
+  for (let row = 0; offsets !== undefined && row < length; row++) {
+    const start = Number(offsets[row]);
+    check(start, sizes === undefined ? Number(offsets[row + 1]) : start + Number(sizes[row]));
   }
 }
 

@@ -11,6 +11,10 @@ const prefixBytes = 8;
 /** Metadata of a message is some bytes a column, and a batch has no more than some thousand of them. */
 const longestMetadata = 2 ** 28;
 
+/** The type of a column that is a union, and the first version whose buffers have no number of a page before them. */
+const unionType = 14;
+const pagelessVersion = 3;
+
 export const messageTypes = { schema: 1, dictionary: 2, batch: 3 } as const;
 
 export interface ArrowMessage {
@@ -71,22 +75,97 @@ function footerStart(read: (position: number, count: number) => Uint8Array, size
   return size - tail.length - length;
 }
 
+/**
+ * Throws where a message that is in memory claims more than it has bytes for: lists of its metadata, each alone or, where they share
+ * bytes, all together; and values of its columns. Whoever decodes it makes something of each. Fields are counted by
+ * https://github.com/apache/arrow/tree/main/format.
+ */
+export function checkClaims(message: Uint8Array): void {
+  const bodyStart = prefixBytes + viewOf(message).getInt32(4, true);
+  const metadata = viewOf(message.subarray(prefixBytes, bodyStart));
+  const body = viewOf(message.subarray(bodyStart));
+  const root = metadata.getInt32(0, true);
+  const [versionAt, typeAt, headerAt] = [0, 1, 2].map((field) => fieldOf(metadata, root, field));
+  const version = versionAt === undefined ? 0 : metadata.getInt16(versionAt, true);
+  const header = tableAt(metadata, headerAt!);
+  let room = metadata.byteLength;
+  const elements = (table: number, field: number, bytes: number): number[] => {
+    const at = fieldOf(metadata, table, field);
+    if (at === undefined) return [];
+    const vector = tableAt(metadata, at);
+    const length = metadata.getInt32(vector, true);
+    room -= length * bytes;
+    if (length < 0 || vector + 4 + length * bytes > metadata.byteLength || room < 0) {
+      throw new Error(`its metadata claims a list of ${length} elements, which it has no bytes for`);
+    }
+    return Array.from({ length }, (_, i) => vector + 4 + i * bytes);
+  };
+  const checkFields = (table: number, field: number): void => {
+    for (const at of elements(table, field, 4)) {
+      const column = tableAt(metadata, at);
+      const [kindAt, unionAt] = [2, 3].map((part) => fieldOf(metadata, column, part));
+      const isUnion = kindAt !== undefined && metadata.getUint8(kindAt) === unionType;
+      if (isUnion && unionAt !== undefined) elements(tableAt(metadata, unionAt), 1, 4);
+      checkFields(column, 5);
+      elements(column, 6, 4);
+    }
+  };
+  const checkBatch = (batch: number): void => {
+    const nodes = elements(batch, 1, 16);
+    const numberOfPage = version < pagelessVersion ? 8 : 0;
+    const isCompressed = fieldOf(metadata, batch, 3) !== undefined;
+    elements(batch, 4, 8);
+    let longest = 0;
+    for (const at of elements(batch, 2, 16 + numberOfPage)) {
+      const [start, length] = [0, 8].map((part) => Number(metadata.getBigInt64(at + numberOfPage + part, true)));
+      if (start < 0 || length < 0 || start + length > body.byteLength)
+        throw new Error('a column is not within its message');
+      // A compressed buffer begins with its length without compression, or −1.
+      const whole = isCompressed && length >= 8 ? Number(body.getBigInt64(start, true)) : length;
+      longest = Math.max(longest, whole < 0 ? length : whole);
+    }
+    // No value of a column with values is less than a bit.
+    for (const at of nodes) {
+      const count = Number(metadata.getBigInt64(at, true));
+      if (count < 0 || count > 8 * longest)
+        throw new Error(`a column claims ${count} values, which it has no bytes for`);
+    }
+  };
+  const type = typeAt === undefined ? 0 : metadata.getUint8(typeAt);
+  if (type === messageTypes.schema) {
+    checkFields(header, 1);
+    elements(header, 2, 4);
+  } else if (type === messageTypes.batch) {
+    checkBatch(header);
+  } else if (type === messageTypes.dictionary) {
+    const data = fieldOf(metadata, header, 1);
+    if (data !== undefined) checkBatch(tableAt(metadata, data));
+  }
+}
+
 /** Reads the metadata of a message. Its fields: version, type, header, length of the body; the first field of a batch's header is its length. */
 function headOf(metadata: DataView): { type: number; bodyLength: number; rowCount: number } {
-  const message = metadata.getUint32(0, true);
+  const message = metadata.getInt32(0, true);
   const [typeAt, headerAt, bodyAt] = [1, 2, 3].map((field) => fieldOf(metadata, message, field));
   const type = typeAt === undefined ? 0 : metadata.getUint8(typeAt);
-  const header = headerAt === undefined ? undefined : headerAt + metadata.getUint32(headerAt, true);
-  const lengthAt = header !== undefined && type === messageTypes.batch ? fieldOf(metadata, header, 0) : undefined;
+  if (headerAt === undefined) throw new Error('a message has no header');
+  const header = tableAt(metadata, headerAt);
+  const lengthAt = type === messageTypes.batch ? fieldOf(metadata, header, 0) : undefined;
   const number = (at: number | undefined) => (at === undefined ? 0 : Number(metadata.getBigInt64(at, true)));
   return { type, bodyLength: number(bodyAt), rowCount: number(lengthAt) };
+}
+
+/** The position of the table or vector that stands at a distance which is stored at a position. */
+function tableAt(buffer: DataView, at: number): number {
+  return at + buffer.getInt32(at, true);
 }
 
 /** The position of a field of a FlatBuffer's table, by its number from 0; undefined where the table has none. */
 function fieldOf(buffer: DataView, table: number, field: number): number | undefined {
   const layout = table - buffer.getInt32(table, true);
   const entry = 4 + 2 * field;
-  const offset = entry < buffer.getUint16(layout, true) ? buffer.getUint16(layout + entry, true) : 0;
+  // With a sign, as the library reads them: both must see the same fields.
+  const offset = entry < buffer.getInt16(layout, true) ? buffer.getInt16(layout + entry, true) : 0;
   return offset === 0 ? undefined : table + offset;
 }
 

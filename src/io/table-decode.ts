@@ -2,8 +2,10 @@
 import { stat } from 'node:fs/promises';
 import type { TableFacts, TableForm, TableRequest, TableRows, TableValues } from './table-process.js';
 
-/** Values that go back at once. */
+/** Numbers, or letters, that go back at once. */
 const valuesAtOnce = 2 ** 21;
+/** What an entry of a column counts for beside them: a list without numbers takes memory as well. */
+const valuesOfEntry = 16;
 
 /** A file of which some columns can be read a row group at a time. */
 export interface TableReader {
@@ -50,7 +52,7 @@ export async function answer(request: TableRequest): Promise<TableFacts | TableR
     for (let column = 0; column < columns.length; column++) {
       const value = rows.valueOf(end, column);
       some[column].push(value);
-      values += (value as { length?: number } | undefined | null)?.length ?? 1;
+      values += valuesOfEntry + ((value as { length?: number } | undefined | null)?.length ?? 0);
     }
   }
   if (end >= count) decoded = undefined;

@@ -213,6 +213,67 @@ test('damaged Parquet files of any kind are an answer or one line', async (t) =>
   }
 });
 
+test('lists in the metadata of Arrow that have no bytes are refused before anything is made of them', async (t) => {
+  const path = join(temporaryFolder(t), 'x.arrow');
+  const whole = Buffer.from(tableToIPC(arrowTable(list(float32())), { format: 'stream' })!);
+  let refused = 0;
+  for (let at = 8; at + 4 <= whole.length; at += 4) {
+    // A list is its length and its elements: one that claims as many as may be.
+    const length = whole.readInt32LE(at);
+    if (length < 2 || length > 64) continue;
+    const damaged = Buffer.from(whole);
+    damaged.writeInt32LE(2 ** 31 - 1, at);
+    writeFileSync(path, damaged);
+    const message = await rowsIn(path).then(
+      () => '',
+      (error) => error.message as string,
+    );
+    assert.doesNotMatch(message, /process that decodes it|was not decoded/, `byte ${at}`);
+    if (/x\.arrow: is no whole Arrow file: (its metadata|a column) claims .*2147483647/.test(message)) refused++;
+  }
+  // Columns of the schema; nodes, their lengths, and buffers of the dictionary and of the rows.
+  assert.ok(refused >= 8, `${refused}`);
+});
+
+test('a batch of Arrow that claims millions of rows is refused, in little memory', async (t) => {
+  const path = join(temporaryFolder(t), 'x.arrow');
+  const whole = Buffer.from(tableToIPC(arrowTable(list(float32())), { format: 'stream' })!);
+  const [rows, claimed] = [vectors.length, 2 ** 27].map((count) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(BigInt(count));
+    return bytes;
+  });
+  let claims = 0;
+  for (let at = whole.indexOf(rows); at >= 0; at = whole.indexOf(rows, at + 1)) {
+    const damaged = Buffer.from(whole);
+    claimed.copy(damaged, at);
+    writeFileSync(path, damaged);
+    const { rowCount } = await askTable({ kind: 'facts', form: 'arrow', path });
+    if (rowCount !== 2 ** 27) continue;
+    claims++;
+    const columns = ['embedding'];
+    const some = await askTable({ kind: 'rows', form: 'arrow', path, columns, group: [0, rowCount], start: 0 });
+    assert.ok(some.count <= 2 ** 18, `${some.count}`);
+    await assert.rejects(rowsIn(path), {
+      code: 'BAD_INPUT',
+      message: /x\.arrow: row 10: 0 values, expected 3/,
+    });
+  }
+  assert.equal(claims, 1);
+});
+
+test('a list of Arrow that ends behind the values of its column is refused', async (t) => {
+  const path = join(temporaryFolder(t), 'x.arrow');
+  const whole = Buffer.from(tableToIPC(arrowTable(list(float32())), { format: 'stream' })!);
+  const ends = Buffer.from(Int32Array.from([3, 6, 9]).buffer);
+  whole.writeInt32LE(2 ** 30, whole.indexOf(ends) + 4);
+  writeFileSync(path, whole);
+  await assert.rejects(rowsIn(path), {
+    code: 'BAD_INPUT',
+    message: /x\.arrow: .*a list ends at value 1073741824 of 30/,
+  });
+});
+
 type ListType = Parameters<typeof columnFromArray>[1];
 
 function arrowTable(type: ListType, data: unknown[] = vectors) {
