@@ -167,7 +167,8 @@ export function judge(ended: Ended): 'done' | 'refused' {
   if (ended.signal !== null) throw new Finding('failed', `died of ${ended.signal}: ${tail(ended.stderr)}`);
   if (ended.code === 0) return 'done';
   const lines = ended.stderr.split('\n').filter((line) => line !== '');
-  if (lines.length !== 1 || !/^naan( \S+)?: ./.test(lines[0])) {
+  // With --json the line is an object.
+  if (lines.length !== 1 || !/^(naan( \S+)?: .|\{.*"code":"\w+".*"message":".)/.test(lines[0])) {
     throw new Finding('failed', `ended with ${ended.code} and ${lines.length} lines: ${tail(ended.stderr)}`);
   }
   return 'refused';
