@@ -52,6 +52,8 @@ async function open(form: TableForm, path: string): Promise<OpenTable> {
   };
   inputSize(path);
   const { rowCount, groups, columns } = await ask({ kind: 'facts', form, path });
+  const wrong = [rowCount, ...groups].find((count) => !Number.isSafeInteger(count) || count < 0);
+  if (wrong !== undefined) throw new NaanError('BAD_INPUT', `${path}: is no whole ${title}: it claims ${wrong} rows`);
   /** Some rows from `start` on of a row group. */
   const rowsOf = async (columns: readonly string[], group: readonly [number, number], start: number) => {
     const found = await ask({ kind: 'rows', form, path, columns, group, start });

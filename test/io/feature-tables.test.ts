@@ -244,6 +244,7 @@ test('a batch of Arrow that claims millions of rows is refused, in little memory
     return bytes;
   });
   let claims = 0;
+  const negative = Buffer.alloc(8, 255);
   for (let at = whole.indexOf(rows); at >= 0; at = whole.indexOf(rows, at + 1)) {
     const damaged = Buffer.from(whole);
     claimed.copy(damaged, at);
