@@ -54,6 +54,13 @@ async function open(form: TableForm, path: string): Promise<OpenTable> {
   const { rowCount, groups, columns } = await ask({ kind: 'facts', form, path });
   const wrong = [rowCount, ...groups].find((count) => !Number.isSafeInteger(count) || count < 0);
   if (wrong !== undefined) throw new NaanError('BAD_INPUT', `${path}: is no whole ${title}: it claims ${wrong} rows`);
+  const sum = groups.reduce((all, count) => all + count, 0);
+  if (sum !== rowCount) {
+    throw new NaanError(
+      'BAD_INPUT',
+      `${path}: is no whole ${title}: it claims ${rowCount} rows, its parts have ${sum}`,
+    );
+  }
   /** Some rows from `start` on of a row group. */
   const rowsOf = async (columns: readonly string[], group: readonly [number, number], start: number) => {
     const found = await ask({ kind: 'rows', form, path, columns, group, start });

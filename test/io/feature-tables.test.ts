@@ -259,6 +259,12 @@ test('a batch of Arrow that claims millions of rows is refused, in little memory
       code: 'BAD_INPUT',
       message: /x\.arrow: row 10: 0 values, expected 3/,
     });
+    negative.copy(damaged, at);
+    writeFileSync(path, damaged);
+    await assert.rejects(rowsIn(path), {
+      code: 'BAD_INPUT',
+      message: /x\.arrow: is no whole Arrow file: it claims -1 rows/,
+    });
   }
   assert.equal(claims, 1);
 });
@@ -273,6 +279,30 @@ test('a list of Arrow that ends behind the values of its column is refused', asy
     code: 'BAD_INPUT',
     message: /x\.arrow: .*a list ends at value 1073741824 of 30/,
   });
+});
+
+test('a Parquet file whose row groups have other rows than the file claims is refused', async (t) => {
+  const path = join(temporaryFolder(t), 'x.parquet');
+  writeParquet(path, 'UNCOMPRESSED');
+  const whole = readFileSync(path);
+  const footer = whole.length - 8 - whole.readUInt32LE(whole.length - 8);
+  // Integers of 64 bits in Thrift: the rows of the file, 10, and those of a row group, 4, become one less.
+  const told = new Set<string>();
+  for (const number of [10, 4]) {
+    const field = Buffer.from([0x16, 2 * number]);
+    for (let at = whole.indexOf(field, footer); at >= 0; at = whole.indexOf(field, at + 1)) {
+      const damaged = Buffer.from(whole);
+      damaged[at + 1] = 2 * (number - 1);
+      writeFileSync(path, damaged);
+      await rowsIn(path).catch((error) => {
+        assert.equal(error.code, 'BAD_INPUT', error.stack);
+        told.add(/it claims \d+ rows, its parts have \d+/.exec(error.message)?.[0] ?? '');
+      });
+    }
+  }
+  for (const message of ['it claims 9 rows, its parts have 10', 'it claims 10 rows, its parts have 9']) {
+    assert.ok(told.has(message), [...told].join());
+  }
 });
 
 type ListType = Parameters<typeof columnFromArray>[1];
