@@ -157,6 +157,8 @@ function refused(name: string, reason: unknown, cause: unknown): unknown {
   const why = systemReason(reason) ?? (message.replace(/\s+/g, ' ') || code);
   const advice = /SELF_SIGNED|ISSUER_CERT|LEAF_SIGNATURE/.test(code ?? '')
     ? ': give --cluster-ca, the certificates (PEM) of who signed that of the server'
-    : '';
+    : name.startsWith('rediss:') && /ETIMEDOUT|WRONG_VERSION_NUMBER|ECONNRESET/.test(`${code} ${message}`)
+      ? ': is it a port without TLS, redis://, or is something in between that lets nothing through?'
+      : '';
   return new NaanError('BACKEND_UNAVAILABLE', `${name}: cannot be used: ${why}${advice}`, { cause });
 }

@@ -1,6 +1,7 @@
 /** A Redis that lets in one user by TLS: a run is shared, and who may not come in is told why in one line. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { label } from '../../src/jobs/label.js';
@@ -62,4 +63,22 @@ test("a user of an ACL shares a run by TLS, with an authority of one's own", {
   await assert.rejects(work({ ...known, clusterCa: undefined, cluster: cluster.replace('rediss', 'redis') }), {
     message: /cannot be used/,
   });
+});
+
+test('a port that answers without TLS, or not at all, is told as what it may be', async (t) => {
+  const open = new Set<Socket>();
+  for (const answer of [undefined, "-ERR Protocol error: expected '$'\r\n"]) {
+    const server = createServer((socket) => {
+      open.add(socket.on('error', () => {}));
+      if (answer !== undefined) socket.write(answer);
+    });
+    t.after(() => void server.close());
+    await new Promise<void>((listening) => void server.listen(0, '127.0.0.1', listening));
+    const { port } = server.address() as AddressInfo;
+    await assert.rejects(work({ cluster: `rediss://127.0.0.1:${port}` }), {
+      code: 'BACKEND_UNAVAILABLE',
+      message: /^rediss:\/\/127\.0\.0\.1:\d+: cannot be used: .*: is it a port without TLS, redis:\/\/, or/,
+    });
+    for (const socket of open) socket.destroy();
+  }
 });
