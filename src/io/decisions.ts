@@ -52,8 +52,17 @@ export async function readDecisions(
   path: string,
   onNotice?: (message: string) => void,
 ): Promise<readonly DecisionAt[]> {
-  const decisions: DecisionAt[] = [];
-  const lines = new Map<string, { readonly line: number; readonly text: string }>();
+  return keepDecisions(path, (decision) => decision, onNotice);
+}
+
+/** Decisions of a file, of each what `keep` makes of it: a million take memory. Throws as `readDecisions` does. */
+export async function keepDecisions<T extends { readonly line: number }>(
+  path: string,
+  keep: (decision: DecisionAt) => T,
+  onNotice?: (message: string) => void,
+): Promise<T[]> {
+  const decisions: T[] = [];
+  const placeOfId = new Map<string, number>();
   const add = (bytes: Buffer, line: number, ended: boolean): void => {
     if (!ended && isTorn(bytes)) {
       onNotice?.(`${path}: line ${line} is torn, as a crash leaves it: it does not count`);
@@ -61,12 +70,16 @@ export async function readDecisions(
     }
     const text = textOf(bytes, `${path}: line ${line}`);
     if (text === '') return;
-    const decision = checked(parseJson(text), text, `${path}: line ${line}`);
-    const known = lines.get(decision.id);
-    if (known === undefined) {
-      lines.set(decision.id, { line, text });
-      decisions.push({ ...decision, line });
-    } else if (known.text !== text) {
+    const decision = Object.assign(checked(parseJson(text), text, `${path}: line ${line}`), { line });
+    const place = placeOfId.get(decision.id);
+    if (place === undefined) {
+      placeOfId.set(decision.id, decisions.length);
+      decisions.push(keep(decision));
+      return;
+    }
+    // The same line may stand twice, as where files were joined.
+    const known = decisions[place];
+    if (JSON.stringify(keep(Object.assign(decision, { line: known.line }))) !== JSON.stringify(known)) {
       throw new NaanError(
         'BAD_INPUT',
         `${path}: line ${line}: id ${quoted(decision.id)} is that of line ${known.line}`,
@@ -79,7 +92,8 @@ export async function readDecisions(
   for await (const window of windows(wholeFile(path), 0, windowBytes)) {
     let start = 0;
     for (let end = window.indexOf(newline); end >= 0; end = window.indexOf(newline, start)) {
-      add(Buffer.concat([...parts, window.subarray(start, end)]), line++, true);
+      const rest = Buffer.from(window.buffer, window.byteOffset + start, end - start);
+      add(parts.length === 0 ? rest : Buffer.concat([...parts, rest]), line++, true);
       parts = [];
       length = 0;
       start = end + 1;
@@ -97,15 +111,23 @@ export async function readDecisions(
 
 /** The decisions that count. */
 export function inForce(decisions: readonly DecisionAt[]): readonly DecisionAt<Statement>[] {
+  return counted(decisions) as readonly DecisionAt<Statement>[];
+}
+
+/** Those that count of decisions of which no more is known than what takes others back. */
+export function counted<T extends { readonly id: string; readonly kind: string; readonly undoes?: string }>(
+  decisions: readonly T[],
+): T[] {
   const undoneBy = new Map<string, string[]>();
   for (const decision of decisions) {
-    if (decision.kind !== 'undo') continue;
+    if (decision.undoes === undefined || decision.kind !== 'undo') continue;
     const others = undoneBy.get(decision.undoes);
     if (others) others.push(decision.id);
     else undoneBy.set(decision.undoes, [decision.id]);
   }
   // Undos of undos form a tree below each statement, which is walked with an explicit stack.
   const isCounted = (statement: string): boolean => {
+    if (!undoneBy.has(statement)) return true;
     const counts = new Map<string, boolean>();
     const stack = [statement];
     while (stack.length > 0) {
@@ -119,9 +141,7 @@ export function inForce(decisions: readonly DecisionAt[]): readonly DecisionAt<S
     }
     return counts.get(statement)!;
   };
-  return decisions.filter(
-    (decision): decision is DecisionAt<Statement> => decision.kind !== 'undo' && isCounted(decision.id),
-  );
+  return decisions.filter(({ kind, id }) => kind !== 'undo' && isCounted(id));
 }
 
 /**
@@ -199,10 +219,12 @@ function isTorn(bytes: Buffer): boolean {
   }
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 /** The text of a line. Throws BAD_INPUT where its bytes are no UTF-8: other characters in their place would be another name. */
 function textOf(bytes: Uint8Array, where: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes).trim();
+    return utf8.decode(bytes).trim();
   } catch (cause) {
     throw new NaanError('BAD_INPUT', `${where}: its bytes are not utf-8: save the file as UTF-8`, { cause });
   }

@@ -4,7 +4,7 @@ import { DisjointSet } from '../cluster/disjoint-set.js';
 import { relabel } from '../cluster/relabel.js';
 import { NaanError } from '../errors.js';
 import type { NodeMap } from '../graph/node-map.js';
-import { type DecisionAt, type Item, inForce, readDecisions, type Statement } from '../io/decisions.js';
+import { counted, type DecisionAt, type Item, keepDecisions } from '../io/decisions.js';
 import { parseInput } from '../io/input-file.js';
 import type { Items } from '../io/item-list.js';
 import { type Labels, nameOf } from '../io/label-codes.js';
@@ -18,12 +18,21 @@ export interface ConstraintOptions {
   readonly cannotLinkWithin?: string | undefined;
 }
 
-/** Places: numbers of rows, and behind them those of items that are no rows of the set, through which decisions hold all the same. */
+/**
+ * What is kept of a decision. Places: numbers of rows, and behind them those of items that are no rows of the set, through which
+ * decisions hold all the same. Until the rows are known, a place below 0 stands for a name.
+ */
 interface Placed {
-  readonly decision: DecisionAt<Statement>;
-  readonly items: Int32Array;
-  /** The decision that each entry of `different` comes from, where `different` is given. */
-  readonly from?: Int32Array;
+  readonly id: string;
+  readonly kind: DecisionAt['kind'];
+  readonly line: number;
+  /** Of an identity. */
+  readonly name?: string;
+  /** The decision that is taken back. */
+  readonly undoes?: string;
+  readonly items: number[];
+  /** The places that each of those is another identity than, where `from` was given. */
+  readonly from?: number[];
 }
 
 export interface DecidedRows {
@@ -59,19 +68,16 @@ export async function readDecidedRows(
   onNotice?: (message: string) => void,
 ): Promise<DecidedRows | undefined> {
   if (constraints === undefined && cannotLinkWithin === undefined) return undefined;
-  const decisions = constraints === undefined ? [] : inForce(await readDecisions(constraints, onNotice));
   const path = constraints ?? '';
-  const places = await placesOf(path, decisions, { rowCount, items, itemsFile }, onNotice);
-  const placesIn = (list: readonly Item[]) => Int32Array.from(list, places.placeOf);
-  const placed = decisions.map((decision): Placed => {
-    const from = decision.kind === 'different' ? decision.from : undefined;
-    return { decision, items: placesIn(decision.items), ...(from && { from: placesIn(from) }) };
-  });
+  const names = new Names(path);
+  const all = constraints === undefined ? [] : await keepDecisions(constraints, (one) => names.placed(one), onNotice);
+  const placed = counted(all);
+  const places = await placesOf(path, placed, names.all, { rowCount, items, itemsFile }, onNotice);
   const within =
     cannotLinkWithin === undefined
       ? undefined
       : { column: cannotLinkWithin, labels: await readColumn(cannotLinkWithin, itemsFile, rowCount) };
-  return { path, rowCount, placeCount: places.count, placed, nameOf: places.nameOf, within };
+  return { path, rowCount, placed, ...places, within };
 }
 
 /** The file in which names of the rows are looked for. */
@@ -96,37 +102,75 @@ async function readColumn(column: string, itemsFile: string | undefined, rowCoun
   return labels;
 }
 
+/** The names that decisions are about, each once, in the order in which they came. */
+class Names {
+  readonly all: Item[] = [];
+  private readonly places = new Map<Item, number>();
+
+  constructor(private readonly path: string) {}
+
+  placed(decision: DecisionAt): Placed {
+    const { id, kind, line } = decision;
+    if (kind === 'undo') return { id, kind, line, undoes: decision.undoes, items: [] };
+    const placeOf = (item: Item) => this.placeOf(item, line);
+    const items = decision.items.map(placeOf);
+    if (kind === 'name') return { id, kind, line, name: decision.name, items };
+    if (kind === 'same' || decision.from === undefined) return { id, kind, line, items };
+    return { id, kind, line, items, from: decision.from.map(placeOf) };
+  }
+
+  private placeOf(item: Item, line: number): number {
+    // A number that no row can have is kept among the names, to be told of.
+    if (typeof item === 'number' && item < 2 ** 31) return item;
+    const known = this.places.get(item);
+    if (known !== undefined) return known;
+    if (this.all.length === mostItems) {
+      throw new NaanError('BAD_INPUT', `${this.path}: line ${line}: is about more than ${mostItems} different items`);
+    }
+    const place = -1 - this.all.length;
+    this.places.set(item, place);
+    this.all.push(item);
+    return place;
+  }
+}
+
+/** Puts places in place of names, and checks the numbers of rows. */
 async function placesOf(
   path: string,
-  decisions: readonly DecisionAt<Statement>[],
+  placed: readonly Placed[],
+  said: readonly Item[],
   { rowCount, items }: Rows,
   onNotice: ((message: string) => void) | undefined,
-) {
+): Promise<Pick<DecidedRows, 'placeCount' | 'nameOf'>> {
+  /** A place for each name, behind the rows until the row that has the name is found. */
   const names = new Map<string, number>();
   const lines: number[] = [];
-  const add = (item: Item, line: number): void => {
+  const placeOfName = new Int32Array(said.length).fill(-1);
+  const add = (place: number, line: number): number => {
+    const item = place < 0 ? said[-1 - place] : place;
     if (typeof item === 'number') {
-      if (item < rowCount) return;
+      if (item < rowCount) return item;
       const expected = rowCount === 0 ? 'but there are no rows' : `expected 0 to ${rowCount - 1}`;
       throw new NaanError('BAD_INPUT', `${path}: line ${line}: names row ${item}, ${expected}`);
     }
-    if (names.has(item)) return;
+    const known = placeOfName[-1 - place];
+    if (known >= 0) return known;
     if (items === undefined) {
       throw new NaanError(
         'BAD_INPUT',
         `${path}: line ${line}: names ${quoted(item)}, but the rows have no names: give them with --items`,
       );
     }
-    if (names.size === mostItems) {
-      throw new NaanError('BAD_INPUT', `${path}: line ${line}: is about more than ${mostItems} different items`);
-    }
+    placeOfName[-1 - place] = rowCount + names.size;
     names.set(item, rowCount + names.size);
     lines.push(line);
+    return placeOfName[-1 - place];
   };
-  for (const decision of decisions) {
-    for (const item of decision.items) add(item, decision.line);
-    if (decision.kind === 'different') for (const item of decision.from ?? []) add(item, decision.line);
+  for (const { items: places, from, line } of placed) {
+    for (let i = 0; i < places.length; i++) places[i] = add(places[i], line);
+    for (let i = 0; from !== undefined && i < from.length; i++) from[i] = add(from[i], line);
   }
+  const rowOf = new Int32Array(names.size).fill(-1);
   let found = 0;
   let total = 0;
   if (names.size > 0) {
@@ -144,6 +188,7 @@ async function placesOf(
           );
         }
         names.set(some[i], first + i);
+        rowOf[place - rowCount] = first + i;
         found++;
       }
     });
@@ -153,12 +198,23 @@ async function placesOf(
     const absent = names.size - found;
     if (absent > 0) onNotice?.(`${path}: ${absent} of ${names.size} items that were decided of are not in this set`);
   }
-  const placeOf = (item: Item): number => (typeof item === 'number' ? item : names.get(item)!);
+  const moveToRows = (places: number[]): void => {
+    for (let i = 0; i < places.length; i++) {
+      const row = places[i] < rowCount ? -1 : rowOf[places[i] - rowCount];
+      if (row >= 0) places[i] = row;
+    }
+  };
+  if (found > 0) {
+    for (const { items, from } of placed) {
+      moveToRows(items);
+      if (from) moveToRows(from);
+    }
+  }
   const describe = (wanted: number): string => {
     for (const [name, place] of names) if (place === wanted) return quoted(name);
     return `row ${wanted}`;
   };
-  return { count: rowCount + names.size, placeOf, nameOf: describe };
+  return { placeCount: rowCount + names.size, nameOf: describe };
 }
 
 /**
@@ -169,12 +225,12 @@ export function constraintsOf(decided: DecidedRows, map?: NodeMap): DecidedNodes
   const { rowCount, placeCount, placed, within } = decided;
   const groups = new DisjointSet(placeCount);
   const identities = new Map<string, number>();
-  for (const { decision, items } of placed) {
-    if (decision.kind === 'different') continue;
+  for (const { kind, name, items } of placed) {
+    if (kind === 'different') continue;
     for (const place of items) groups.unite(items[0], place);
-    if (decision.kind !== 'name') continue;
-    const known = identities.get(decision.name);
-    if (known === undefined) identities.set(decision.name, items[0]);
+    if (name === undefined) continue;
+    const known = identities.get(name);
+    if (known === undefined) identities.set(name, items[0]);
     else groups.unite(known, items[0]);
   }
   const nodeOf = (row: number) => (map ? map.nodeOf[row] : row);
@@ -183,7 +239,7 @@ export function constraintsOf(decided: DecidedRows, map?: NodeMap): DecidedNodes
   const tags = new Tags(within ? rowCount : 0);
   const explicit: Placed[] = [];
   for (const one of placed) {
-    if (one.decision.kind !== 'different') continue;
+    if (one.kind !== 'different') continue;
     const set = explicit.push(one) - 1;
     if (one.from) {
       for (const place of one.items) tags.add(place, set, 0);
@@ -213,9 +269,8 @@ export function constraintsOf(decided: DecidedRows, map?: NodeMap): DecidedNodes
     if (nodeOf(row) >= 0) firstNode[root] = nodeOf(row);
   }
   const isDecided = new Uint8Array(placeCount);
-  for (const { decision, items } of placed) {
-    if (decision.kind === 'name' || (decision.kind === 'same' && items.length > 1))
-      isDecided[groups.find(items[0])] = 1;
+  for (const { kind, items } of placed) {
+    if (kind === 'name' || (kind === 'same' && items.length > 1)) isDecided[groups.find(items[0])] = 1;
   }
   const kept = tags.onNodes((place) => firstNode[groups.find(place)]);
   const groupOf = (node: number) => firstNode[groups.find(map ? map.rows[node] : node)];
@@ -353,7 +408,7 @@ function contradiction(
   const copies = map ? ', or --duplicates keep where rows that are equal to the bit are different' : '';
   const advice = `take one of these decisions back by an undo${copies}`;
   if (set < setOfNames) {
-    const { line } = explicit[set].decision;
+    const { line } = explicit[set];
     if (a === b) return `${path}: line ${line}: says that ${x} is not the identity of itself: take it back by an undo`;
     return `${path}: line ${line}: says that ${x} and ${y} are different identities, but they are one: ${by}: ${advice}`;
   }
@@ -381,13 +436,13 @@ interface Step {
 function chain({ placed }: DecidedRows, from: number, to: number, map: NodeMap | undefined): Step[] {
   const links: { readonly places: readonly number[]; readonly why: string }[] = [];
   const named = new Map<string, { places: number[]; lines: number[] }>();
-  for (const { decision, items } of placed) {
-    if (decision.kind === 'same') links.push({ places: [...items], why: `line ${decision.line}` });
-    if (decision.kind !== 'name') continue;
-    const known = named.get(decision.name) ?? { places: [], lines: [] };
+  for (const { kind, name, line, items } of placed) {
+    if (kind === 'same') links.push({ places: items, why: `line ${line}` });
+    if (name === undefined) continue;
+    const known = named.get(name) ?? { places: [], lines: [] };
     for (const item of items) known.places.push(item);
-    known.lines.push(decision.line);
-    named.set(decision.name, known);
+    known.lines.push(line);
+    named.set(name, known);
   }
   for (const [one, { places, lines }] of named) {
     links.push({
