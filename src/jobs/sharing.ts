@@ -2,7 +2,6 @@
 import { resolve } from 'node:path';
 import type { Spread } from '../engine/spread.js';
 import { runOf, type WorkDir } from '../engine/work-dir.js';
-import { NaanError } from '../errors.js';
 import type { Precision } from '../memory/row-store.js';
 import { generalModel } from '../model/general.js';
 import { version } from '../version.js';
@@ -43,10 +42,9 @@ const nodesOfAShard = 8192;
 /** So that those who share a small set have something each. */
 const fewestShards = 32;
 
-/** Undefined unless the run is shared. Throws BAD_USAGE for what cannot be. */
+/** Undefined unless the run is shared. */
 export async function planSharing(plan: LabelPlan): Promise<Sharing | undefined> {
   const { options, nodes, batch, model } = plan;
-  checkCluster(options);
   const { cluster, workDir, signal } = options;
   if (cluster === undefined || workDir === undefined) return undefined;
   const { ownArithmetic } = await import('../machines/arithmetic.js');
@@ -128,26 +126,4 @@ async function shareByQueue(
     finish: async () => {},
     close: async () => (spread ? spread.close() : cluster.close()),
   };
-}
-
-/** Throws BAD_USAGE when options do not go together with those of a cluster. */
-function checkCluster({ cluster, rank, ranks, workDir, knn, restart, backend = 'auto' }: LabelOptions): void {
-  const usage = (message: string) => new NaanError('BAD_USAGE', message);
-  const byRanks = cluster === 'files';
-  if (!byRanks && (rank !== undefined || ranks !== undefined)) {
-    throw usage('rank and ranks: are of --cluster files: give that too');
-  }
-  if (cluster === undefined) return;
-  if (!byRanks && !/^rediss?:/.test(cluster)) throw usage(`cluster: got ${cluster}, expected files or redis://host`);
-  if (workDir === undefined) throw usage('cluster: give --work-dir, a folder that all machines see');
-  if (typeof knn !== 'string') throw usage('cluster: give the kNN graph as a file with --knn');
-  if (backend !== 'auto' && backend !== 'native') {
-    throw usage(`cluster: computes with the back-end native, got ${backend}`);
-  }
-  if (!byRanks) return;
-  if (rank === undefined || ranks === undefined) {
-    throw usage('cluster files: give --rank, from 0, and --ranks, how many there are');
-  }
-  if (rank >= ranks) throw usage(`rank: got ${rank} of ${ranks} ranks, expected 0 to ${ranks - 1}`);
-  if (restart) throw usage('restart: ranks go on together: remove the --work-dir to start anew');
 }

@@ -147,6 +147,14 @@ test('ranks with other options than the rest are refused in one line, as are opt
   ]) {
     await assert.rejects(label({ ...options, ...wrong }), { code: 'BAD_USAGE' });
   }
+  // Before anything is computed.
+  const stages: string[] = [];
+  const onProgress = ({ stage }: { readonly stage: string }) => void stages.push(stage);
+  await assert.rejects(label({ ...options, rank: 0, knn: undefined, saveKnn: join(folder, 'graph.npy'), onProgress }), {
+    code: 'BAD_USAGE',
+    message: 'cluster: give the kNN graph as a file with --knn',
+  });
+  assert.deepEqual(stages, []);
 });
 
 /** Runs a command until a file appears, and kills it. */
