@@ -36,11 +36,11 @@ const commands = ['knn', 'label, pairwise', 'label, concat'] as const;
 type Command = (typeof commands)[number];
 
 interface Step {
-  /** Of the whole process. */
+  /** Wall time of the whole process. */
   readonly seconds: number;
   readonly stages: Readonly<Record<string, number>>;
   readonly peakRssBytes: number;
-  /** Of labels: BCubed and pairwise F. */
+  /** F of the labels by both measures. */
   readonly f?: readonly [bcubed: number, pairwise: number];
   readonly timesLimit?: number;
 }

@@ -231,7 +231,7 @@ function describeSplit(location: MatrixLocation, rows: SharedRows, labels: Int32
   return { location, rows, graph, labels, edges, same, lists: withSimilarities(graph, rows) };
 }
 
-/** Of each edge, 0 for a negative one. */
+/** The cosine of each edge, 0 where it is negative. */
 function cosines({ lists, edges }: Pick<Split, 'lists' | 'edges'>): Float32Array {
   const { ids, similarities, width } = lists;
   const scores = new Float32Array(edges.targets.length);

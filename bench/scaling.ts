@@ -49,7 +49,7 @@ interface Result {
   readonly nodes: number;
   readonly order: 'shuffled' | 'sorted';
   readonly threads: number;
-  /** As asked for, and as it was. */
+  /** The shards that were asked for, and the shards that there were. */
   readonly asked: string;
   readonly shards: number;
   readonly edges: number;

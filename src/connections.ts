@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 const patienceMs = 5000;
 const mostConnections = 64;
 
-/** For `createServer`. */
+/** Limits of idle connections, for `createServer`. */
 export const idleLimits = {
   headersTimeout: patienceMs,
   requestTimeout: patienceMs,

@@ -56,7 +56,7 @@ export class Lab {
     return this.inputsIn('set');
   }
 
-  /** Of the same shape and with other values. */
+  /** Inputs of the same shape with other values. */
   get otherSet(): Inputs {
     return this.inputsIn('other-set');
   }
@@ -266,7 +266,7 @@ export function labelFiles(out: string): Digests {
   return digestsIn(out, (name) => name !== 'run.json');
 }
 
-/** Of all files below a folder, or some. */
+/** Digests of all files below a folder, or of some. */
 export function digestsIn(folder: string, wanted: (name: string) => boolean = () => true): Digests {
   const names = filesIn(folder).filter(wanted);
   return Object.fromEntries(names.map((name) => [name, sha256(readFileSync(join(folder, name)))]));

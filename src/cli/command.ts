@@ -11,7 +11,7 @@ interface Context {
   readonly log: Log;
   /** One line on stderr that the user has asked for, whatever the log level. */
   readonly tell: (line: string) => void;
-  /** Told of what happens, when somebody watches. */
+  /** The metrics of the run, where somebody watches. */
   readonly metrics: RunMetrics | undefined;
   /** The command line. */
   readonly commandLine: readonly string[];

@@ -21,7 +21,7 @@ A complete run:
 export type Asked = { readonly command: CommandName; readonly flags: Record<string, unknown> } | Usage;
 
 export interface Usage {
-  /** For stdout. */
+  /** The text for stdout. */
   readonly text: string;
   readonly exitCode: 0 | 2;
 }
@@ -138,7 +138,7 @@ function examplesText(examples: readonly (readonly [command: string, comment: st
   return `\nExamples:\n${lines.join('\n')}\n\nA switch is turned off by --no-<name>. naan --help shows the other ways to give options.`;
 }
 
-/** As `--json` has errors. */
+/** A usage error in the form in which `--json` prints errors. */
 function usageError(line: string): string {
   const fields = { level: 'error', event: 'error', code: 'BAD_USAGE', exitCode: 2 };
   return JSON.stringify({ time: new Date().toISOString(), ...fields, message: line.replace(/^naan: /, '') });

@@ -11,7 +11,7 @@ const barWidth = 20;
 /** A terminal narrower than this gets no bar. */
 const barColumns = 70;
 
-/** As much of process.stderr as is needed here. */
+/** The part of process.stderr that progress needs. */
 export interface Screen {
   readonly isTTY?: boolean;
   readonly columns?: number;

@@ -5,7 +5,7 @@ import type { TrainingReport } from '../training/trained.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
-/** After Ctrl-C a step has to end, and a checkpoint to be written. */
+/** Milliseconds after Ctrl-C in which a step can end and a checkpoint be written. */
 export const graceMs = 30_000;
 
 export const run: Run<'train'> = async (values, { signal, onProgress, log, tell, metrics, commandLine, origins }) => {

@@ -162,7 +162,7 @@ function stagesTable({ stages, limits }: TuneResult): string {
   ].join('\n');
 }
 
-/** None names what the search varies: it has said what that is worth. */
+/** No explanation names a setting that the search varies: the search has said what that is worth. */
 const explanations: Readonly<Record<Cause, string>> = {
   gemm: 'matrix products limit this run: more cores would help, and for the head concat a GPU.',
   randomRows: 'gathering rows from memory limits this run: faster memory would help.',

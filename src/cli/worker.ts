@@ -2,7 +2,7 @@ import { work } from '../jobs/worker.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
-/** To finish or to hand back what was begun. */
+/** Milliseconds to finish a task, or to hand it back. */
 export const graceMs = 20_000;
 
 export const run: Run<'worker'> = async (values, { signal, log, metrics, clusterPassword }) => {

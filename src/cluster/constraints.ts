@@ -9,7 +9,7 @@
  */
 import { sharedCounts, sharedInts } from '../memory/shared-arrays.js';
 
-/** In shared memory. */
+/** Constraints in shared memory. */
 export interface Constraints {
   /** The first and the last node of each node's group [n]. */
   readonly firsts: Int32Array;
@@ -93,7 +93,7 @@ export function inOrder(constraints: Constraints, order: Int32Array | undefined)
   });
 }
 
-/** From so many parts on a cluster's are found by a map. */
+/** The number of parts of a cluster from which they are found by a map. */
 const mappedFrom = 16;
 
 /** The clusters of nodes [from, to) that may not be joined. Nodes outside of the range are clusters of one. */

@@ -155,7 +155,7 @@ export interface Change {
   readonly shared: number;
 }
 
-/** As labels hold it. */
+/** The greatest number that a label can hold. */
 const maxIdentity = 2 ** 31 - 1;
 
 /** A labelling before. */
@@ -171,7 +171,7 @@ export interface Identities {
   /** The identity of each new cluster. */
   readonly ids: Int32Array;
   readonly highest: number;
-  /** By rising identity. */
+  /** Changes by rising identity. */
   readonly changes: readonly Change[];
 }
 

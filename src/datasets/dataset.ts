@@ -24,7 +24,7 @@ export interface Destination {
   readonly files: 'link' | 'copy' | 'plan';
   /** Lists what was written, for the manifest. */
   readonly written: WrittenFile[];
-  /** To be called every few images. Lets others work; throws CANCELLED after an abort. */
+  /** A writer calls this every few images: it reports progress and lets other work go on. Throws CANCELLED after an abort. */
   readonly advance: (part: Part, done: number) => Promise<void>;
   readonly onNotice: (message: string) => void;
 }

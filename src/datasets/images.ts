@@ -11,7 +11,7 @@ export const maxImageBytes = 2 ** 27;
 
 export interface EncodedImage {
   readonly bytes: Buffer;
-  /** By its first bytes: `jpg`, `png` … */
+  /** The type of the image by its first bytes: `jpg`, `png` … */
   readonly type: string;
 }
 

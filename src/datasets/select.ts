@@ -26,14 +26,14 @@ export interface Selection {
 export interface LeftOut {
   /** Label −1. */
   readonly unlabelled: number;
-  /** In clusters smaller than `minSize`. */
+  /** Rows in clusters smaller than `minSize`. */
   readonly small: number;
   /** Beyond `maxPerIdentity`. */
   readonly capped: number;
   /** The same item once more, and items that have two labels. */
   readonly repeated: number;
   readonly contradicted: number;
-  /** In the set that is merged with, which says whose they are. */
+  /** Rows that the set merged with has already, with their identity. */
   readonly known: number;
 }
 

@@ -3,11 +3,11 @@ import type { Counters } from '../execution/counters.js';
 
 /** The events that a run reports to an observer, on the main thread. The engine knows this type and nothing else of metrics. */
 export interface RunObserver {
-  /** Once, before the first stage. `counters` are raised by the workers while they run. */
+  /** The run begins: called once, before the first stage. Workers raise `counters` while they run. */
   start(run: WatchedRun): void;
   /** Called when the workers have reported which back-end they started, and again when it is another. */
   backend(started: StartedBackend): void;
-  /** After every change. */
+  /** The states of shards have changed. */
   shards(states: ShardStates): void;
   /** `busy`: part of the threads' time that they worked, 0..1. */
   stageDone(stage: string, seconds: number, busy: number): void;

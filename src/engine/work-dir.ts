@@ -47,7 +47,7 @@ interface FinishedShard {
 
 /** Observations of the inputs made after the header was written; the last of each counts. */
 interface SeenInputs {
-  /** When and where the feature file was last changed. */
+  /** Times and inode of the feature file. */
   readonly features?: string;
   /** CRC-32 of the kNN graph as it is used. */
   readonly graph?: number;
@@ -71,7 +71,7 @@ export interface WorkStatus {
   readonly done: readonly { readonly stage: string; readonly round: number; readonly shards: number }[];
   /** The number of times that the run was resumed. */
   readonly resumes: number;
-  /** When the labels were written. */
+  /** The time at which the labels were written. */
   readonly finished?: string;
 }
 

@@ -26,12 +26,12 @@ export interface TaskListener<Task, Result> {
   readonly onDone?: (task: Task, result: Result) => void;
   /** Counts after every change. */
   readonly onCounts?: (counts: TaskCounts) => void;
-  /** Told of a task that failed and is run again, and why. */
+  /** A task has failed, for this reason, and is run again. */
   readonly onRetry?: (task: string, reason: string) => void;
   readonly signal?: AbortSignal | undefined;
   /** Times a task is tried; default 2. 1 for tasks that change what they read. */
   readonly attempts?: number;
-  /** Told of a failure while other tasks still run, in case they wait for the one that failed. */
+  /** A task has failed for good while others still run, which may wait for it. */
   readonly onFailure?: () => void;
 }
 

@@ -14,7 +14,7 @@ export interface ByteSource {
   readonly path: string;
   /** The name in messages: the path, and the member of an archive. */
   readonly name: string;
-  /** Where the bytes start in the file. */
+  /** Position of the first byte in the file. */
   readonly offset: number;
   /** Bytes there are, once inflated. */
   readonly length: number;

@@ -70,7 +70,7 @@ export class FolderLock {
   onLost: (() => void) | undefined;
   private readonly timer: NodeJS.Timeout;
   private beating: Promise<void> | undefined;
-  /** When heartbeats began to fail. */
+  /** The time at which heartbeats began to fail. */
   private failing: number | undefined;
 
   private constructor(

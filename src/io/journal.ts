@@ -14,7 +14,7 @@ import { parseJson } from './json.js';
 import { syncFolder } from './sync-folder.js';
 
 const signature = Buffer.from('naan journal 2\r\n', 'latin1');
-/** Not ASCII, so that a text file holds none. */
+/** The mark of a record, which is not ASCII, so that a text file holds none. */
 const marker = Buffer.from([0x89, 0x6e, 0x6a, 0x1a]);
 const headBytes = 12;
 /** Some hundred bytes for each of 65,536 shards and ten stages are far fewer. */

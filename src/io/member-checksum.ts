@@ -4,7 +4,7 @@ import { crc32 } from '../checksum.js';
 import { NaanError } from '../errors.js';
 import { openInput, readFully } from './input-file.js';
 
-/** Where a member's bytes lie as they are in its archive, and their checksum. */
+/** The place of a stored member's bytes in its archive, and their checksum. */
 export interface StoredMember {
   readonly start: number;
   readonly end: number;

@@ -89,7 +89,7 @@ function readText(path: string): string {
   }
 }
 
-/** As long as file systems take. */
+/** The longest name that file systems take. */
 const longestName = 255;
 
 function filesIn(list: unknown): WrittenFile[] {

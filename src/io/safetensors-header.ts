@@ -21,7 +21,7 @@ export function isSafetensors(start: Uint8Array): boolean {
   return header && start.subarray(4, 8).every((byte) => byte === 0);
 }
 
-/** Where a tensor lies, whatever its elements are. */
+/** The place and shape of a tensor, whatever its elements are. */
 export interface Entry {
   readonly dtype: unknown;
   readonly shape: readonly number[];
@@ -30,7 +30,7 @@ export interface Entry {
 }
 
 interface Header {
-  /** Where the bytes start that offsets count from. */
+  /** Position of the bytes that offsets count from. */
   readonly dataStart: number;
   readonly metadata: Map<string, string>;
   readonly tensors: Map<string, Entry>;

@@ -5,7 +5,7 @@ import { quoted } from './messages.js';
 import { itemBytes, type NumberType, swapBytes } from './numbers.js';
 
 export interface StoredArray {
-  /** Where the array's file or member lies; its elements start `dataStart` bytes into it. */
+  /** The file or member that holds the array; its elements start `dataStart` bytes into it. */
   readonly source: ByteSource;
   readonly dataStart: number;
   /** Type of the elements as the file names it, such as `<f4`, `<U3` or `BF16`. */

@@ -24,7 +24,7 @@ export class TorchStorage {
     readonly type: NumberType | 'bf16',
     /** Elements stored under the key. */
     readonly length: number,
-    /** Where a view of them starts. */
+    /** The first element of a view of the storage. */
     readonly first = 0,
   ) {}
 }
@@ -102,7 +102,7 @@ export async function openTorchCheckpoint(path: string): Promise<TorchCheckpoint
 
 interface Contents {
   readonly value: unknown;
-  /** Where the bytes of a storage lie; its length is checked. */
+  /** The place of the bytes of a storage, whose length is checked. */
   readonly sourceOf: (storage: TorchStorage) => ByteSource;
 }
 

@@ -5,7 +5,7 @@
 export interface ZipMember {
   readonly name: string;
   readonly size: number;
-  /** Where its local header starts. */
+  /** Position of the member's local header. */
   readonly offset: number;
   crc32: number;
 }

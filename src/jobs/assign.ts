@@ -63,7 +63,7 @@ export interface AssignSummary {
   readonly identities: number;
   readonly threshold: number;
   readonly seconds: { readonly total: number; readonly read: number; readonly search: number; readonly score: number };
-  /** Once what is known has been read. */
+  /** New rows a second, once the run that names them has been read. */
   readonly rowsPerSecond: number;
 }
 
@@ -191,7 +191,7 @@ export async function itemsOf({
   return typeof features === 'string' ? itemsBeside(features, 'features') : undefined;
 }
 
-/** Before anything is computed. */
+/** Checks the names of the new rows, before anything is computed. */
 async function checkItems(items: Items, fresh: MatrixLocation): Promise<void> {
   const reader = openRows(fresh);
   reader.close();

@@ -33,7 +33,7 @@ interface BackendDiagnosis {
   readonly provider?: string | undefined;
   /** True for a device that calls itself a GPU and computes on the CPU. */
   readonly software?: boolean;
-  /** On one thread, then on all where that is of use; none where it cannot start. */
+  /** Rates on one thread, then on all threads where they are of use; none where the back-end cannot start. */
   readonly rates: readonly Rate[];
   /** Why it cannot start, in one line. */
   readonly reason?: string;
@@ -56,7 +56,7 @@ export const candidates: readonly BackendChoice[] = backendNames.flatMap((backen
 
 const secondsEach = 0.5;
 const batch = 512;
-/** For what computes a few hundred nodes a second or fewer. */
+/** The batch of a back-end that computes a few hundred nodes a second or fewer. */
 const slowBatch = 32;
 
 /** Takes a second or two a back-end that starts. Throws CANCELLED after an abort. */

@@ -37,7 +37,7 @@ export interface ExtractOptions {
   readonly root?: string | undefined;
   /** The layout and scale of pixels that the model expects; default `arcface`. */
   readonly preset?: PresetName | undefined;
-  /** In place of what the preset says. */
+  /** The order of channels, their mean and deviation, in place of the preset's. */
   readonly channels?: ChannelOrder | undefined;
   readonly mean?: number | undefined;
   readonly std?: number | undefined;
@@ -49,7 +49,7 @@ export interface ExtractOptions {
   readonly output?: string | undefined;
   readonly batch?: number | undefined;
   readonly threads?: number | undefined;
-  /** Where the model runs; default `cpu`. */
+  /** The execution provider that runs the model; default `cpu`. */
   readonly provider?: OnnxProvider | undefined;
   /** Whether to give up what a run that was cut off has left. */
   readonly restart?: boolean | undefined;

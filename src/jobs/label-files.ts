@@ -59,7 +59,7 @@ export interface RunRecord extends OutputRecord, LabelSummary {
   readonly model: ModelConfig;
   /** The notices that the run gave to the user. */
   readonly notices: readonly string[];
-  /** With `report`: what the scores look like. */
+  /** With `report`: the curves of the scores. */
   readonly curves?: ScoreCurves;
   /** The highest label that this run or one that it goes on from has given: none is given twice. */
   readonly highestIdentity: number;
@@ -88,7 +88,7 @@ const marginSuffix = '_margins.npy';
 const edgeSuffixes = ['_edges.npy', '_scores.npy'];
 const roundSuffix = '_rounds.npy';
 
-/** Before anything is computed: labels replace neither inputs nor files that are not ours. */
+/** Checks, before anything is computed, that labels replace neither inputs nor files that are not naan's. */
 export async function checkFiles(out: string, options: LabelOptions, items: Items | undefined): Promise<void> {
   const { features, knn, model, overwrite } = options;
   const files: Output[] = outputNames(options, items).map((name) => ({

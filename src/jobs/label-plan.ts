@@ -79,7 +79,7 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly clusterPassword?: string | undefined;
   readonly clusterPasswordFile?: string | undefined;
   readonly clusterCa?: string | undefined;
-  /** With `redis://`: hears of the tasks of all workers. */
+  /** With `redis://`: an observer of the tasks of all workers. */
   readonly taskObserver?: CoordinatorObserver | undefined;
   /** With `files`: the number of this process, from 0, and how many there are. */
   readonly rank?: number | undefined;
@@ -125,10 +125,10 @@ export interface Continuation {
   readonly graph: KnnGraph;
 }
 
-/** With the model that is taken. */
+/** Options with the model that is taken. */
 type SettledOptions = LabelOptions & { readonly model: string | NaanModel };
 
-/** By whom a setting was chosen: the caller, the calibration that is stored with the model, or neither. */
+/** The origin of a setting: the caller, the calibration that is stored with the model, or neither. */
 export type Origin = 'given' | 'calibrated' | 'default';
 
 /** Everything that a run depends on, with no option left open. */
@@ -269,7 +269,7 @@ async function findDecided(options: LabelOptions, rowCount: number, items: Items
   return rows && { rows, nodes: constraintsOf(rows) };
 }
 
-/** Before hours of work. */
+/** Checks the folder of images before hours of work. */
 async function checkImages({ images, report }: LabelOptions): Promise<void> {
   if (!report) throw new NaanError('BAD_USAGE', 'images: are for the report, expected --report as well');
   const { imageRoot } = await import('../report/images.js');

@@ -79,7 +79,7 @@ export interface LabelResult {
     readonly scores: Float32Array;
     readonly rounds?: readonly Float32Array[];
   };
-  /** With `trust`: how sure labels are. */
+  /** With `trust`: the trust of clusters and rows. */
   readonly trust?: LabelTrust;
   /** With `previous`: the identity of each cluster in the order of their first rows, and what became of the earlier ones. */
   readonly identities?: Identities;
@@ -272,7 +272,7 @@ export async function labelShare(options: LabelOptions): Promise<void> {
   });
 }
 
-/** With the model as it scores these features. */
+/** The plan with the model as it scores these features. */
 export function settled(plan: LabelPlan, features: MatrixLocation): LabelPlan {
   return { ...plan, model: settledModel(plan.head, plan.model, features) };
 }
@@ -485,7 +485,7 @@ function tellOutside(run: ScoringRun, { model, hops, options }: LabelPlan, featu
   if (outside !== undefined) options.onNotice?.(`${features.name}: ${outside}`);
 }
 
-/** By nodes in their positions, then of rows. */
+/** The trust of rows, computed by nodes in their positions. */
 function trustOfRows(run: ScoringRun, labels: Int32Array, clusters: number, map: NodeMap | undefined): Trust {
   const { order, edges } = run;
   const { nodeCount } = edges;

@@ -98,7 +98,7 @@ async function readTruth(run: LabelledRun, path: string): Promise<Int32Array> {
   );
 }
 
-/** From the scores where they were kept, else as `label --report` has found them. */
+/** Curves of the scores where these were kept, else the curves that `label --report` has found. */
 async function findCurves(run: LabelledRun, truth: Int32Array | undefined): Promise<ScoreCurves | undefined> {
   const { curves } = run.record;
   if (curves && !truth) return curves;

@@ -30,7 +30,7 @@ export interface ReviewOptions {
 }
 
 export interface Review {
-  /** With the token. */
+  /** The address of the page, with its token. */
   readonly url: string;
   readonly decisions: string;
   /** Decisions that count, those of earlier reviews of this file among them. */
@@ -133,7 +133,7 @@ class Session {
     this.recount();
   }
 
-  /** When what was asked for is done. */
+  /** Closes the review once all requests are answered. */
   async close(): Promise<void> {
     await this.queue;
     this.names?.close();

@@ -2,7 +2,7 @@
 import { arch, cpus, hostname, platform, release, totalmem } from 'node:os';
 
 export interface RunDescription {
-  /** As it was typed, where it was. */
+  /** The command line as it was typed, where the run was started by one. */
   readonly commandLine?: readonly string[];
   readonly directory: string;
   readonly host: string;
@@ -13,7 +13,7 @@ export interface RunDescription {
   /** ISO 8601, UTC. */
   readonly started: string;
   readonly ended: string;
-  /** When the run began that this one goes on with. */
+  /** The time at which the run that this one goes on with began. */
   readonly goesOnFrom?: string | undefined;
   /** The number of times that the run was resumed, this time included: 1 after one process that was cut off. */
   readonly resumes?: number | undefined;

@@ -15,9 +15,9 @@ export interface Sharing {
   readonly identity: Readonly<Record<string, unknown>>;
   /** Shards that the nodes are cut into. */
   readonly shards: number;
-  /** For run.json. */
+  /** The entry of run.json. */
   readonly record: SharingRecord;
-  /** Once the work directory is open. */
+  /** Begins to share the run, once the work directory is open. */
   start(work: WorkDir): Promise<Spread>;
   /** The labels are written. */
   finish(): Promise<void>;
@@ -39,7 +39,7 @@ interface AgreedValues {
 
 /** Shards of about so many nodes are a few seconds of work. */
 const nodesOfAShard = 8192;
-/** So that those who share a small set have something each. */
+/** The least number of shards, so that each of those who share a small set has some. */
 const fewestShards = 32;
 
 /** Undefined unless the run is shared. */

@@ -1,4 +1,4 @@
-/** From a labelled set to a calibrated model. */
+/** Training: from a labelled set to a calibrated model. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { availableCores } from '../cgroup.js';
@@ -43,7 +43,7 @@ export interface TrainSummary {
   /** Steps and pairs trained on, over all epochs and networks. */
   readonly steps: number;
   readonly pairs: number;
-  /** On identities that were not trained on; absent without any. */
+  /** Measures on identities that were not trained on; absent without any. */
   readonly heldOut?: {
     readonly auc: number;
     readonly accuracy: number;

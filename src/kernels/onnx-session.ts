@@ -2,7 +2,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import type { InferenceSession, SessionOptions, Tensor } from './onnx-runtime.js';
 
-/** On the calling thread. */
+/** Options of a session that runs on the calling thread. */
 export const oneThread: SessionOptions = {
   executionProviders: ['cpu'],
   intraOpNumThreads: 1,

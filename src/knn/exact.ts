@@ -126,7 +126,7 @@ export async function candidatesFor(rows: SharedRows, k: number, signal?: AbortS
   return Math.min(most, Math.ceil(1.1 * enough(wantedUnproven)) + 8);
 }
 
-/** By the cosines of all pairs. */
+/** The exact graph by the cosines of all pairs. */
 export async function searchByCosines(rows: SharedRows, options: BuildKnnOptions): Promise<KnnGraph> {
   const { k, signal } = options;
   const { rowCount } = rows;
@@ -149,7 +149,7 @@ export async function searchByCosines(rows: SharedRows, options: BuildKnnOptions
   }
 }
 
-/** By bounds, of which each row keeps so many. */
+/** The exact graph by bounds, of which each row keeps so many. */
 export async function searchByBounds(
   rows: SharedRows,
   options: BuildKnnOptions,

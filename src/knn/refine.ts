@@ -67,7 +67,7 @@ export class CandidateCosines {
   }
 }
 
-/** On one thread. n rows, d columns, k neighbours, L candidates. */
+/** The search for the best candidates by cosine, on one thread. n rows, d columns, k neighbours, L candidates. */
 export class Refiner {
   /** Rows that `write` takes at once. */
   readonly rowsAtOnce: number;

@@ -35,7 +35,7 @@ export interface SampleTask {
   readonly queries: Int32Array;
   /** Rows to compare with, rising, at least k beside a query itself; default: all. */
   readonly among?: Int32Array;
-  /** Of all rows: say also which the queries reach. */
+  /** Whether the result says also which of all rows the queries reach. */
   readonly reach?: boolean;
 }
 

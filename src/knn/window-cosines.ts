@@ -32,7 +32,7 @@ export type WindowCosines = (task: WindowTask) => Int32Array | undefined;
 
 interface WindowJob {
   readonly rows: UnitRows;
-  /** By position [n × 2L]. */
+  /** Candidate lists by position [n × 2L]. */
   readonly lists: SharedRows;
   readonly order: Int32Array;
   readonly graph: KnnGraph;

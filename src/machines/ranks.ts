@@ -123,7 +123,7 @@ async function newestOf(path: string, stage: string, round: number): Promise<{ n
   return { number: names.length > 0 ? numberOf(names[0]) : 0 };
 }
 
-/** None where the folder is not there yet. */
+/** The names in a folder; none where it is not there yet. */
 function namesIn(path: string): string[] {
   try {
     return readdirSync(path);

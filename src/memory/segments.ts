@@ -192,7 +192,7 @@ export function readSegment(folder: string, check: RangeCheck, bytes: Uint8Array
 /** An index of the rows that tasks have left: shard s has the rows starts[s] .. starts[s + 1] − 1. */
 export interface SegmentIndex {
   readonly folder: string;
-  /** By shard; a shard without rows has none. */
+  /** Segments by shard; a shard without rows has none. */
   readonly segments: readonly (RangeCheck | undefined)[];
   readonly starts: readonly number[];
   /** The number under which shards count each row, where it is not its own. */
@@ -201,7 +201,7 @@ export interface SegmentIndex {
 
 /** Rows of 32-bit words in segments, to be read. */
 export class SegmentRows implements RowStore {
-  /** By shard, the one used last at the end. */
+  /** Open files by shard, the one used last at the end. */
   private readonly files = new Map<number, number>();
 
   constructor(

@@ -18,7 +18,7 @@ export interface KeepOptions {
   readonly file?: string | undefined;
   /** Address of a Pushgateway, or of a group there (…/metrics/job/naan/instance/a). */
   readonly push?: string | undefined;
-  /** Told once of each way that fails; the run goes on. */
+  /** Called once for each way of keeping metrics that fails; the run goes on. */
   readonly onFailure: (message: string) => void;
 }
 

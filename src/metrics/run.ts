@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 
-/** When the run began and ended, and how. Returns what is called at its end. */
+/** Metrics of the times at which the run began and ended, and of how it ended. Returns the function to call at its end. */
 export function addRunMetrics(registry: Registry): (succeeded: boolean) => void {
   const registers = [registry];
   new Gauge({ name: 'naan_run_start_time_seconds', help: 'When the run began, Unix time.', registers }).set(now());

@@ -25,7 +25,7 @@ export type Handler = (request: {
 }) => Promise<Answer | undefined>;
 
 export interface LocalServer {
-  /** With the token. */
+  /** The address of the page, with its token. */
   readonly url: string;
   close(): void;
 }

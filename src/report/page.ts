@@ -16,7 +16,7 @@ export interface Chart {
   readonly xTitle: string;
   readonly x: readonly number[];
   readonly series: readonly Series[];
-  /** For the table alone. */
+  /** Series that are in the table alone. */
   readonly extra?: readonly Series[];
   /** The axes that are logarithmic. */
   readonly log?: 'x' | 'y';
@@ -29,7 +29,7 @@ export interface Chart {
 interface Series {
   readonly name: string;
   readonly values: readonly (number | null)[];
-  /** On an axis of its own, to the right. */
+  /** Whether the series has an axis of its own, to the right. */
   readonly right?: boolean;
 }
 

@@ -45,7 +45,7 @@ interface Method {
   readonly absentPairs?: AbsentPairs | undefined;
 }
 
-/** From the one to take when nothing tells them apart. */
+/** Methods, beginning with the one to take when nothing tells them apart. */
 const methods: readonly Method[] = partitions.flatMap((partition) =>
   methodOf(partition).variants.map((variant): Method => ({ partition, ...variant })),
 );
@@ -115,7 +115,7 @@ export function choose({ agreement, sums }: Cuts, identities?: Int32Array): Cali
       return { bcubed, pairwise, b, p };
     }),
   );
-  /** For each method, the place of its threshold. */
+  /** The place of the threshold of each method. */
   const places = judged.map((curve) => {
     const bests = resamples.map((_, r) => middleOfBest(smoothed(curve.map(({ b }) => b[r]))));
     return bests.sort((a, b) => a - b)[resampleCount >> 1];

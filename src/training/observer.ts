@@ -14,6 +14,6 @@ export interface TrainingSteps {
   /** Mean cross-entropy of the pairs, in nats. */
   readonly loss: number;
   readonly learningRate: number;
-  /** Before clipping. */
+  /** The norm of the gradient before it is clipped. */
   readonly gradientNorm: number;
 }

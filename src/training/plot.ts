@@ -7,7 +7,7 @@ export interface Course {
   readonly unit: string;
   readonly until: number;
   readonly trainingLoss: Points;
-  /** On identities that were not trained on. */
+  /** Measures on identities that were not trained on. */
   readonly heldOut: readonly {
     readonly at: number;
     readonly loss: number;

@@ -8,17 +8,17 @@ import type { TrainingObserver } from './observer.js';
 import type { Course } from './plot.js';
 import type { CheckOwned } from './training-lock.js';
 
-/** After each epoch (head `concat`) or round (head `pairwise`). */
+/** What training reports after each epoch (head `concat`) or round (head `pairwise`). */
 export interface TrainingReport {
   readonly unit: 'epoch' | 'round';
-  /** From 1. */
+  /** The number of the epoch or round, from 1. */
   readonly index: number;
   readonly count: number;
   readonly learningRate: number;
   /** Means over the pairs of the epoch; of a round, its last epoch. */
   readonly loss: number;
   readonly accuracy: number;
-  /** On identities that were not trained on. */
+  /** Measures on identities that were not trained on. */
   readonly heldOut?: Pick<Judgement, 'loss' | 'auc' | 'accuracy'> & {
     readonly partition: Partition;
     readonly threshold: number;
@@ -45,7 +45,7 @@ interface CheckpointPlan {
   /** Steps from one to the next. */
   readonly every: number;
   readonly resume: boolean;
-  /** Before one is written. */
+  /** Called before a checkpoint is written. */
   readonly checkOwned?: CheckOwned | undefined;
 }
 
@@ -55,7 +55,7 @@ export interface Trained {
   readonly judgement?: Judgement | undefined;
   readonly steps: number;
   readonly pairs: number;
-  /** For train.json. */
+  /** The history in train.json. */
   readonly history: Readonly<Record<string, unknown>>;
   readonly course: Course;
 }

@@ -3,7 +3,7 @@ import { NaanError } from '../errors.js';
 import { FolderLock, type LockRequest } from '../io/folder-lock.js';
 import { systemReason } from '../system-error.js';
 
-/** Before something is written: throws LOCK_LOST when another process has taken the training over. */
+/** Called before something is written. Throws LOCK_LOST when another process has taken the training over. */
 export type CheckOwned = () => Promise<void>;
 
 /**

@@ -60,7 +60,7 @@ interface Trial {
   readonly rounds: number;
   /** Speed as a multiple of the defaults' speed in the same round: the median. */
   readonly speed: number;
-  /** By those rounds; absent for the defaults and for settings that were in none. */
+  /** The comparison by those rounds; absent for the defaults and for settings that were in none. */
   readonly comparison?: Comparison;
 }
 

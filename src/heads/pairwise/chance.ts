@@ -47,7 +47,7 @@ const guardShares = [0.8, 1.15] as const;
 /** The least cosine taken for the nearest row by chance, where chance gives nothing, as among rows at right angles. */
 const leastNearest = 0.05;
 
-/** By some of the rows, evenly spaced; those that are no vectors are left out. */
+/** The chance cosines of a set, by some of its rows, evenly spaced; rows that are no vectors are left out. */
 export function chanceOf(features: MatrixLocation): Chance {
   const reader = openRows(features);
   try {

@@ -1,4 +1,4 @@
-/** From the logit of an edge to its score. */
+/** The score of an edge from its logit. */
 import type { CosineGuard } from '../../model/pairwise.js';
 
 export function sigmoid(logit: number): number {

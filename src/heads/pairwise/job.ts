@@ -14,7 +14,7 @@ export interface PairwiseJob {
   /** Keyed by the end of smaller input number. */
   readonly edges: CandidateEdges;
   readonly reverse: ReverseEdges;
-  /** So many neighbours of each list have an edge with its node, at least. */
+  /** The least number of neighbours of each list that have an edge with its node. */
   readonly sampleHops: number;
   /** Written by `summariseLists` [n × 6] and `summariseScores` [n × 4]. */
   readonly listSummaries: Float32Array;

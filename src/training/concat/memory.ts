@@ -75,7 +75,7 @@ function largestStep(
   return { arrays: Math.ceil(blockSlack * arrays), lists: Math.ceil(blockSlack * lists) };
 }
 
-/** To find the kNN graph of held-out rows, to score its edges and to compare partitions of them. */
+/** Bytes to find the kNN graph of held-out rows, to score its edges and to compare partitions of them. */
 function judgingBytes(
   dim: number,
   heldOut: number,

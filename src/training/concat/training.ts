@@ -53,7 +53,7 @@ export interface TrainedEpoch {
   readonly gradientNorm: number;
   /** Mean loss of each pass. */
   readonly passes: readonly number[];
-  /** Without held-out identities, undefined. */
+  /** Measures on identities held out; undefined where there are none. */
   readonly heldOut?: Judgement;
 }
 

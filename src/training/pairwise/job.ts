@@ -76,7 +76,7 @@ export interface NetworkState {
 
 /** The result of one pass over the pairs of one network. */
 export interface PairwiseEpoch {
-  /** From 0; `network` = folds is the one for the model. */
+  /** The round, from 0; the network whose number is that of folds is the model's. */
   readonly round: number;
   readonly network: number;
   readonly epoch: number;

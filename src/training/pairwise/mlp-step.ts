@@ -14,7 +14,7 @@ import { oneThread } from '../../kernels/onnx-session.js';
 import { featureLimit, type MlpLayer } from '../../model/round-network.js';
 
 export class MlpStep {
-  /** In: raw features [B × F] and targets, 1 for one identity, else 0 [B]. */
+  /** Inputs: raw features [B × F] and targets, 1 for one identity, else 0 [B]. */
   readonly features: Float32Array;
   readonly targets: Float32Array;
   /** Out: logits [B], and the gradient of each parameter. */

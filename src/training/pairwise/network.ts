@@ -160,7 +160,7 @@ function standardiser(table: Float32Array, inputs: number, rows: Uint32Array) {
   return { mean: new Float32Array(mean), scale };
 }
 
-/** So that a feature that is always the same stays a number. */
+/** The least deviation that a feature is divided by, so that one that is always the same stays a number. */
 const leastDeviation = 1e-6;
 
 /** Uniform in ±1/√inputs for weights and biases, as torch.nn.Linear has them. */

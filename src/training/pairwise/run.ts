@@ -215,7 +215,7 @@ async function trainOn(
   }
 }
 
-/** With a model that whitens features first. */
+/** A trained model that whitens features first. */
 function withWhitening(trained: Trained, dim: number, { weight, bias }: Whitening): Trained {
   const { config, tensors } = trained.model as PairwiseModel;
   const added = whiteningTensors(dim).map(

@@ -87,7 +87,7 @@ export interface PairwiseState {
   readonly round: number;
   /** Epochs that each network of the round has done [folds + 1]. */
   readonly done: readonly number[];
-  /** By round, network and epoch. */
+  /** Epochs by round, network and number. */
   readonly epochs: readonly PairwiseEpoch[];
   readonly rounds: readonly PairwiseRound[];
   /** Tensors of the model that are finished, with their shapes; their values are in `tensors` too. */
@@ -326,7 +326,7 @@ class TrainingProgress {
   done: number[];
   /** Scores of the round before, and in the end of the last one [E]. */
   previous: Float32Array;
-  /** By round, network and epoch. */
+  /** Epochs by round, network and number. */
   epochs: PairwiseEpoch[] = [];
   rounds: PairwiseRound[] = [];
   /** States of the networks of this round; undefined before the first epoch. */
@@ -409,7 +409,7 @@ class TrainingProgress {
 /** Shares of the edges of one identity whose cosines are below the two ends of the guard. */
 const guardShares = [0.001, 0.01];
 
-/** By the cosines of the sampled edges, the first of their features in every round. */
+/** The guard by the cosines of the sampled edges, the first of their features in every round. */
 function guardOf(table: Float32Array, inputs: number, { same }: EdgeSample): CosineGuard | undefined {
   const cosines = new Float32Array(same.length);
   let count = 0;

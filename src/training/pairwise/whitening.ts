@@ -53,7 +53,7 @@ export async function whitenRows(rows: SharedRows, dim: number, whitening: White
   await whitener.release();
 }
 
-/** From the first rows of the identities that `takes` names, in the order of the rows. */
+/** A whitening from the first rows of the identities that `takes` names, in the order of the rows. */
 function fit(
   { rows, dim }: LabelledRows,
   identities: Int32Array,
