@@ -86,6 +86,13 @@ async function violations(
   ]);
 }
 
+test('docs/architecture.md shows the rooms in the order of imports', () => {
+  const table = [...readFileSync('docs/architecture.md', 'utf8').matchAll(/^\| `(\w+)\/` \|/gm)].map(
+    ([, room]) => room,
+  );
+  assert.deepEqual(table, rooms.toReversed());
+});
+
 test('imports of the compiled source go downwards, without circles', async () => {
   const folders = readdirSync('src', { withFileTypes: true }).filter((entry) => entry.isDirectory());
   assert.deepEqual(
