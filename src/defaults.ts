@@ -20,6 +20,9 @@ export const partitionDefaults = {
   leftovers: 'components',
 } as const;
 
+/** The sets that `generate` makes. */
+export const generateDefaults = { ids: 1000, dim: 512, k: 80, seed: 1 } as const;
+
 export const knnDefaults = { k: 80, minRecall: 0.99 } as const;
 
 /** The settings of the published run (NAAN 2020), and ours where it says nothing. */

@@ -1,6 +1,7 @@
 /** Writes seeded face-like sets of any size: features, identities and kNN graphs of a labelled and an unlabelled split. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { generateDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { runTask } from '../execution/executor.js';
 import { Pool } from '../execution/pool.js';
@@ -69,10 +70,10 @@ export async function generate(options: GenerateOptions): Promise<GenerateSummar
   if (nodes !== undefined && options.ids !== undefined) {
     throw new NaanError('BAD_USAGE', `ids ${options.ids} and nodes ${nodes} were given, expected one of them`);
   }
-  const ids = integer('ids', options.ids ?? 1000, 1, maxIdentities);
-  const dim = integer('dim', options.dim ?? 512, 2, 2 ** 16);
-  const k = integer('k', options.k ?? 80, 1, 2 ** 20);
-  const seed = integer('seed', options.seed ?? 1, 0, 2 ** 32 - 1);
+  const ids = integer('ids', options.ids ?? generateDefaults.ids, 1, maxIdentities);
+  const dim = integer('dim', options.dim ?? generateDefaults.dim, 2, 2 ** 16);
+  const k = integer('k', options.k ?? generateDefaults.k, 1, 2 ** 20);
+  const seed = integer('seed', options.seed ?? generateDefaults.seed, 0, 2 ** 32 - 1);
   const extent = nodes === undefined ? { ids } : { nodes: integer('nodes', nodes, 1, 2 ** 31 - 1) };
   const labeledExtent =
     labeledIds === undefined ? extent : { ids: integer('labeledIds', labeledIds, 0, maxIdentities) };

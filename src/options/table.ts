@@ -6,6 +6,7 @@ import { backendNames, onnxProviders } from '../backends/names.js';
 import { mostRounds, partitions } from '../cluster/names.js';
 import {
   concatTrainingDefaults as concat,
+  generateDefaults,
   knnDefaults,
   labelDefaults,
   pairwiseTrainingDefaults,
@@ -376,15 +377,27 @@ export const commands = {
         otherwise: 'as many as in the other',
         help: 'identities in the labelled split; 0 leaves that split out',
       }),
-      dim: integer({ unit: 'values per row', min: 2, max: 65536, default: 512, help: 'dimension of the features' }),
+      dim: integer({
+        unit: 'values per row',
+        min: 2,
+        max: 65536,
+        default: generateDefaults.dim,
+        help: 'dimension of the features',
+      }),
       k: integer({
         unit: 'neighbours',
         min: 1,
         max: longestList,
-        default: knnDefaults.k,
+        default: generateDefaults.k,
         help: 'neighbours in each kNN list, the node itself not counted',
       }),
-      seed: integer({ unit: 'number', min: 0, max: 2 ** 32 - 1, default: 1, help: 'seed of the random numbers' }),
+      seed: integer({
+        unit: 'number',
+        min: 0,
+        max: 2 ** 32 - 1,
+        default: generateDefaults.seed,
+        help: 'seed of the random numbers',
+      }),
       shuffle: flag({ help: 'rows in random order rather than by identity' }),
       plantedKnn: flag({
         help: 'derive the kNN graph from how the set is made, in time linear in its rows, not by exact search',
