@@ -1,29 +1,37 @@
 import { findFeatures } from '../io/features.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { checkOutputs, isOurGraph } from '../io/outputs.js';
+import { type ClusterOptions, checkCluster } from '../jobs/cluster-options.js';
 import { findKnn } from '../knn/find.js';
+import type { KnnWork } from '../knn/kept-lists.js';
 import { describeKnnPlan, type KnnPlan } from '../knn/plan.js';
 import { peakResidentBytes } from '../memory/peak.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
 export const run: Run<'knn'> = async (
-  { features, dim, out, overwrite, workDir, restart, ...options },
+  { features, dim, out, overwrite, workDir, restart, cluster, rank, ranks, ...options },
   { signal, onProgress, log, tell },
 ) => {
   const began = performance.now();
   const file = { name: 'out', path: out, isOurs: isOurGraph, otherwise: 'is no kNN graph' };
-  await checkOutputs([file], { features }, overwrite);
+  const share = shareOf({ cluster, rank, ranks, workDir, restart });
+  const isOther = share !== undefined && share.rank > 0;
+  if (!isOther) await checkOutputs([file], { features }, overwrite);
   const location = await findFeatures(features, { dim });
   const { graph, method, recall, attempts, copies, badRows } = await findKnn(location, {
     ...options,
     signal,
     onProgress,
     onNotice: log.warn,
-    work: workDir === undefined ? undefined : { path: workDir, features, restart },
-    onFound: ({ graph: { nodeCount, width, ids } }) => writeNpy(out, 'i4', [nodeCount, width], ids),
+    work: workDir === undefined ? undefined : { path: workDir, features, restart, share },
+    onFound: ({ graph: { nodeCount, width, ids } }) =>
+      isOther ? Promise.resolve() : writeNpy(out, 'i4', [nodeCount, width], ids),
     onPlan: (plan: KnnPlan) => void (options.quiet || tell(describeKnnPlan(plan))),
   });
+  if (isOther) {
+    return { json: { cluster, ...share }, text: `rank ${rank} of ${ranks} has done its part: rank 0 writes the graph` };
+  }
   const { nodeCount, width } = graph;
   const seconds = (performance.now() - began) / 1000;
   const peakRssBytes = peakResidentBytes();
@@ -41,3 +49,10 @@ export const run: Run<'knn'> = async (
   const json = { nodes: nodeCount, copies, badRows, k, method, recall, attempts, seconds, peakRssBytes, out };
   return { json, text: `${facts}\n\nwritten to ${out}` };
 };
+
+/** Throws BAD_USAGE for options that do not go together. */
+function shareOf(options: ClusterOptions): KnnWork['share'] {
+  const { cluster, rank = 0, ranks = 1 } = options;
+  checkCluster(options);
+  return cluster === undefined ? undefined : { rank, ranks };
+}

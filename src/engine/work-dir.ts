@@ -445,7 +445,7 @@ export function differs(path: string, name: string, before: string, after: strin
 /** Files of a run: by the names that it gives them or, as nobody else names files so, all segments and what lists them. */
 function ownFiles(path: string, { files, segments }: WorkHeader): readonly string[] {
   if (!segments) return files;
-  return readdirSync(path).filter((name) => isSegment(name) || isManifest(name));
+  return [...files, ...readdirSync(path).filter((name) => isSegment(name) || isManifest(name))];
 }
 
 /** Leaves none of an earlier run's files. Throws BAD_USAGE when one of others has a name that this run needs. */

@@ -1,4 +1,5 @@
 /** The plan of a labelling run, settled once from options, model and inputs before anything is computed. */
+
 import { availableCores } from '../cgroup.js';
 import { constraintBytes } from '../cluster/constraints.js';
 import { methodOf, type Partition, type PartitionOptions } from '../cluster/partition.js';
@@ -24,6 +25,7 @@ import type { Precision } from '../memory/row-store.js';
 import { generalModel } from '../model/general.js';
 import type { ModelConfig, NaanModel } from '../model/model.js';
 import { readModel } from '../model/model-file.js';
+import { checkCluster } from './cluster-options.js';
 import {
   type ConstraintOptions,
   constraintsOf,
@@ -171,7 +173,7 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
   const options = { ...given, model: given.model ?? generalModel };
   const needsItems = [options.out, options.constraints, options.previous].some((one) => one !== undefined);
   const items = needsItems ? await findItems(options) : undefined;
-  checkCluster(options);
+  checkLabelCluster(options);
   checkGraphOptions(options);
   if (options.images !== undefined) await checkImages(options);
   if (options.out !== undefined) await checkFiles(options.out, options, items);
@@ -342,29 +344,18 @@ async function findFeatures(
   return location;
 }
 
-/** A graph that is found needs a file to be in where the run must survive a crash, and only one that is found is kept. */
-/** Throws BAD_USAGE when options do not go together with those of a cluster. */
-function checkCluster({ cluster, rank, ranks, workDir, knn, restart, backend = 'auto' }: LabelOptions): void {
-  const usage = (message: string) => new NaanError('BAD_USAGE', message);
-  const byRanks = cluster === 'files';
-  if (!byRanks && (rank !== undefined || ranks !== undefined)) {
-    throw usage('rank and ranks: are of --cluster files: give that too');
-  }
+/** Throws BAD_USAGE for options by which a labelling run cannot be shared. */
+function checkLabelCluster(options: LabelOptions): void {
+  checkCluster(options);
+  const { cluster, knn, backend = 'auto' } = options;
   if (cluster === undefined) return;
-  if (!byRanks && !/^rediss?:/.test(cluster)) throw usage(`cluster: got ${cluster}, expected files or redis://host`);
-  if (workDir === undefined) throw usage('cluster: give --work-dir, a folder that all machines see');
-  if (typeof knn !== 'string') throw usage('cluster: give the kNN graph as a file with --knn');
+  if (typeof knn !== 'string') throw new NaanError('BAD_USAGE', 'cluster: give the kNN graph as a file with --knn');
   if (backend !== 'auto' && backend !== 'native') {
-    throw usage(`cluster: computes with the back-end native, got ${backend}`);
+    throw new NaanError('BAD_USAGE', `cluster: computes with the back-end native, got ${backend}`);
   }
-  if (!byRanks) return;
-  if (rank === undefined || ranks === undefined) {
-    throw usage('cluster files: give --rank, from 0, and --ranks, how many there are');
-  }
-  if (rank >= ranks) throw usage(`rank: got ${rank} of ${ranks} ranks, expected 0 to ${ranks - 1}`);
-  if (restart) throw usage('restart: ranks go on together: remove the --work-dir to start anew');
 }
 
+/** A graph that is found needs a file to be in where the run must survive a crash, and only one that is found is kept. */
 function checkGraphOptions({ knn, saveKnn, workDir }: LabelOptions): void {
   if (knn !== undefined && saveKnn !== undefined) {
     throw new NaanError('BAD_USAGE', 'save-knn: keeps a graph that is found, but knn gives one: leave one of them out');

@@ -12,8 +12,11 @@ import type { KnnGraph } from '../graph/knn-graph.js';
 import { Arena } from '../kernels/arena.js';
 import { WholeProducts, wholeZero } from '../kernels/gemm.js';
 import { listedIds, loadKernels } from '../kernels/kernels.js';
+import type { RangeCheck } from '../memory/file-writes.js';
+import { readSegment } from '../memory/segments.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 import { load, type Range, store } from './blocks.js';
+import { mergeLists } from './merge-lists.js';
 import { createRangeSearch, type RangeSearch } from './range-search.js';
 import { Refiner } from './refine.js';
 import { type Sketch, Sketcher } from './sketch.js';
@@ -80,6 +83,13 @@ export type CellTask =
       readonly b: CellBlock;
       readonly segments: Segments;
       readonly threshold: number;
+    }
+  /** Take in the lists of a block that other ranks have found, from segments in a folder. */
+  | {
+      readonly kind: 'merge';
+      readonly block: CellBlock;
+      readonly folder: string;
+      readonly others: readonly RangeCheck[];
     }
   /** Compute the cosines of a block's candidates and write the lists. Returns rows that had fewer than k. */
   | { readonly kind: 'refine'; readonly block: CellBlock }
@@ -349,6 +359,18 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
     }
   }
 
+  function merge(block: CellBlock, folder: string, others: readonly RangeCheck[]): void {
+    load(lists, block, left.lists);
+    kernels.sortLists(block.count, candidates, left.lists);
+    const found = right.lists.subarray(0, block.count * 2 * candidates);
+    for (const check of others) {
+      readSegment(folder, check, bytesOf(found));
+      kernels.sortLists(block.count, candidates, found);
+      mergeLists(block.count, candidates, left.lists, found);
+    }
+    store(left.lists, lists, block);
+  }
+
   function refine(block: CellBlock): Int32Array {
     refiner ??= new Refiner(rows, graph, candidates);
     load(lists, block, left.lists);
@@ -381,6 +403,8 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
         return void (await assign(task.range, task.version));
       case 'compare':
         return void (await compare(task.a, task.b, task.segments, task.threshold));
+      case 'merge':
+        return void merge(task.block, task.folder, task.others);
       case 'refine':
         return refine(task.block);
       default:

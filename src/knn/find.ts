@@ -4,17 +4,20 @@ import { availableCores } from '../cgroup.js';
 import { knnDefaults } from '../defaults.js';
 import { surveyPlan } from '../engine/survey.js';
 import { featuresOf, type RowOptions, usableRows } from '../engine/usable-rows.js';
+import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { runPlan } from '../execution/plan.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { graphOfRows } from '../graph/node-map.js';
 import { inflate } from '../io/locate-matrix.js';
 import { type FeatureLocation, shapeOf } from '../io/matrix.js';
+import { Ranks } from '../machines/ranks.js';
 import { type BuildKnnOptions, checkK, searchExactly } from './exact.js';
 import { loadUsearch, searchHnsw } from './hnsw.js';
 import { type ApproximateKnn, cellSizes, type Effort, mostRounds, searchCells } from './ivf.js';
 import { KeptLists, type KnnWork, openKnnWork } from './kept-lists.js';
 import { type KnnMethod, type KnnPlan, planKnn } from './plan.js';
+import { SearchShares, type SharedSearch } from './shares.js';
 import { tellNormalised, unitRows } from './unit-rows.js';
 
 export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
@@ -62,11 +65,14 @@ type Approximate = (attempt: number) => Promise<ApproximateKnn>;
 /**
  * Builds a kNN graph: k + 1 columns, column 0 the row itself, then its neighbours by falling cosine, ties by the smaller
  * id. A search that does not reach `minRecall` on a sample is made again with more effort, at last exactly.
- * The result does not depend on `threads` or `memory`, hnsw's excepted. Memory: see `planKnn`.
+ * The result does not depend on `threads` or `memory`, hnsw's excepted. Memory: see `planKnn`. Ranks that share a search by cells find the same
+ * graph, which rank 0 writes.
  * Throws as `buildKnn`, and BACKEND_UNAVAILABLE for hnsw where usearch is not installed.
  */
-export async function findKnn(source: FeatureLocation, options: FindKnnOptions): Promise<FoundKnn> {
-  const { onNotice, minRecall = knnDefaults.minRecall } = options;
+export async function findKnn(source: FeatureLocation, given: FindKnnOptions): Promise<FoundKnn> {
+  const { share } = given.work ?? {};
+  const options = share ? byCells(given) : given;
+  const { onNotice, signal, minRecall = knnDefaults.minRecall } = options;
   const k = options.k ?? defaultK(source, onNotice);
   checkK(k, source);
   if (!(minRecall > 0 && minRecall <= 1)) {
@@ -86,13 +92,15 @@ export async function findKnn(source: FeatureLocation, options: FindKnnOptions):
   const rows = plan.rowsIn === 'memory' ? unitRows(used, onNotice) : undefined;
   const chosen = rows === undefined ? 'ivf' : methodFor(rowCount, dim, { ...options, k: search.k });
   const work = await openWork(options, { rowCount, k: search.k, chosen, minRecall });
+  const shared = work && share && sharedBy(work, share, options);
   const attemptOf: Approximate = (attempt) => {
     if (chosen === 'hnsw') return searchHnsw(rows!, search, Math.max(128, 2 * search.k) * 4 ** attempt);
     const effort = effortOf(attempt, minRecall);
     const kept = work && new KeptLists(work, attempt, options.work?.intervalMs);
-    if (rows) return searchCells(rows.handle(), { ...search, kept }, effort);
+    const shares = shared && new SearchShares(shared, attempt);
+    if (rows) return searchCells(rows.handle(), { ...search, kept, shares }, effort);
     const { windowRows } = planSearch(used, { ...search, memory: plan.limitBytes }, effort);
-    return searchCells({ features: used }, { ...search, windowRows, kept }, effort);
+    return searchCells({ features: used }, { ...search, windowRows, kept, shares }, effort);
   };
   async function searched(): Promise<FoundKnn> {
     for (let attempt = 0; chosen !== 'exact' && attempt < maxAttempts; attempt++) {
@@ -103,6 +111,8 @@ export async function findKnn(source: FeatureLocation, options: FindKnnOptions):
       }
       const found = `${features.name}: ${chosen} found ${recall.toFixed(4)} of the neighbours, expected ${minRecall}`;
       if (attempt + 1 < maxAttempts) onNotice?.(`${found}: trying again with more effort`);
+      else if (shared && shared.rank > 0)
+        return { graph: ofRows(graph), method: chosen, recall, attempts: maxAttempts, ...counts };
       else if (rows) onNotice?.(`${found}: searching exactly`);
       else {
         const advice = 'an exact search needs the rows in memory: give more --memory, or a lower --min-recall';
@@ -116,13 +126,43 @@ export async function findKnn(source: FeatureLocation, options: FindKnnOptions):
   try {
     const found = await searched();
     await options.onFound?.(found);
-    await work?.finish();
+    if (shared) await endShared(shared);
+    else await work?.finish();
     return found;
   } catch (error) {
-    throw work?.lost ?? error;
+    if (work?.lost) throw work.lost;
+    if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
+    throw error;
   } finally {
     await work?.close();
   }
+}
+
+/** Ranks share a search by cells, whatever the size of the set. Throws BAD_USAGE for another method. */
+function byCells(options: FindKnnOptions): FindKnnOptions {
+  const { method = 'auto' } = options;
+  if (method === 'auto' || method === 'ivf') return { ...options, method: 'ivf' };
+  throw new NaanError(
+    'BAD_USAGE',
+    `method: ranks share a search by ivf, got ${method}: leave --cluster out, or take ivf`,
+  );
+}
+
+type Share = NonNullable<KnnWork['share']>;
+
+function sharedBy(work: WorkDir, { rank, ranks }: Share, options: FindKnnOptions): SharedSearch {
+  const { signal, onNotice } = options;
+  const { identity, files } = work.header;
+  const group = new Ranks({ folder: options.work!.path, rank, ranks, identity, files, signal, onNotice });
+  return { rank, ranks, group, work, onNotice };
+}
+
+/** Rank 0 waits until nobody reads the folders any more, and removes what is in them. */
+async function endShared(shared: SharedSearch): Promise<void> {
+  await new SearchShares(shared, 0).end();
+  if (shared.rank > 0) return;
+  shared.group.clear();
+  await shared.work.finish();
 }
 
 interface WorkShape {
@@ -136,6 +176,7 @@ interface WorkShape {
 async function openWork(options: FindKnnOptions, { rowCount, k, chosen, minRecall }: WorkShape) {
   const { work, signal, onNotice, duplicates = 'collapse', badRows = 'refuse' } = options;
   if (work === undefined) return undefined;
+  const { share } = work;
   if (chosen !== 'ivf') {
     onNotice?.(`work-dir: not used, as the method is ${chosen}`);
     return undefined;
@@ -143,19 +184,26 @@ async function openWork(options: FindKnnOptions, { rowCount, k, chosen, minRecal
   const sizes = cellSizes(rowCount, k, effortOf(0, minRecall));
   const opened = await openKnnWork(work, {
     rowCount,
-    rounds: mostRounds(rowCount, sizes),
+    rounds: mostRounds(rowCount, sizes, share?.ranks),
     identity: { k, minRecall, duplicates, badRows },
     listBytes: 8 * rowCount * sizes.candidates,
     attempts: maxAttempts,
+    agreed: share && { ranks: share.ranks, arithmetic: await arithmetic(signal) },
     signal,
     onNotice,
   });
   if (opened.resumed) {
     const { started, shards } = opened.header;
-    const done = `${Math.min(opened.doneCount, shards)} of ${shards} rounds of comparisons are done`;
+    const done = `${opened.done('compare', 0).size} of ${shards} rounds of comparisons are done`;
     onNotice?.(`${work.path}: goes on with the search of ${started}: ${done}`);
   }
   return opened;
+}
+
+/** Loaded when asked for. */
+async function arithmetic(signal: AbortSignal | undefined): Promise<string> {
+  const { ownArithmetic } = await import('../machines/arithmetic.js');
+  return ownArithmetic('pairwise', signal);
 }
 
 type Choice = Pick<FindKnnOptions, 'method' | 'minRecall'> & { readonly k: number };

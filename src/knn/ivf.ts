@@ -14,7 +14,7 @@ import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import { wholeLimit, wholeZero } from '../kernels/gemm.js';
 import { SharedRows } from '../memory/shared-rows.js';
 import type { ProgressEvent, ProgressListener } from '../progress.js';
-import { pairRounds, part, type Range } from './blocks.js';
+import { type PairTask, pairRounds, part, type Range } from './blocks.js';
 import {
   type CellBlock,
   CellFinder,
@@ -27,9 +27,10 @@ import {
   rowsAtOnce,
   type Segments,
 } from './cells.js';
-import { checksumOf, type KeptLists } from './kept-lists.js';
+import { checksumOf, type KeptLists, piecesOf } from './kept-lists.js';
 import { mergeRanges, rangeStep } from './range-search.js';
 import { inPortionsOf, type Neighbours, queriesAtOnce, recallOf, sampleRows } from './sample.js';
+import { type SearchShares, segmentIn } from './shares.js';
 import { fitSketch, sketchNorm, spread } from './sketch.js';
 import { openUnitRows, type UnitRows, type UnitRowsHandle } from './unit-rows.js';
 import type { Window } from './window-cosines.js';
@@ -121,6 +122,8 @@ export async function searchCells(
 interface CellOptions extends ApproximateOptions {
   /** Keeps the lists between rounds, and has those of a search that was cut off. */
   readonly kept?: KeptLists | undefined;
+  /** Other ranks do their parts of the search. */
+  readonly shares?: SearchShares | undefined;
   /** Rows of features that may be in memory at once in the end; default: 64 MiB of them. */
   readonly windowRows?: number | undefined;
 }
@@ -128,7 +131,7 @@ interface CellOptions extends ApproximateOptions {
 async function searchRows(
   rows: UnitRows,
   source: UnitRowsHandle,
-  { k, threads = availableCores(), signal, onProgress, windowRows, kept }: CellOptions,
+  { k, threads = availableCores(), signal, onProgress, windowRows, kept, shares }: CellOptions,
   effort: Effort,
 ): Promise<ApproximateKnn> {
   const { rowCount } = rows;
@@ -183,16 +186,43 @@ async function searchRows(
   };
   /** The exact neighbours of any rows: each pass over the rows searches for some of them. */
   async function exactly(stage: string, queries: Int32Array): Promise<Neighbours> {
+    const all = searchRanges(rowCount);
+    const passes = ranges(queries.length, queriesAtMost).map(({ start, count }) => queries.slice(start, start + count));
+    /** Lists of a pass from some of the ranges. */
+    const search = (some: Int32Array, among: readonly Range[]) =>
+      runAll<Float32Array>(
+        stage,
+        among.map((range) => ({ kind: 'sample', queries: some, range })),
+      );
     const ids = new Int32Array(queries.length * k);
-    for (let first = 0; first < queries.length; first += queriesAtMost) {
-      const some = queries.slice(first, first + queriesAtMost);
-      const tasks = searchRanges(rowCount).map((range): CellTask => ({ kind: 'sample', queries: some, range }));
-      ids.set(mergeRanges(some, k, await runAll<Float32Array>(stage, tasks)).ids, first * k);
+    const merge = (pass: number, parts: readonly Float32Array[]) => {
+      ids.set(mergeRanges(passes[pass], k, parts).ids, pass * queriesAtMost * k);
+    };
+    if (shares === undefined) {
+      for (const [pass, some] of passes.entries()) merge(pass, await search(some, all));
+      return { queries, ids };
+    }
+    const { start, count } = shares.partOf(shares.rank, all.length);
+    const left = await shares.exchange(stage === 'sample' ? 'sample' : 'lonely', {}, async (leave) => {
+      for (const [pass, some] of passes.entries()) {
+        const found = await search(some, all.slice(start, start + count));
+        await leave(`pass${pass}`, found.map(bytesOf));
+      }
+    });
+    for (const [pass, { length }] of passes.entries()) {
+      const parts = Array.from({ length: shares.ranks }, (_, rank) => {
+        const lists = new Float32Array(shares.partOf(rank, all.length).count * length * 2 * k);
+        if (lists.length > 0) shares.read(left, rank, `pass${pass}`, bytesOf(lists));
+        return ranges(lists.length, length * 2 * k).map((of) => lists.subarray(of.start, of.start + of.count));
+      });
+      merge(pass, parts.flat());
     }
     return { queries, ids };
   }
-  const ofBlocks = (kind: 'refine' | 'name' | 'finish') => blocks.map((block): CellTask => ({ kind, block }));
+  const ofBlocks = (kind: 'refine' | 'name' | 'finish') => ownBlocks.map((block): CellTask => ({ kind, block }));
   let blocks: CellBlock[] = [];
+  /** Those whose lists are refined here. */
+  let ownBlocks: CellBlock[] = [];
 
   /** The lists of rows that are not in memory. Returns rows that met fewer than k others. */
   async function refineByWindows(): Promise<Int32Array[]> {
@@ -216,12 +246,73 @@ async function searchRows(
       const a = await read(first, 0);
       for (let second = first; second < count; second++) {
         const b = second === first ? a : await read(second, 1);
-        const tasks = blocks.map((block): CellTask => ({ kind: 'cosines', block, a, b }));
+        const tasks = ownBlocks.map((block): CellTask => ({ kind: 'cosines', block, a, b }));
         await runAll('refine', tasks, (done) => share(done / tasks.length));
         pairsDone++;
       }
     }
     return runAll<Int32Array>('refine', ofBlocks('finish'), () => rowCount);
+  }
+
+  /** The lists of rows whose candidates are known. Returns rows that met fewer than k others. */
+  function refine(): Promise<Int32Array[]> {
+    return 'features' in source ? refineByWindows() : runAll<Int32Array>('refine', ofBlocks('refine'));
+  }
+
+  /** The same of all ranks together: each merges what all have found of its own blocks, and refines that. */
+  async function refineTogether(
+    together: SearchShares,
+    found: Readonly<Record<string, unknown>>,
+  ): Promise<Int32Array[]> {
+    const lists = SharedRows.from(job.lists);
+    const nameOf = (block: CellBlock) => `block${blocks.indexOf(block)}`;
+    const met = await together.exchange('lists', found, async (leave) => {
+      for (const block of blocks) {
+        if (!ownBlocks.includes(block)) await leave(nameOf(block), [...piecesOf(lists, block)]);
+      }
+    });
+    const left = await together.exchange('graph', found, async (leave) => {
+      const { folder, rank, ranks } = together;
+      const tasks = ownBlocks.map((block): CellTask => {
+        const others = Array.from({ length: ranks }, (_, other) => other).filter((other) => other !== rank);
+        const segments = others.map((other) => together.segmentOf(met, other, nameOf(block)));
+        return { kind: 'merge', block, folder, others: segments };
+      });
+      await runAll('refine', tasks, () => 0);
+      const short = await refine();
+      for (const block of ownBlocks) {
+        const ids = new Int32Array(block.count * k);
+        for (let i = 0; i < block.count; i++) {
+          const start = job.order[block.start + i] * graph.width + 1;
+          ids.set(graph.ids.subarray(start, start + k), i * k);
+        }
+        await leave(nameOf(block), [bytesOf(ids)]);
+      }
+      await leave('short', short.map(bytesOf));
+    });
+    const short: Int32Array[] = [];
+    for (const [rank, checks] of left.entries()) {
+      for (const block of blocksOf(rank)) {
+        const ids = new Int32Array(block.count * k);
+        together.read(left, rank, nameOf(block), bytesOf(ids));
+        for (let i = 0; i < block.count; i++) {
+          const row = job.order[block.start + i];
+          graph.ids[row * graph.width] = row;
+          graph.ids.set(ids.subarray(i * k, (i + 1) * k), row * graph.width + 1);
+        }
+      }
+      const lonely = new Int32Array((segmentIn(checks, 'short')?.length ?? 0) / 4);
+      if (lonely.length > 0) together.read(left, rank, 'short', bytesOf(lonely));
+      short.push(lonely);
+    }
+    return short;
+  }
+
+  /** The blocks that a rank refines, in order. */
+  function blocksOf(rank: number): CellBlock[] {
+    if (shares === undefined) return blocks;
+    const { start, count } = shares.partOf(rank, blocks.length);
+    return blocks.slice(start, start + count);
   }
 
   try {
@@ -246,14 +337,16 @@ async function searchRows(
     await runAll('assign', inRanges('assign', rowCount, version));
     const segments = putInOrder(job);
     blocks = cutBlocks(segments, blockRows);
+    ownBlocks = blocksOf(shares?.rank ?? 0);
     const threshold = await fitThreshold(job, fitted, effort.miss, version);
     stop();
-    const pairs = (blocks.length * (blocks.length + 1)) / 2;
+    const own = [...roundsOf(blocks.length, shares)];
+    const pairs = own.reduce((sum, round) => sum + round.length, 0);
     const lists = SharedRows.from(job.lists);
     const made = crc32(bytesOf(job.order), checksumOf(SharedRows.from(job.sketches)));
     const restored = kept ? await kept.restore(lists, made) : 0;
     let [before, rounds, from] = [0, 0, 0];
-    for (const round of pairRounds(blocks.length)) {
+    for (const round of own) {
       rounds++;
       const start = before;
       before += round.length;
@@ -261,16 +354,16 @@ async function searchRows(
         from = (before / pairs) * rowCount;
         continue;
       }
-      const tasks = round.flatMap((task): CellTask[] =>
-        task.kind === 'compare' ? [{ kind: 'compare', a: blocks[task.a], b: blocks[task.b], segments, threshold }] : [],
-      );
+      const tasks = round.map(({ a, b }): CellTask => {
+        return { kind: 'compare', a: blocks[a], b: blocks[b], segments, threshold };
+      });
       await runAll('compare', tasks, (done) => ((start + done) / pairs) * rowCount, Math.floor(from));
-      await kept?.keep(rounds, lists, rounds === blocks.length + 1);
+      await kept?.keep(rounds, lists, rounds === own.length);
     }
-    const short = await ('features' in source ? refineByWindows() : runAll<Int32Array>('refine', ofBlocks('refine')));
+    const short = await (shares ? refineTogether(shares, { rows: made, threshold }) : refine());
     // Rows that met fewer than k others are searched for exactly.
     const lonely = Int32Array.from(short.flatMap((ids) => [...ids]));
-    const { ids } = await exactly('refine', lonely);
+    const { ids } = lonely.length > 0 ? await exactly('refine', lonely) : { ids: lonely };
     for (let i = 0; i < lonely.length; i++) {
       graph.ids.set(ids.subarray(i * k, (i + 1) * k), lonely[i] * graph.width + 1);
     }
@@ -281,10 +374,21 @@ async function searchRows(
   }
 }
 
-/** The most rounds in which blocks meet: `pairRounds` has one more than there are blocks, and no block but the last has fewer rows. */
-export function mostRounds(rowCount: number, { blockRows }: CellSizes): number {
-  return Math.ceil(rowCount / blockRows) + 1;
+/** The most rounds in which blocks meet: `pairRounds` has one more than there are blocks, and no block but the last has fewer rows. Of `ranks`, each does a part. */
+export function mostRounds(rowCount: number, { blockRows }: CellSizes, ranks = 1): number {
+  return Math.ceil(Math.ceil(rowCount / blockRows) / ranks) + 1;
 }
+
+/** The rounds in which a rank compares blocks. The first all have: without it lists would take in, and lose again, far more rows. */
+function* roundsOf(blockCount: number, { rank, ranks }: Rank = { rank: 0, ranks: 1 }): Generator<PairTask[]> {
+  let number = 0;
+  for (const round of pairRounds(blockCount)) {
+    if (number === 0 || number % ranks === rank) yield round;
+    number++;
+  }
+}
+
+type Rank = Pick<SearchShares, 'rank' | 'ranks'>;
 
 /** Ranges of rows to search among: each a whole number of steps, and few enough that their lists are small. */
 function searchRanges(rowCount: number): Range[] {

@@ -10,8 +10,10 @@ import { crc32 } from '../checksum.js';
 import { WorkDir, workHeader } from '../engine/work-dir.js';
 import { digestFile, fileState } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
+import { folderOfRank } from '../machines/ranks.js';
 import type { RangeCheck } from '../memory/file-writes.js';
 import type { SharedRows } from '../memory/shared-rows.js';
+import type { Range } from './blocks.js';
 
 export interface KnnWork {
   readonly path: string;
@@ -21,6 +23,8 @@ export interface KnnWork {
   readonly restart?: boolean | undefined;
   /** Milliseconds between two times that lists are written; default: 30 seconds, and at least 20 times as long as that takes. */
   readonly intervalMs?: number | undefined;
+  /** The search is shared: each rank has a folder of its own in `path`. */
+  readonly share?: { readonly rank: number; readonly ranks: number } | undefined;
 }
 
 interface KnnWorkRequest {
@@ -31,6 +35,8 @@ interface KnnWorkRequest {
   /** Bytes of the lists of a first attempt. */
   readonly listBytes: number;
   readonly attempts: number;
+  /** Facts that ranks which share the search must agree on; without them it is not shared. */
+  readonly agreed?: Readonly<Record<string, unknown>> | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onNotice?: ((message: string) => void) | undefined;
 }
@@ -42,19 +48,25 @@ const leastQuiet = 20;
 
 /** Throws as `WorkDir.open`. */
 export async function openKnnWork(work: KnnWork, request: KnnWorkRequest): Promise<WorkDir> {
-  const { path, features, restart = false } = work;
-  const { rowCount, rounds, listBytes, attempts, signal, onNotice } = request;
+  const { path, features, restart = false, share } = work;
+  const { rowCount, rounds, listBytes, attempts, agreed, signal, onNotice } = request;
   const { sampledSha256 } = await digestFile(features);
   const { member } = parseInput(features);
   const identity = {
     ...request.identity,
+    ...agreed,
     features: member === undefined ? sampledSha256 : `${sampledSha256} ${member}`,
   };
   const files = Array.from({ length: attempts }, (_, attempt) => [0, 1].map((slot) => fileOf(attempt, slot))).flat();
   const stages = [[stage, 0]] as const;
-  const header = workHeader({ identity, nodes: rowCount, shards: rounds, precision: 'f32', stages, files });
+  const segments = share && { segments: true };
+  const shards = Math.max(rounds, share?.ranks ?? 0); // a rank numbers what it leaves by itself
+  const header = workHeader({ identity, nodes: rowCount, shards, precision: 'f32', stages, files, ...segments });
   const state = await fileState(features);
-  return WorkDir.open(path, header, { restart, diskBytes: 2 * listBytes, features: state, signal, onNotice });
+  const own = share ? folderOfRank(path, share.rank) : path;
+  // What ranks leave each other is as large as the lists, once more.
+  const diskBytes = (share ? 3 : 2) * listBytes;
+  return WorkDir.open(own, header, { restart, diskBytes, features: state, signal, onNotice });
 }
 
 /** The lists of one attempt. */
@@ -173,12 +185,16 @@ function eachPiece(rows: SharedRows, visit: (piece: Uint8Array) => void): void {
   for (const piece of piecesOf(rows)) visit(piece);
 }
 
-/** All bytes in order, some MiB at a time. */
-function* piecesOf(rows: SharedRows): Generator<Uint8Array> {
+/** The bytes of all rows, or of a range of them, in order, some MiB at a time. */
+export function* piecesOf(
+  rows: SharedRows,
+  { start: from, count }: Range = { start: 0, count: rows.rowCount },
+): Generator<Uint8Array> {
   const most = Math.max(1, Math.floor(pieceBytes / (4 * rows.dim)));
-  for (let start = 0; start < rows.rowCount; start += most) {
+  const end = from + count;
+  for (let start = from; start < end; start += most) {
     const views: Float32Array[] = [];
-    rows.eachRun(start, Math.min(most, rows.rowCount - start), (view) => void views.push(view));
+    rows.eachRun(start, Math.min(most, end - start), (view) => void views.push(view));
     for (const { buffer, byteOffset, byteLength } of views) yield new Uint8Array(buffer, byteOffset, byteLength);
   }
 }

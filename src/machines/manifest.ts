@@ -76,7 +76,11 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
 }
 
 /** True when a list is of just these shards, and has of each the segments that a task leaves, each array once at most. */
-export function listsShards(left: LeftByShard, { name, round }: Stage, shards: readonly number[]): boolean {
+export function listsShards(
+  left: LeftByShard,
+  { name, round }: Pick<Stage, 'name' | 'round'>,
+  shards: readonly number[],
+): boolean {
   const isWhole = (index: number) => {
     const segments = left.get(index)?.filter(({ file }) => file !== featureRows);
     const arrays = new Set(segments?.map(({ file }) => arrayOf(file)));

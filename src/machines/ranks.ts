@@ -3,11 +3,12 @@
  * Rank r of n computes the r-th part of the shards of every stage, keeps what they leave in a folder of its own in the shared
  * one, `rank-<r>`, with a journal as any run has, and then lists it in a manifest. It reads what the others have listed and
  * goes on to the next stage. Nobody coordinates: a rank that died is started again, by the same command, and goes on. Rank 0
- * makes the labels.
+ * makes the labels, or the kNN graph.
  */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Stage } from '../engine/head.js';
 import type { Shard } from '../engine/job.js';
 import type { LeftByShard, Spread, SpreadStage } from '../engine/spread.js';
 import { NaanError } from '../errors.js';
@@ -22,8 +23,17 @@ export interface RanksRequest {
   readonly rank: number;
   readonly ranks: number;
   readonly identity: Manifest['identity'];
+  /** Files beside segments that each rank keeps in its folder for itself. */
+  readonly files?: readonly string[];
   readonly signal?: AbortSignal | undefined;
   readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+/** A stage of which each rank computes its part. */
+export interface RankStage extends Omit<SpreadStage, 'stage'> {
+  readonly stage: Pick<Stage, 'name' | 'round'>;
+  /** Values found on the way that all ranks must have in common as well. */
+  readonly found?: Manifest['identity'];
 }
 
 const lookMs = 100;
@@ -37,7 +47,7 @@ export function folderOfRank(folder: string, rank: number): string {
 export class Ranks implements Spread {
   constructor(private readonly request: RanksRequest) {}
 
-  async run(stage: SpreadStage): Promise<LeftByShard | undefined> {
+  async run(stage: RankStage): Promise<LeftByShard | undefined> {
     const { rank, ranks } = this.request;
     const { shards, done, last } = stage;
     const own = this.shardsOf(rank, shards);
@@ -49,7 +59,7 @@ export class Ranks implements Spread {
     });
     await stage.flush();
     await this.publish(stage, left);
-    // The last stage is for the labels, which rank 0 makes.
+    // The last stage is for the result, which rank 0 makes.
     if (last && rank > 0) return undefined;
     for (let other = 0; other < ranks; other++) {
       if (other === rank) continue;
@@ -62,23 +72,26 @@ export class Ranks implements Spread {
     return left;
   }
 
-  /** Removes what all ranks have left, once the labels are written. */
+  /** Removes what all ranks have left, once the result is written. */
   clear(): void {
-    const { folder, ranks } = this.request;
+    const { folder, ranks, files = [] } = this.request;
+    const isOurs = (name: string) => isSegment(name) || isManifest(name) || name === 'journal' || files.includes(name);
     for (let rank = 1; rank < ranks; rank++) {
       const path = folderOfRank(folder, rank);
       for (const name of namesIn(path)) {
-        if (isSegment(name) || isManifest(name) || name === 'journal') rmSync(join(path, name), { force: true });
+        if (isOurs(name)) rmSync(join(path, name), { force: true });
       }
     }
   }
 
   /** Lists what this rank has left, unless an earlier process of it has listed the same. */
-  private async publish({ stage: { name, round } }: SpreadStage, left: LeftByShard): Promise<void> {
-    const { folder, rank, identity } = this.request;
+  private async publish({ stage: { name, round }, found }: RankStage, left: LeftByShard): Promise<void> {
+    const { folder, rank } = this.request;
+    const identity = { ...this.request.identity, ...found };
     const path = folderOfRank(folder, rank);
     const { number, manifest } = await newestOf(path, name, round);
-    if (manifest && JSON.stringify([...manifest.left]) === JSON.stringify([...left])) return;
+    const same = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);
+    if (manifest && same([...manifest.left], [...left]) && same(manifest.identity, identity)) return;
     await writeManifest(path, number + 1, { identity, stage: name, round, left });
   }
 
@@ -87,9 +100,10 @@ export class Ranks implements Spread {
   }
 
   /** The ranges that another rank has listed; waits for its list. Throws BAD_INPUT for a list that is not of its shards of the stage. */
-  private async leftBy(other: number, { stage, shards }: SpreadStage): Promise<LeftByShard> {
+  private async leftBy(other: number, { stage, shards, found }: RankStage): Promise<LeftByShard> {
     const { name, round } = stage;
-    const { folder, identity, signal, onNotice } = this.request;
+    const { folder, signal, onNotice } = this.request;
+    const identity = { ...this.request.identity, ...found };
     const path = folderOfRank(folder, other);
     for (let waited = 0; ; waited += lookMs) {
       const { manifest } = await newestOf(path, name, round);

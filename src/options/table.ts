@@ -159,6 +159,26 @@ const cluster = text(
   /^(files|rediss?:\/\/[^\s/?#]+(\/\d*)?)$/,
 );
 
+/** Options of `--cluster files`; rank 0 writes the result. */
+function ranksFor(result: string) {
+  return {
+    rank: integer({
+      unit: 'number',
+      min: 0,
+      max: maxRanks - 1,
+      otherwise: 'none',
+      help: `with --cluster files: which of the ranks this process is, from 0; rank 0 writes ${result}`,
+    }),
+    ranks: integer({
+      unit: 'processes',
+      min: 1,
+      max: maxRanks,
+      otherwise: 'none',
+      help: 'with --cluster files: how many processes there are',
+    }),
+  };
+}
+
 /** Secrets and certificates for a Redis; NAAN_CLUSTER_PASSWORD has the password. */
 const redis = {
   clusterPasswordFile: path({
@@ -519,6 +539,11 @@ export const commands = {
         help: 'keep what an approximate search has found so far in files here: after a crash the same command goes on where it stopped',
       }),
       restart: flag({ help: 'give up the search that --work-dir holds and start anew' }),
+      cluster: choice(['files'], {
+        otherwise: 'this process alone',
+        help: 'share the search by ivf with other machines that see --work-dir, by --ranks that are started together',
+      }),
+      ...ranksFor('the graph'),
       ...watching,
     },
   },
@@ -739,20 +764,7 @@ export const commands = {
       }),
       restart: flag({ help: 'give up the run that --work-dir holds and start anew' }),
       cluster,
-      rank: integer({
-        unit: 'number',
-        min: 0,
-        max: maxRanks - 1,
-        otherwise: 'none',
-        help: 'with --cluster files: which of the ranks this process is, from 0; rank 0 writes the labels',
-      }),
-      ranks: integer({
-        unit: 'processes',
-        min: 1,
-        max: maxRanks,
-        otherwise: 'none',
-        help: 'with --cluster files: how many processes there are',
-      }),
+      ...ranksFor('the labels'),
       ...redis,
       ...computing,
       ...watching,
