@@ -34,6 +34,7 @@ export type { RunRecord } from './jobs/label-files.js';
 export type { NextRunOptions, NextRunResult, NextRunSummary } from './jobs/next-run.js';
 export { type RemoveOptions, remove } from './jobs/remove.js';
 export { type TrainResult, type TrainSummary, train } from './jobs/train.js';
+export type { DecidedComparison } from './jobs/train-decisions.js';
 export type { FoundKnn } from './knn/find.js';
 export type { ConcatConfig } from './model/concat.js';
 export { importCheckpoint } from './model/import-checkpoint.js';

@@ -41,7 +41,7 @@ function reportLine({ unit, index, count, learningRate, loss, accuracy, heldOut 
 }
 
 function describe(summary: TrainSummary, out: string): string {
-  const { head, nodes, identities, steps, pairs, heldOut, seconds, peakRssBytes } = summary;
+  const { head, nodes, identities, steps, pairs, heldOut, decided, seconds, peakRssBytes } = summary;
   const measures = heldOut && [
     ['on identities held out', ''],
     ['  loss', heldOut.loss.toFixed(4)],
@@ -52,6 +52,13 @@ function describe(summary: TrainSummary, out: string): string {
     ['  partition', heldOut.partition],
     ['  threshold', heldOut.threshold.toFixed(3)],
   ];
+  const compared = decided && [
+    ['on pairs decided of', `${count(decided.pairs)}, ${count(decided.same)} of one identity`],
+    ...(['loss', 'AUC', 'accuracy'] as const).map((name) => {
+      const value = (of: typeof decided.before) => of[name === 'AUC' ? 'auc' : name]?.toFixed(4) ?? '-';
+      return [`  ${name}`, `${value(decided.after)}, before ${value(decided.before)}`];
+    }),
+  ];
   const facts = table([
     ['head', head],
     ['nodes', count(nodes)],
@@ -59,6 +66,7 @@ function describe(summary: TrainSummary, out: string): string {
     ['steps', count(steps)],
     ['pairs', count(pairs)],
     ...(measures ?? []),
+    ...(compared ?? []),
     ['time', duration(seconds)],
     ['peak memory', bytes(peakRssBytes)],
   ]);

@@ -4,6 +4,7 @@
  * Clusters stay as they are: rows of identities that do not count are strangers in them still.
  */
 import { relabel } from '../cluster/relabel.js';
+import type { Differences } from '../cluster/truth.js';
 import { NaanError } from '../errors.js';
 import { type PrecisionRecall, precisionRecall, ratio } from './precision-recall.js';
 
@@ -22,8 +23,15 @@ export class IdentityAgreement {
   private readonly rows: Int32Array;
   private readonly starts: Int32Array;
 
-  /** truth [n]: any integers, −1 where not known. Throws BAD_INPUT when no row is known. */
-  constructor(truth: Int32Array) {
+  /**
+   * truth [n]: any integers, −1 where not known. `differences`, by identities as they are numbered by first appearance: rows of
+   * identities that may be one then count in each other's clusters as rows of no known identity do; by default any two are different.
+   * Throws BAD_INPUT when no row is known.
+   */
+  constructor(
+    truth: Int32Array,
+    private readonly differences?: Differences,
+  ) {
     const identityOf = truth.slice();
     this.identityCount = relabel(identityOf);
     if (this.identityCount === 0) {
@@ -45,6 +53,7 @@ export class IdentityAgreement {
     const sizes = new Int32Array(labels.length);
     const shared = new Int32Array(labels.length);
     for (const row of rows) if (labels[row] >= 0) sizes[labels[row]]++;
+    const strangers = this.differences && this.strangersOf(labels, this.differences, sizes);
     const sums = new Float64Array(width * identityCount);
     for (let y = 0; y < identityCount; y++) {
       const [from, to] = [starts[y], starts[y + 1]];
@@ -52,7 +61,9 @@ export class IdentityAgreement {
       let [precision, recall, sharedPairs, clusterPairs] = [0, 0, 0, 0];
       for (let i = from; i < to; i++) {
         const label = labels[rows[i]];
-        const [own, size] = label < 0 ? [1, 1] : [shared[label], sizes[label]];
+        const own = label < 0 ? 1 : shared[label];
+        const others = label < 0 ? 0 : strangers ? Math.min(strangers[i], sizes[label] - own) : sizes[label] - own;
+        const size = own + others;
         precision += own / size;
         recall += own;
         sharedPairs += own - 1;
@@ -62,6 +73,56 @@ export class IdentityAgreement {
       sums.set([precision, recall / (to - from), sharedPairs / 2, clusterPairs / 2], width * y);
     }
     return sums;
+  }
+
+  /**
+   * For each place in `rows`, the rows of its cluster whose identities are known to be others, those once for each set that says so.
+   * O(n + tags).
+   */
+  private strangersOf(
+    labels: Int32Array,
+    { offsets, tags, setOf, setCount }: Differences,
+    sizes: Int32Array,
+  ): Float64Array {
+    const { identityCount, rows, starts } = this;
+    // Places of known rows, cluster by cluster.
+    const ends = new Int32Array(sizes.length);
+    for (let label = 0, sum = 0; label < sizes.length; label++) {
+      ends[label] = sum;
+      sum += sizes[label];
+    }
+    const places = new Int32Array(rows.length);
+    const identityAt = new Int32Array(rows.length);
+    for (let y = 0; y < identityCount; y++) identityAt.fill(y, starts[y], starts[y + 1]);
+    for (let i = 0; i < rows.length; i++) {
+      const label = labels[rows[i]];
+      if (label >= 0) places[ends[label]++] = i;
+    }
+    const bySet = new Float64Array(setCount);
+    const byTag = new Float64Array(setOf.length);
+    const found = new Float64Array(rows.length);
+    const eachTag = (from: number, to: number, visit: (tag: number, place: number) => void) => {
+      for (let p = from; p < to; p++) {
+        const y = identityAt[places[p]];
+        for (let t = offsets[y]; t < offsets[y + 1]; t++) visit(tags[t], places[p]);
+      }
+    };
+    for (let label = 0; label < sizes.length; label++) {
+      const [from, to] = [ends[label] - sizes[label], ends[label]];
+      if (to - from < 2) continue;
+      eachTag(from, to, (tag) => {
+        byTag[tag]++;
+        bySet[setOf[tag]]++;
+      });
+      eachTag(from, to, (tag, place) => {
+        found[place] += bySet[setOf[tag]] - byTag[tag];
+      });
+      eachTag(from, to, (tag) => {
+        byTag[tag] = 0;
+        bySet[setOf[tag]] = 0;
+      });
+    }
+    return found;
   }
 
   /** Agreement when identity y counts times[y] times, by default once. */

@@ -43,6 +43,8 @@ export interface DecidedRows {
   /** How decisions name the places. */
   readonly nameOf: (place: number) => string;
   readonly within: { readonly column: string; readonly labels: Labels } | undefined;
+  /** Identities that are known beside decisions: rows of one label are one, rows of two labels are two. */
+  readonly labelled?: { readonly name: string; readonly labels: Labels };
 }
 
 /** Constraints on nodes, and the identities that have a name, each by one of its rows. */
@@ -222,7 +224,7 @@ async function placesOf(
  * of them, is two by another.
  */
 export function constraintsOf(decided: DecidedRows, map?: NodeMap): DecidedNodes {
-  const { rowCount, placeCount, placed, within } = decided;
+  const { rowCount, placeCount, placed, within, labelled } = decided;
   const groups = new DisjointSet(placeCount);
   const identities = new Map<string, number>();
   for (const { kind, name, items } of placed) {
@@ -233,6 +235,12 @@ export function constraintsOf(decided: DecidedRows, map?: NodeMap): DecidedNodes
     if (known === undefined) identities.set(name, items[0]);
     else groups.unite(known, items[0]);
   }
+  const firstOfLabel = new Map<number, number>();
+  labelled?.labels.codes.forEach((code, row) => {
+    const first = firstOfLabel.get(code);
+    if (first !== undefined) groups.unite(first, row);
+    else if (code !== -1) firstOfLabel.set(code, row);
+  });
   const nodeOf = (row: number) => (map ? map.nodeOf[row] : row);
   if (map) for (let row = 0; row < rowCount; row++) if (nodeOf(row) >= 0) groups.unite(row, map.rows[nodeOf(row)]);
 
@@ -248,7 +256,9 @@ export function constraintsOf(decided: DecidedRows, map?: NodeMap): DecidedNodes
   }
   const setOfNames = explicit.length;
   if (identities.size > 1) [...identities.values()].forEach((place, part) => void tags.add(place, setOfNames, part));
-  const firstWithin = setOfNames + 1;
+  const setOfLabels = labelled ? setOfNames + 1 : setOfNames;
+  for (const [code, row] of firstOfLabel) tags.add(row, setOfLabels, code);
+  const firstWithin = setOfLabels + 1;
   if (within) {
     const values = within.labels.codes.slice();
     const counts = new Int32Array(relabel(values));
@@ -257,7 +267,14 @@ export function constraintsOf(decided: DecidedRows, map?: NodeMap): DecidedNodes
       if (value >= 0 && counts[value] > 1 && nodeOf(row) >= 0) tags.add(row, firstWithin + value, nodeOf(row));
     });
   }
-  checkWhole(decided, groups, tags, { explicit, setOfNames, firstWithin, identities: [...identities], map });
+  checkWhole(decided, groups, tags, {
+    explicit,
+    setOfNames,
+    setOfLabels,
+    firstWithin,
+    identities: [...identities],
+    map,
+  });
 
   // A tag of an item that is no node holds for the nodes that are one identity with it.
   const nodeCount = map ? map.rows.length : rowCount;
@@ -349,6 +366,7 @@ function longer(values: Int32Array): Int32Array<ArrayBuffer> {
 interface Context {
   readonly explicit: readonly Placed[];
   readonly setOfNames: number;
+  readonly setOfLabels: number;
   readonly firstWithin: number;
   readonly identities: readonly (readonly [name: string, place: number])[];
   readonly map: NodeMap | undefined;
@@ -393,9 +411,9 @@ function checkWhole(decided: DecidedRows, groups: DisjointSet, tags: Tags, conte
 function contradiction(
   decided: DecidedRows,
   { set, a, b, parts }: Clash,
-  { explicit, setOfNames, identities, map }: Context,
+  { explicit, setOfNames, setOfLabels, identities, map }: Context,
 ): string {
-  const { path, nameOf: name, within } = decided;
+  const { path, nameOf: name, within, labelled } = decided;
   const [x, y] = [name(a), name(b)];
   const steps = chain(decided, a, b, map);
   // A name is found by a look through all names, so only steps that are told are named.
@@ -406,7 +424,8 @@ function contradiction(
       : tell(steps);
   const by = told.join(', ');
   const copies = map ? ', or --duplicates keep where rows that are equal to the bit are different' : '';
-  const advice = `take one of these decisions back by an undo${copies}`;
+  const unlabelled = labelled ? `, or put -1 for a label in ${labelled.name} that is wrong` : '';
+  const advice = `take one of these decisions back by an undo${copies}${unlabelled}`;
   if (set < setOfNames) {
     const { line } = explicit[set];
     if (a === b) return `${path}: line ${line}: says that ${x} is not the identity of itself: take it back by an undo`;
@@ -416,6 +435,10 @@ function contradiction(
     const [one, other] = parts.map((identity) => quoted(identities[identity][0]));
     if (a === b) return `${path}: ${x} is named ${one} and ${other}, expected one name: ${advice}`;
     return `${path}: ${x} is named ${one} and ${y} is named ${other}, but they are one identity: ${by}: ${advice}`;
+  }
+  if (set === setOfLabels) {
+    const [one, other] = parts.map((code) => quoted(nameOf(labelled!.labels, code)));
+    return `${path}: ${x} has label ${one} and ${y} has label ${other}, but they are one identity: ${by}: ${advice}`;
   }
   const { column, labels } = within!;
   const value = quoted(nameOf(labels, labels.codes[a]));
@@ -433,7 +456,7 @@ interface Step {
 }
 
 /** The shortest way from one place to another along what makes them one identity. */
-function chain({ placed }: DecidedRows, from: number, to: number, map: NodeMap | undefined): Step[] {
+function chain({ placed, labelled }: DecidedRows, from: number, to: number, map: NodeMap | undefined): Step[] {
   const links: { readonly places: readonly number[]; readonly why: string }[] = [];
   const named = new Map<string, { places: number[]; lines: number[] }>();
   for (const { kind, name, line, items } of placed) {
@@ -449,6 +472,16 @@ function chain({ placed }: DecidedRows, from: number, to: number, map: NodeMap |
       places,
       why: `both ${quoted(one)}, line${lines.length > 1 ? 's' : ''} ${lines.slice(0, 5).join(', ')}`,
     });
+  }
+  if (labelled) {
+    const rowsOf = new Map<number, number[]>();
+    labelled.labels.codes.forEach((code, row) => {
+      const known = rowsOf.get(code);
+      if (known) known.push(row);
+      else if (code !== -1) rowsOf.set(code, [row]);
+    });
+    for (const [code, places] of rowsOf)
+      links.push({ places, why: `both label ${quoted(nameOf(labelled.labels, code))}` });
   }
   if (map) {
     const copies = new Map<number, number[]>();

@@ -366,7 +366,10 @@ function checkGraphOptions({ knn, saveKnn, workDir }: LabelOptions): void {
 }
 
 /** Names of the rows as asked, else those beside the features. */
-async function findItems({ items, features }: LabelOptions): Promise<Items | undefined> {
+export async function findItems({
+  items,
+  features,
+}: Pick<LabelOptions, 'items' | 'features'>): Promise<Items | undefined> {
   if (items !== undefined) return openItems(items);
   return typeof features === 'string' ? itemsBeside(features, 'features') : undefined;
 }

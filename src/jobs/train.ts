@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { availableCores } from '../cgroup.js';
 import type { Partition } from '../cluster/partition.js';
-import { relabel } from '../cluster/relabel.js';
 import { type TrainedHead, trainingDefaults } from '../defaults.js';
 import { checkGraph } from '../engine/graph-check.js';
 import { checkRows } from '../engine/usable-rows.js';
@@ -34,6 +33,7 @@ import { identityOf } from '../training/training-identity.js';
 import { type CheckOwned, ownCheckpoint } from '../training/training-lock.js';
 import { version } from '../version.js';
 import { describeRun } from './run-description.js';
+import { compareOnDecisions, type DecidedComparison, scoreBefore, truthOfRows } from './train-decisions.js';
 
 /** The result of training, as `naan train --json` prints it. */
 export interface TrainSummary {
@@ -55,6 +55,8 @@ export interface TrainSummary {
     /** Standard deviation of both F over resamples of the identities. */
     readonly deviation: { readonly bcubed: number; readonly pairwise: number };
   };
+  /** With decisions. */
+  readonly decided?: DecidedComparison;
   readonly seconds: number;
   readonly peakRssBytes: number;
 }
@@ -80,11 +82,15 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const files = out === undefined ? undefined : filesOf(out, options.history);
   if (files) await checkFiles(files, options);
 
+  if (options.decisions !== undefined && !trainer.takesDecisions) {
+    throw new NaanError('BAD_USAGE', `decisions: head ${head} cannot learn from them, expected head pairwise`);
+  }
   const { location: found, labels, labelsName } = await findLabelled(options);
-  const identities = labels.codes.slice();
-  const identityCount = relabel(identities);
+  const truth = await truthOfRows(options, { rowCount: shapeOf(found).rowCount, labels, labelsName });
+  const { labels: identities } = truth;
+  const identityCount = truth.labels.reduce((most, identity) => Math.max(most, identity), -1) + 1;
   const validation = options.validation ?? trainer.defaults.validation;
-  checkIdentities(labels, identityCount, { trainer, validation, name: labelsName });
+  checkIdentities(labels, identityCount, { trainer, validation, name: labelsName, decisions: options.decisions });
   const { rowCount, dim } = shapeOf(found);
   const graph = await findGraph(options, trainer, rowCount);
   const listed = graph.width - 1;
@@ -97,12 +103,17 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const name = typeof options.knn === 'string' ? options.knn : 'the kNN graph';
     checkGraph(location, { name, graph }, onNotice);
   }
+  const before = truth.differences && (await scoreBefore(options, { truth, labels, graph }));
   const provenance = { trainedBy: `naan ${version}`, seed: String(seed) };
   const inputs = await describeInputs(options);
-  const contents = files && identityOf(location, graph, identities);
+  const contents = files && identityOf(location, graph, truth);
   const meaningless = trainer.without.filter((name) => options[name] !== undefined);
+  const forDecisions = (['items', 'model'] as const).filter((name) => options[name] !== undefined);
+  if (options.decisions === undefined && forDecisions.length > 0) {
+    onNotice?.(`${forDecisions.join(', ')}: not used, as no decisions are given`);
+  }
   if (meaningless.length > 0) onNotice?.(`${meaningless.join(', ')}: not an option of head ${head}, not used`);
-  const set = { location, dim, graph, labels: identities };
+  const set = { location, dim, graph, ...truth };
   const run = (checkOwned?: CheckOwned) => {
     const identity = { naan: version, head, dim, validation, ...settings, ...contents };
     const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
@@ -110,7 +121,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     return trainer.run(set, settings, { ...options, validation, provenance, checkpoint });
   };
   const finish = async (trained: Trained, checkOwned?: CheckOwned): Promise<TrainResult> => {
-    const { model, judgement, steps, pairs } = trained;
+    const { model, judgement, scored, steps, pairs } = trained;
+    const decided = before && scored && compareOnDecisions(options, before, { truth, labels, scored, model });
     const summary: TrainSummary = {
       head,
       nodes: rowCount,
@@ -118,6 +130,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       steps,
       pairs,
       ...(judgement && { heldOut: bestOf(judgement) }),
+      ...(decided && { decided }),
       seconds: (performance.now() - began) / 1000,
       peakRssBytes: peakResidentBytes(),
     };
@@ -185,7 +198,7 @@ async function planMemory(
 
 /** Before anything is computed. A checkpoint has a name that nothing else has, and may be damaged: it may be replaced. */
 async function checkFiles({ model, checkpoint, history, plot }: TrainingFiles, options: TrainOptions): Promise<void> {
-  const { features, labels, knn, overwrite } = options;
+  const { features, labels, decisions, items, model: before, knn, overwrite } = options;
   const historyOption = options.history === undefined ? 'out' : 'history';
   const files = [
     { name: 'out', path: model, isOurs: isModelFile, otherwise: 'is no model of naan' },
@@ -193,17 +206,26 @@ async function checkFiles({ model, checkpoint, history, plot }: TrainingFiles, o
     { name: historyOption, path: history, isOurs: isOurJson, otherwise: 'is no history of naan' },
     { name: historyOption, path: plot, isOurs: isOurDrawing, otherwise: 'is no plot of naan' },
   ];
-  await checkOutputs(files, { features, labels, knn }, overwrite);
+  await checkOutputs(files, { features, labels, decisions, items, model: before, knn }, overwrite);
 }
 
 /** Throws BAD_INPUT for fewer identities than it takes to learn from some and to hold out others. */
 function checkIdentities(
   labels: Labels,
   count: number,
-  { trainer, validation, name }: { trainer: Trainer; validation: number; name: string },
+  {
+    trainer,
+    validation,
+    name,
+    decisions,
+  }: { trainer: Trainer; validation: number; name: string; decisions: string | undefined },
 ): void {
   const fewest = trainer.fewestIdentities(validation);
   if (count >= fewest) return;
+  if (decisions !== undefined) {
+    const enough = `expected ${fewest} identities or more, of two rows or known to be different`;
+    throw new NaanError('BAD_INPUT', `${decisions}: says of ${count} identities of these rows, ${enough}`);
+  }
   const only = labels.codes.find((code) => code !== -1);
   const one = only === undefined ? 'every row is -1' : `all rows are of one identity (${quoted(nameOf(labels, only))})`;
   const found = count < 2 ? one : `${count} identities`;
@@ -217,8 +239,14 @@ async function findLabelled(options: TrainOptions) {
   const { features, labels: source, dim } = options;
   const location = await findSource(features, dim);
   const labels = await findLabels(features, source);
+  if (labels === undefined && options.decisions !== undefined) {
+    return { location, labels: { codes: new Int32Array(shapeOf(location).rowCount).fill(-1) }, labelsName: '' };
+  }
   if (labels === undefined) {
-    throw new NaanError('BAD_INPUT', `${location.name}: no labels are with the features: give --labels`);
+    throw new NaanError(
+      'BAD_INPUT',
+      `${location.name}: no labels are with the features: give --labels, or --decisions`,
+    );
   }
   const { rowCount } = shapeOf(location);
   const labelsName = typeof source === 'string' ? source : `labels of ${location.name}`;
@@ -249,12 +277,25 @@ async function findGraph(options: TrainOptions, trainer: Trainer, rowCount: numb
   return knn;
 }
 
-function describeOptions({ features, knn, labels, out }: TrainOptions) {
+function describeOptions({ features, knn, labels, decisions, items, out }: TrainOptions) {
   const named = (value: unknown) => (typeof value === 'string' ? value : 'in memory');
-  return { features: named(features), knn: named(knn), ...(labels && { labels: named(labels) }), out };
+  return {
+    features: named(features),
+    knn: named(knn),
+    ...(labels && { labels: named(labels) }),
+    ...(decisions !== undefined && { decisions }),
+    ...(items !== undefined && { items }),
+    out,
+  };
 }
 
-async function describeInputs({ features, knn, labels }: TrainOptions) {
+async function describeInputs({ features, knn, labels, decisions, items }: TrainOptions) {
   const digest = async (input: unknown) => (typeof input === 'string' ? digestFile(input) : undefined);
-  return { features: await digest(features), knn: await digest(knn), labels: await digest(labels) };
+  return {
+    features: await digest(features),
+    knn: await digest(knn),
+    labels: await digest(labels),
+    decisions: await digest(decisions),
+    items: await digest(items),
+  };
 }

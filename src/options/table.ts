@@ -556,6 +556,10 @@ export const commands = {
     examples: [
       ['naan train --features split0_feats.npz --knn split0_knn.npy --out model.safetensors', ''],
       ['naan train --head concat --features F --knn K --labels L --out M', 'the published network'],
+      [
+        'naan train --features F --items N --knn K --decisions labels/decisions.jsonl --out M',
+        'from what people decided in naan review, without labels',
+      ],
       ['naan train ... --resume', 'go on after a crash or Ctrl-C: the model is the same to the bit'],
     ],
     options: {
@@ -565,6 +569,21 @@ export const commands = {
         unit: 'file',
         otherwise: 'labels of the feature file',
         help: 'identity of each row, any name, -1 where not known: one a line, a column of a table (FILE:COLUMN), .npy, or .npz (labels, or FILE:NAME)',
+      }),
+      decisions: path({
+        unit: 'file',
+        otherwise: 'none',
+        help: 'decisions (decisions.jsonl, docs/workflow.md) to learn from, beside labels or without any; pairs of which they say nothing are left out. pairwise alone',
+      }),
+      items: path({
+        unit: 'file',
+        otherwise: 'names beside the features',
+        help: 'names of the rows, as for naan label, by which decisions name them',
+      }),
+      model: path({
+        unit: 'file',
+        otherwise: 'the general model that comes with naan',
+        help: 'with decisions: the model before, whose agreement with them is told beside that of the new one',
       }),
       knn,
       graphCheck,

@@ -13,6 +13,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { AbsentPairs } from '../cluster/linkage.js';
 import { labelsAt, methodOf, type Partition, partitions } from '../cluster/partition.js';
+import type { Differences } from '../cluster/truth.js';
 import { partitionDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { IdentityAgreement, type IdentitySums } from '../evaluation/identity-sums.js';
@@ -65,22 +66,33 @@ export interface Cuts {
 /** Most bytes that `calibrate` takes beside edges and scores and what a partition takes. */
 export function calibrationBytes(nodes: number, identities: number): number {
   const cuts = methods.length * thresholds.length;
-  // Sums of each cut, how often an identity is in each resample; truth, its rows, labels and the sizes of clusters.
-  return identities * (8 * 4 * cuts + 2 * resampleCount) + 24 * nodes;
+  // Sums of each cut, how often an identity is in each resample; truth, its rows, labels and clusters, and rows known to be others.
+  return identities * (8 * 4 * cuts + 2 * resampleCount) + 44 * nodes;
 }
 
-/** The choice for edges and the identities of their nodes, −1 where not known. Throws CANCELLED after an abort. */
+/**
+ * The choice for edges and the identities of their nodes, −1 where not known; with `differences`, only those identities are different that
+ * they say are. Throws CANCELLED after an abort.
+ */
 export async function calibrate(
   edges: CalibrationEdges,
   truth: Int32Array,
-  signal?: AbortSignal,
+  {
+    signal,
+    differences,
+  }: { readonly signal?: AbortSignal | undefined; readonly differences?: Differences | undefined } = {},
 ): Promise<Calibration> {
-  return choose(await cutEverywhere(edges, truth, signal));
+  return choose(await cutEverywhere(edges, truth, signal, differences));
 }
 
 /** All partitions at all thresholds. It looks up between them, for signals. Throws CANCELLED after an abort. */
-export async function cutEverywhere(edges: CalibrationEdges, truth: Int32Array, signal?: AbortSignal): Promise<Cuts> {
-  const agreement = new IdentityAgreement(truth);
+export async function cutEverywhere(
+  edges: CalibrationEdges,
+  truth: Int32Array,
+  signal?: AbortSignal,
+  differences?: Differences,
+): Promise<Cuts> {
+  const agreement = new IdentityAgreement(truth, differences);
   const sums: IdentitySums[][] = [];
   for (const method of methods) {
     const ofMethod: IdentitySums[] = [];

@@ -38,7 +38,7 @@ export async function judge(
     const { features, graph } = heldOut;
     await run.score({ features, layout: { graph }, uniteFrom: Number.POSITIVE_INFINITY });
     const measures = pairMeasures(run.edges, run.edges.scores, heldOut.labels);
-    return { ...measures, ...(await calibrate(run.edges, heldOut.labels, options.signal)) };
+    return { ...measures, ...(await calibrate(run.edges, heldOut.labels, options)) };
   } finally {
     await run.close();
   }

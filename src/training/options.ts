@@ -15,6 +15,12 @@ export interface TrainOptions {
   readonly dim?: number | undefined;
   /** Identity of each row, −1 where not known: a file of any names, or in memory. Default: `labels` of the feature file. */
   readonly labels?: string | Int32Array | undefined;
+  /** decisions.jsonl: what people have decided of rows, beside labels or without any. Head `pairwise`. */
+  readonly decisions?: string | undefined;
+  /** Names of the rows, by which decisions name them; default: names beside the features. */
+  readonly items?: string | undefined;
+  /** Model that is compared with on what was decided; default: the general model. */
+  readonly model?: string | undefined;
   /** kNN file, or a graph such as `knn` finds. */
   readonly knn: string | KnnGraph;
   /** `refuse`, the default: a graph that is no graph of the features, as a sample of its lists says, is BAD_INPUT. */

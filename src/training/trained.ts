@@ -1,5 +1,6 @@
 /** The events and results of the training of any head. */
 import type { Partition } from '../cluster/partition.js';
+import type { ScoredEdges } from '../cluster/scored-edges.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
 import type { NaanModel } from '../model/model.js';
 import type { ProgressListener } from '../progress.js';
@@ -53,6 +54,8 @@ export interface Trained {
   /** Calibrated where there were identities to calibrate by. */
   readonly model: NaanModel;
   readonly judgement?: Judgement | undefined;
+  /** Candidate edges of the set, keyed by the smaller end, with scores by networks that did not see them, where there are such. */
+  readonly scored?: ScoredEdges | undefined;
   readonly steps: number;
   readonly pairs: number;
   /** The history in train.json. */

@@ -1,17 +1,16 @@
 /** The contract between `train` and the training of a head. */
+import type { Truth } from '../cluster/truth.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import type { MatrixLocation } from '../io/matrix.js';
 import type { MemoryParts } from '../memory/plan.js';
 import type { TrainOptions } from './options.js';
 import type { Trained, TrainingHooks } from './trained.js';
 
-interface LabelledSet {
+interface LabelledSet extends Truth {
   readonly location: MatrixLocation;
   /** Features of a row. */
   readonly dim: number;
   readonly graph: KnnGraph;
-  /** Identity of each row, −1 where not known [n]. */
-  readonly labels: Int32Array;
 }
 
 /** A set before its features are read. */
@@ -34,6 +33,8 @@ export interface Trainer<Settings extends object = object> {
   readonly defaults: { readonly validation: number; readonly sampleHops: number };
   /** Options that mean nothing to this head. */
   readonly without: readonly (keyof TrainOptions)[];
+  /** Whether it can learn where of some identities it is not known whether they are different. */
+  readonly takesDecisions: boolean;
   /** Whether it can train without holding identities out. */
   readonly takesAll: boolean;
   /** Fewest identities that it can learn from. */

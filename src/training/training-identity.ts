@@ -4,6 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync } from 'node:fs';
+import type { Truth } from '../cluster/truth.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { openInput, readFully } from '../io/input-file.js';
 import type { MatrixLocation } from '../io/matrix.js';
@@ -11,12 +12,22 @@ import { itemBytes } from '../io/numbers.js';
 
 const windowBytes = 2 ** 22;
 
-/** `labels`: identities numbered by first appearance. Reads the features once. Throws BAD_INPUT. */
-export function identityOf(features: MatrixLocation, graph: KnnGraph, labels: Int32Array): Record<string, string> {
+/** Reads the features once. Throws BAD_INPUT. */
+export function identityOf(
+  features: MatrixLocation,
+  graph: KnnGraph,
+  { labels, differences }: Truth,
+): Record<string, string> {
   return {
     features: digest((hash) => updateWithMatrix(hash, features)),
     knn: digest((hash) => hash.update(`${graph.nodeCount} × ${graph.width}\n`).update(bytesOf(graph.ids))),
     labels: digest((hash) => hash.update(bytesOf(labels))),
+    ...(differences && {
+      decisions: digest((hash) => {
+        const { offsets, tags, setOf } = differences;
+        for (const numbers of [offsets, tags, setOf]) hash.update(`${numbers.length}\n`).update(bytesOf(numbers));
+      }),
+    }),
   };
 }
 
@@ -55,6 +66,6 @@ function updateWithMatrix(hash: Hash, location: MatrixLocation): void {
   }
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array | Uint32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -1,5 +1,6 @@
 /** The inputs of training, checked and split into the part to train on and the part to judge by. */
 
+import type { Differences } from '../cluster/truth.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { type MatrixLocation, openRows } from '../io/matrix.js';
@@ -66,7 +67,11 @@ export async function loadTrainingSet(
 
 /** Throws BAD_INPUT unless there are candidate pairs of one identity, and of two. */
 export function checkPairs(
-  { graph, labels }: { readonly graph: KnnGraph; readonly labels: Int32Array },
+  {
+    graph,
+    labels,
+    differences,
+  }: { readonly graph: KnnGraph; readonly labels: Int32Array; readonly differences?: Differences | undefined },
   sampleHops: number,
   who: string,
   advice: string,
@@ -81,7 +86,7 @@ export function checkPairs(
       if (j < 0) break;
       if (labels[j] < 0) continue;
       if (labels[i] === labels[j]) positives++;
-      else negatives++;
+      else if (!differences || differences.between(labels[i], labels[j])) negatives++;
     }
   }
   if (positives > 0 && negatives > 0) return;

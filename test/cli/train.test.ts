@@ -75,6 +75,31 @@ for (const { head, flags, unit } of [
   });
 }
 
+test('decisions name rows by their items, and what they say of the model is told', async () => {
+  const names = Array.from(truth, (_, row) => `${row}.png`);
+  writeFileSync(at('items.txt'), names.map((name) => `${name}\n`).join(''));
+  const lines = Array.from({ length: 40 }, (_, person) => ({
+    id: `${person}`,
+    time: '2026-11-26T21:40:12Z',
+    kind: 'name',
+    name: `p${person}`,
+    items: names.filter((_, row) => truth[row] === person),
+  }));
+  writeFileSync(at('decisions.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  writeFileSync(at('none.txt'), '-1\n'.repeat(truth.length));
+  const given = ['--decisions', at('decisions.jsonl'), '--items', at('items.txt'), '--labels', at('none.txt')];
+  const flags = [...pairwise, '--epochs', '1', ...given];
+  const { code, stdout, stderr } = await naan(trainFlags(at('decided', 'model.safetensors'), flags));
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^identities +40$/m);
+  assert.match(
+    stdout,
+    /^on pairs decided of +[\d,]+, [\d,]+ of one identity\n {2}loss +0\.\d{4}, before \d\.\d{4}\n {2}AUC +0\.\d{4}, before 0\.\d{4}$/m,
+  );
+  const without = await naan(trainFlags(at('decided', 'other.safetensors'), [...pairwise, '--items', at('items.txt')]));
+  assert.match(without.stderr, /^naan train: items: not used, as no decisions are given$/m);
+});
+
 test('a training that does not fit into --memory is refused before it starts', async () => {
   for (const flags of [concat, pairwise]) {
     const out = at('refused', 'model.safetensors');

@@ -121,6 +121,7 @@ export async function runConcat(
 export const concatTrainer: Trainer<ConcatSettings> = {
   defaults,
   without: [],
+  takesDecisions: false,
   takesAll: true,
   fewestIdentities: (validation) => (validation > 0 ? 4 : 2),
   neighbours: ({ kHops = defaults.kHops }) => Math.max(...kHops),

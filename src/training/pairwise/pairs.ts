@@ -1,12 +1,13 @@
 /** The candidate edges as training sees them: which are of one identity, and which fold each end is in. */
 import { relabel } from '../../cluster/relabel.js';
+import type { Differences } from '../../cluster/truth.js';
 import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import { RandomStream } from '../../graph/random.js';
 import { sharedCounts } from '../../memory/shared-arrays.js';
 import type { EdgeSample } from './job.js';
 
 export interface TrainingPairs {
-  /** 1 when both ends are of one identity, 0 when they are not, −1 when an end's is not known [E]. */
+  /** 1 when both ends are of one identity, 0 when they are not, −1 when that is not known [E]. */
   readonly same: Int8Array;
   /** Fold of the identity of each end, of those of unknown identity any [E]. */
   readonly foldOfKey: Uint8Array;
@@ -19,7 +20,8 @@ const samplePurpose = 81;
 
 /**
  * Deals identities to folds of nearly equal number. labels [n]: identities, −1 where not known. `together` [n]: a number
- * that identities of one fold share, −1 with the label; by default the identity.
+ * that identities of one fold share, −1 with the label; by default the identity. With `differences`, by these numbers in the order of
+ * their first appearance, other identities are known to be different only where they say so.
  */
 export function trainingPairs(
   { nodeCount, offsets, targets }: CandidateEdges,
@@ -27,6 +29,7 @@ export function trainingPairs(
   folds: number,
   seed: number,
   together: Int32Array = labels,
+  differences?: Differences,
 ): TrainingPairs {
   const identities = labels.slice();
   relabel(identities);
@@ -39,7 +42,9 @@ export function trainingPairs(
   for (let a = 0; a < nodeCount; a++) {
     for (let e = offsets[a]; e < offsets[a + 1]; e++) {
       const b = targets[e];
-      same[e] = identities[a] < 0 || identities[b] < 0 ? -1 : Number(identities[a] === identities[b]);
+      const isKnown = identities[a] >= 0 && identities[b] >= 0;
+      if (isKnown && identities[a] === identities[b]) same[e] = 1;
+      else same[e] = isKnown && (!differences || differences.between(groups[a], groups[b])) ? 0 : -1;
       foldOfTarget[e] = foldOf(b);
       // The fold network that scores an edge is that of its key, which must not be chance when the other end is known.
       foldOfKey[e] = identities[a] < 0 && identities[b] >= 0 ? foldOfTarget[e] : foldOf(a);

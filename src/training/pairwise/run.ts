@@ -1,9 +1,14 @@
 /** `naan train --head pairwise`: folds of identities take turns to be held out, so that the whole set calibrates. */
 
 import { availableCores } from '../../cgroup.js';
-import { pairwiseTrainingDefaults as defaults } from '../../defaults.js';
+import { labelsAt } from '../../cluster/partition.js';
+import type { ScoredEdges } from '../../cluster/scored-edges.js';
+import type { Truth } from '../../cluster/truth.js';
+import { pairwiseTrainingDefaults as defaults, partitionDefaults } from '../../defaults.js';
 import { profileOf } from '../../engine/set-profile.js';
 import { NaanError } from '../../errors.js';
+import { IdentityAgreement } from '../../evaluation/identity-sums.js';
+import type { PrecisionRecall } from '../../evaluation/precision-recall.js';
 import { sweep } from '../../evaluation/sweep.js';
 import type { Executor } from '../../execution/executor.js';
 import { candidateEdges } from '../../graph/candidate-edges.js';
@@ -66,23 +71,23 @@ interface PairwiseRunOptions extends TrainingHooks {
 async function runPairwise(
   location: MatrixLocation,
   graph: KnnGraph,
-  labels: Int32Array,
+  { labels, differences }: Truth,
   settings: PairwiseSettings,
   options: PairwiseRunOptions,
 ): Promise<Trained> {
   const { signal, onNotice, threads = availableCores() } = options;
   checkPairs(
-    { graph, labels },
+    { graph, labels, differences },
     settings.sampleHops,
     `the rows of ${location.name}`,
-    'more --sample-hops or other labels',
+    differences ? 'more decisions of both kinds, or --labels' : 'more --sample-hops or other labels',
   );
   const { rows, normalisedRows } = loadTrainingFeatures(location);
   if (normalisedRows > 0) {
     onNotice?.(`${location.name}: ${normalisedRows} rows were not unit vectors and were normalised`);
   }
   const { dim } = shapeOf(location);
-  const whitening = await findWhitening({ rows, dim, graph, labels });
+  const whitening = await findWhitening({ rows, dim, graph, labels, differences });
   if (whitening) {
     await whitenRows(rows, dim, whitening);
     onNotice?.('whitening by how rows of one identity differ tells identities held out apart better: the model has it');
@@ -96,7 +101,7 @@ async function runPairwise(
       executor,
       signal,
     });
-    const trained = await trainOn(set, { features: location, graph }, settings, executor, options);
+    const trained = await trainOn({ ...set, differences }, { features: location, graph }, settings, executor, options);
     return whitening ? withWhitening(trained, dim, whitening) : trained;
   } finally {
     await executor.close();
@@ -104,7 +109,7 @@ async function runPairwise(
 }
 
 async function trainOn(
-  set: TrainingLists,
+  set: TrainingLists & Pick<Truth, 'differences'>,
   { features, graph }: { readonly features: MatrixLocation; readonly graph: KnnGraph },
   settings: PairwiseSettings,
   executor: Executor,
@@ -148,10 +153,7 @@ async function trainOn(
   const fOfRound = new Map<number, number>();
   const onRound = (round: PairwiseRound, scores: Float32Array, epochs: readonly PairwiseEpoch[]) => {
     const { learningRate, loss, accuracy } = epochs[epochs.length - 1];
-    const points = sweep(edges, scores, { truth: set.labels });
-    const best = points
-      .map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! }))
-      .reduce((a, b) => (b.bcubed.f > a.bcubed.f ? b : a));
+    const best = bestThreshold({ ...edges, scores }, set);
     fOfRound.set(round.round, best.bcubed.f);
     onReport?.({
       unit: 'round',
@@ -181,19 +183,22 @@ async function trainOn(
       accuracy: last.accuracy,
       loss: last.loss,
       // The threshold is for sets such as this one: rows of the copy are clustered with the others and not judged.
-      ...(await calibrate({ ...edges, scores }, set.own, signal)),
+      ...(await calibrate({ ...edges, scores }, set.own, { signal, differences: set.differences })),
     };
     // The set itself comes before its copy.
     const { nodeCount } = graph;
     const own = edges.offsets[nodeCount];
-    const trainedOn = profileOf({
-      features,
-      graph,
-      edges: { ...edges, nodeCount, targets: edges.targets.subarray(0, own), scores: scores.subarray(0, own) },
-    });
+    const scored = {
+      nodeCount,
+      offsets: edges.offsets.subarray(0, nodeCount + 1),
+      targets: edges.targets.subarray(0, own),
+      scores: scores.subarray(0, own),
+    };
+    const trainedOn = profileOf({ features, graph, edges: scored });
     return {
       model: calibrated({ ...model, config: { ...model.config, trainedOn } }, judgement),
       judgement,
+      scored,
       steps: stepsOf(epochs),
       pairs: epochs.reduce((sum, { pairs }) => sum + pairs, 0),
       history: { heldOutNodes: set.labels.length, rounds, epochs },
@@ -213,6 +218,23 @@ async function trainOn(
     if (signal?.aborted) await save();
     throw error;
   }
+}
+
+/** The threshold whose components agree best with what is known, for reports. */
+function bestThreshold(scored: ScoredEdges, { labels, own, differences }: TrainingLists & Pick<Truth, 'differences'>) {
+  const better = <P extends { bcubed: PrecisionRecall }>(a: P, b: P) => (b.bcubed.f > a.bcubed.f ? b : a);
+  if (!differences) {
+    const points = sweep(scored, scored.scores, { truth: labels });
+    return points.map(({ threshold, bcubed }) => ({ threshold, bcubed: bcubed! })).reduce(better);
+  }
+  const agreement = new IdentityAgreement(own, differences);
+  const thresholds = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
+  const points: { threshold: number; bcubed: PrecisionRecall }[] = [];
+  for (const cut of labelsAt(scored, 'threshold', partitionDefaults, thresholds)) {
+    const { bcubed } = agreement.agreement(agreement.sums(cut));
+    points.push({ threshold: thresholds[points.length], bcubed });
+  }
+  return points.reduce(better);
 }
 
 /** A trained model that whitens features first. */
@@ -243,11 +265,12 @@ function stepsOf(epochs: readonly PairwiseEpoch[]): number {
 export const pairwiseTrainer: Trainer<PairwiseSettings> = {
   defaults,
   without: ['kHops', 'heads', 'alpha', 'lrDecay', 'clip', 'dropout', 'passes'],
+  takesDecisions: true,
   takesAll: false,
   fewestIdentities: () => 3,
   neighbours: () => pairwiseDefaults.k,
   settings: pairwiseSettings,
   memory: (set, settings, { threads }) => pairwiseBytes(set, settings, threads),
   lessMemory: 'fewer --threads or --sample-hops',
-  run: ({ location, graph, labels }, settings, options) => runPairwise(location, graph, labels, settings, options),
+  run: ({ location, graph, ...truth }, settings, options) => runPairwise(location, graph, truth, settings, options),
 };

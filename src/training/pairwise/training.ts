@@ -16,6 +16,7 @@
  */
 
 import { availableCores } from '../../cgroup.js';
+import type { Differences } from '../../cluster/truth.js';
 import { pairwiseTrainingDefaults, trainingDefaults } from '../../defaults.js';
 import { NaanError } from '../../errors.js';
 import { auc } from '../../evaluation/auc.js';
@@ -68,6 +69,8 @@ export interface PairwiseTrainingSet {
   readonly labels: Int32Array;
   /** Groups of nodes that are held out together [n], −1 where the identity is not known; by default the identity. */
   readonly groups?: Int32Array | undefined;
+  /** Which groups are known to be different, by their order of first appearance; by default any two. */
+  readonly differences?: Differences | undefined;
 }
 
 /** The quality of the fold networks of a round on the edges between known identities that they did not see. */
@@ -127,7 +130,7 @@ export interface PairwiseTraining {
  * one kind, CANCELLED after an abort: the state that `onEpoch` was given last goes on from there.
  */
 export async function trainPairwise(
-  { lists, edges, labels, groups }: PairwiseTrainingSet,
+  { lists, edges, labels, groups, differences }: PairwiseTrainingSet,
   options: PairwiseTrainingOptions = {},
 ): Promise<PairwiseTraining> {
   const settings = { ...pairwiseDefaults, ...options.settings };
@@ -137,7 +140,7 @@ export async function trainPairwise(
     throw new NaanError('BAD_SHAPE', `labels: got ${labels.length}, expected one for each of ${nodeCount} nodes`);
   }
   checkLists(lists, edges, k);
-  const pairs = trainingPairs(edges, labels, folds, seed, groups);
+  const pairs = trainingPairs(edges, labels, folds, seed, groups, differences);
   const sample = sampleEdges(pairs, settings.maxEdges, seed);
   checkFolds(sample, folds);
   const progress = new TrainingProgress(targets.length, folds, options.state);
@@ -315,7 +318,7 @@ function checkFolds({ same, foldOfKey, foldOfTarget }: EdgeSample, folds: number
   throw new NaanError(
     'BAD_INPUT',
     `labels: with one of ${folds} folds of identities held out, ${pairCount[short]} pairs of neighbours are left, ${positives[short]} of them of one identity: ` +
-      'expected pairs of both kinds, from more identities or more rows of each',
+      'expected pairs of both kinds, from more identities or more rows of each, or from more decisions of both kinds',
   );
 }
 

@@ -9,6 +9,7 @@
  * neighbours of the other half apart better than their cosines do. Then all of them find it again.
  */
 import { relabel } from '../../cluster/relabel.js';
+import type { Differences } from '../../cluster/truth.js';
 import { auc } from '../../evaluation/auc.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
 import { Whitener, type Whitening } from '../../heads/pairwise/whitening.js';
@@ -21,6 +22,8 @@ interface LabelledRows {
   readonly graph: KnnGraph;
   /** Identity of each row, −1 where not known [n]. */
   readonly labels: Int32Array;
+  /** Which of them are known to be different, by their order of first appearance; by default any two. */
+  readonly differences?: Differences | undefined;
 }
 
 /** Rows that the covariance is found from, and rows whose neighbours judge it. */
@@ -132,8 +135,13 @@ function inverseOfLower(lower: Float64Array, dim: number): Float64Array {
 }
 
 /** By how much the area under the curve of cosines grows, over listed neighbours of identities that the whitening has not seen. */
-async function gain({ rows, dim, graph }: LabelledRows, identities: Int32Array, whitening: Whitening): Promise<number> {
+async function gain(
+  { rows, dim, graph, differences }: LabelledRows,
+  identities: Int32Array,
+  whitening: Whitening,
+): Promise<number> {
   const isJudge = (row: number) => identities[row] >= 0 && identities[row] % 2 === 1;
+  const isKnown = (a: number, b: number) => a === b || !differences || differences.between(a, b);
   const whitener = await Whitener.create(whitening);
   const before: number[] = [];
   const after: number[] = [];
@@ -148,7 +156,9 @@ async function gain({ rows, dim, graph }: LabelledRows, identities: Int32Array, 
     passed += share;
     if (passed < 1) continue;
     passed -= 1;
-    const others = Array.from(ids.subarray(row * width + 1, (row + 1) * width)).filter((id) => id >= 0 && isJudge(id));
+    const others = Array.from(ids.subarray(row * width + 1, (row + 1) * width)).filter(
+      (id) => id >= 0 && isJudge(id) && isKnown(identities[row], identities[id]),
+    );
     [row, ...others].forEach((id, i) => {
       list.set(rows.row(id).subarray(0, dim), i * dim);
     });
