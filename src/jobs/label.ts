@@ -149,7 +149,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
   const source: GraphSource =
     options.knn === undefined ? await timed('knn', () => searchGraph(plan, features)) : { knn: options.knn };
   return whileRunning(plan, source.knn, async ({ run, work, sharing }) => {
-    const inputs = options.out === undefined ? Promise.resolve([]) : describeInputs(options, source.knn);
+    const inputs = options.out === undefined ? Promise.resolve([]) : describeInputs(plan.options, source.knn);
     inputs.catch(() => {}); // it is awaited when the results are written
     const { layout, map } = going
       ? await timed('order', () => prepareAgain(run, plan, features, going))
