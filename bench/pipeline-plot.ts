@@ -10,7 +10,10 @@ export interface PlottedSize {
 const barWidth = 46;
 const between = 26;
 const plotHeight = 280;
-const margin = { left: 56, top: 30, bottom: 58 };
+const margin = { left: 20, top: 42, bottom: 58 };
+/** Stages that take less than this of their command, in every set, are part of the rest. */
+const leastShare = 0.06;
+const rest = 'start, end, small stages';
 const legendWidth = 170;
 const colours = [
   '#4269d0',
@@ -22,16 +25,26 @@ const colours = [
   '#a463f2',
   '#97bbf5',
   '#9c6b4e',
-  '#9498a0',
+  '#1f8a9e',
+  '#c2b280',
+  '#7a3b69',
+  '#b5d33d',
+  '#5f6b3a',
 ];
+const colourOfRest = '#c9ccd1';
 
 export function plotStages(sizes: readonly PlottedSize[]): string {
   const commands = Object.keys(sizes[0].steps);
   const bars = commands.flatMap((command) =>
-    sizes.map(({ nodes, steps }) => ({ command, nodes, parts: partsOf(nodes, steps[command]) })),
+    sizes.map(({ nodes, steps }) => ({
+      command,
+      nodes,
+      parts: partsOf(nodes, steps[command], largeStages(sizes, command)),
+    })),
   );
-  const names = [...new Set(bars.flatMap(({ parts }) => parts.map(([name]) => name)))];
-  const colourOf = (name: string) => colours[names.indexOf(name) % colours.length];
+  const stages = new Set(bars.flatMap(({ parts }) => parts.map(([name]) => name)));
+  const names = [...stages].filter((name) => name !== rest).concat(rest);
+  const colourOf = (name: string) => (name === rest ? colourOfRest : colours[names.indexOf(name) % colours.length]);
   const most = Math.max(...bars.map(({ parts }) => parts.reduce((sum, [, value]) => sum + value, 0)));
   const y = (value: number) => margin.top + plotHeight * (1 - value / most);
   const x = (bar: number) => margin.left + bar * barWidth + Math.floor(bar / sizes.length) * between;
@@ -71,15 +84,24 @@ export function plotStages(sizes: readonly PlottedSize[]): string {
   ].join('\n');
 }
 
-/** Microseconds a row of the stages, the largest first, and of what lies outside of them. */
-function partsOf(nodes: number, { seconds, stages }: PlottedSize['steps'][string]): [string, number][] {
-  const known = Object.entries(stages).filter(([, value]) => value > 0.01 * seconds);
-  const rest = seconds - known.reduce((sum, [, value]) => sum + value, 0);
-  const parts: [string, number][] = [
-    ...known.toSorted(([, a], [, b]) => b - a),
-    ['start, end and the rest', Math.max(0, rest)],
-  ];
-  return parts.map(([name, value]) => [name, (value / nodes) * 1e6]);
+/** Stages of a command that are drawn, in the order of their time in the largest set. */
+function largeStages(sizes: readonly PlottedSize[], command: string): string[] {
+  const share = ({ steps }: PlottedSize, stage: string) => (steps[command].stages[stage] ?? 0) / steps[command].seconds;
+  const last = sizes[sizes.length - 1];
+  return Object.keys(last.steps[command].stages)
+    .filter((stage) => sizes.some((size) => share(size, stage) >= leastShare))
+    .toSorted((a, b) => share(last, b) - share(last, a));
+}
+
+/** Microseconds a row of the stages that are drawn, and of all else. */
+function partsOf(
+  nodes: number,
+  { seconds, stages }: PlottedSize['steps'][string],
+  drawn: readonly string[],
+): [string, number][] {
+  const parts = drawn.map((stage): [string, number] => [stage, stages[stage] ?? 0]);
+  const others = seconds - parts.reduce((sum, [, value]) => sum + value, 0);
+  return [...parts, [rest, Math.max(0, others)] as const].map(([name, value]) => [name, (value / nodes) * 1e6]);
 }
 
 function label(x: number, y: number, text: string): string {

@@ -9,7 +9,7 @@
  * its products, gathered rows and files take at the rates that the machine shows in the same minute.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -92,22 +92,12 @@ async function measure(nodes: number): Promise<Result> {
   const limits = await measureLimits({ threads: Number(values.threads) });
 
   const { printed, ...knn } = timed<Summary>(['knn', '--features', features, '--k', k, '--out', graph]);
-  const label = (model: readonly string[]): Step => {
-    const { printed: _, ...step } = timed<Summary>([
-      'label',
-      '--features',
-      features,
-      '--knn',
-      graph,
-      '--out',
-      out,
-      ...model,
-    ]);
-    const { all } = naan<Judged>(['evaluate', '--labels', join(out, 'split1_labels.txt'), '--truth', truth]).printed;
-    return { ...step, f: [all.bcubed.f, all.pairwise.f] };
-  };
-  const pairwise = label(values.model ? ['--model', values.model] : []);
-  const concat = label(['--model', constructed]);
+  const label = (model: readonly string[]) =>
+    timed<Summary>(['label', '--features', features, '--knn', graph, '--out', out, ...model]);
+  const { printed: _, ...scored } = label(values.model ? ['--model', values.model] : []);
+  const { all } = naan<Judged>(['evaluate', '--labels', join(out, 'split1_labels.txt'), '--truth', truth]).printed;
+  const pairwise: Step = { ...scored, f: [all.bcubed.f, all.pairwise.f] };
+  const { printed: __, ...concat } = label(['--model', constructed]);
   const { engine } = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')) as {
     readonly engine: { readonly rowsGatheredPerNode: number };
   };
@@ -139,8 +129,7 @@ for (const nodes of values.nodes.map(Number)) {
     { dim, k: Number(k), threads: Number(values.threads), model: values.model ?? 'general', results, exponents },
     false,
   );
-  if (existsSync('docs'))
-    writeFileSync('docs/pipeline.svg', plotStages(results.map((r) => ({ nodes: r.nodes, steps: r.steps }))));
+  writeFileSync('docs/pipeline.svg', plotStages(results.map((r) => ({ nodes: r.nodes, steps: r.steps }))));
   console.log(`${count(nodes)} rows, recall ${result.recall.toFixed(4)}`);
   console.log(
     table(
