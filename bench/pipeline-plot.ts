@@ -14,6 +14,7 @@ const margin = { left: 20, top: 42, bottom: 58 };
 /** Stages that take less than this of their command, in every set, are part of the rest. */
 const leastShare = 0.06;
 const rest = 'start, end, small stages';
+const title = 'µs a row, by command, set and stage';
 const legendWidth = 170;
 const colours = [
   '#4269d0',
@@ -56,9 +57,9 @@ export function plotStages(sizes: readonly PlottedSize[]): string {
     let below = 0;
     for (const [name, value] of parts) {
       const top = y(below + value);
-      const title = `<title>${name}: ${value.toFixed(2)} µs a row</title>`;
+      const hint = `<title>${name}: ${value.toFixed(2)} µs a row</title>`;
       drawn.push(
-        `<rect x="${x(i) + 4}" y="${top.toFixed(1)}" width="${barWidth - 8}" height="${(y(below) - top).toFixed(1)}" fill="${colourOf(name)}">${title}</rect>`,
+        `<rect x="${x(i) + 4}" y="${top.toFixed(1)}" width="${barWidth - 8}" height="${(y(below) - top).toFixed(1)}" fill="${colourOf(name)}">${hint}</rect>`,
       );
       below += value;
     }
@@ -77,8 +78,9 @@ export function plotStages(sizes: readonly PlottedSize[]): string {
   }
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
+    `<title>${title}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
-    `<text x="${margin.left}" y="16">µs a row, by command, set and stage</text>`,
+    `<text x="${margin.left}" y="16">${title}</text>`,
     ...drawn,
     '</svg>\n',
   ].join('\n');
