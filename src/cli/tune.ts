@@ -80,6 +80,9 @@ function verdictOf({ trials, best, verdict }: TuneResult): string {
   if (verdict === 'faster')
     return `${best.speed.toFixed(2)} times as fast as the defaults, by ${best.rounds} rounds of both.`;
   if (verdict === 'not faster') return 'Nothing that was timed is faster than the defaults, so they stay.';
+  if (verdict === 'faster on the sample alone') {
+    return 'Another setting is faster on the sample, but should gain nothing on the whole set; the defaults stay.';
+  }
   const rounds = Math.max(...trials.map((trial) => trial.rounds));
   if (rounds === 0) {
     return 'The time ended before any setting could be timed beside the defaults again; they stay. A larger --budget would tell.';

@@ -142,10 +142,12 @@ function tail(tosses: number, heads: number): number {
   return sum;
 }
 
+/** `faster`: the chosen setting than the defaults. Else they are chosen: nothing is faster, or not for the whole set, or it could not be told. */
+export type Verdict = Comparison | 'faster on the sample alone';
+
 export interface Choice {
   readonly chosen: Candidate;
-  /** `faster`: the chosen setting than the defaults. Else they are chosen: nothing is faster, or it could not be told. */
-  readonly verdict: Comparison;
+  readonly verdict: Verdict;
 }
 
 /**
@@ -163,6 +165,12 @@ export function choose(candidates: readonly Candidate[], defaults: Candidate): C
   const good = faster.filter((candidate) => candidate === fastest || compare(fastest, candidate) !== 'faster');
   const distance = ({ setting }: Candidate) => changes(setting) + (setting.precision === 'bf16' ? 100 : 0);
   return { chosen: good.reduce((a, b) => (distance(b) < distance(a) ? b : a)), verdict: 'faster' };
+}
+
+/** The choice once it is foretold what the whole set takes with a setting: one that does not gain there gives way to the defaults. */
+export function confirm(choice: Choice, defaults: Candidate, secondsOfAll: (candidate: Candidate) => number): Choice {
+  if (choice.verdict !== 'faster' || secondsOfAll(choice.chosen) < secondsOfAll(defaults)) return choice;
+  return { chosen: defaults, verdict: 'faster on the sample alone' };
 }
 
 /** True when more rounds would change nothing: what is faster than the defaults is known, and the fastest of these. */

@@ -21,15 +21,18 @@ import { type Causes, causesOf, explainStages, type StageWork, scaledCauses } fr
 import { type CostModel, fitCosts, predict } from './cost-model.js';
 import { type Sample, takeSample } from './sample.js';
 import {
+  type Candidate,
   type Comparison,
   choose,
   compare,
+  confirm,
   type MeasuredRun,
   nodesIn,
   runsOf,
   search,
   secondsAt,
   speedOf,
+  type Verdict,
 } from './search.js';
 import { grid, nameOf, optionsOf, type Setting, type SettingOptions } from './settings.js';
 
@@ -74,7 +77,7 @@ export interface TuneResult {
   /** The recommended setting, one of the trials: the defaults unless the verdict is `faster`. */
   readonly best: Trial;
   /** `faster`: the best setting than the defaults. `not faster`: nothing tried is. `undecided`: runs differ too much to tell. */
-  readonly verdict: Comparison;
+  readonly verdict: Verdict;
   /** The costs of the best setting. */
   readonly costs: CostModel;
   /** Seconds for the whole set without writing: by the best setting, and by the defaults. */
@@ -177,7 +180,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   });
 
   const defaults = candidates.find(({ setting }) => setting === settings[0])!;
-  const { chosen, verdict } = choose(candidates, defaults);
+  const choice = choose(candidates, defaults);
   const trials = candidates.map((candidate): Trial => {
     const { setting, final } = candidate;
     const judged = candidate !== defaults && final.length > 0;
@@ -190,8 +193,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       ...(judged && { comparison: compare(candidate, defaults) }),
     };
   });
-  const best = trials[candidates.indexOf(chosen)];
-  const timings = new Map([defaults, chosen].map((candidate) => [candidate, runsOf(candidate)]));
+  const timings = new Map([defaults, choice.chosen].map((candidate) => [candidate, runsOf(candidate)]));
   for (let i = 0; i < smallRuns && size < nodes; i++) {
     for (const [{ setting }, runs] of timings) {
       // When other work has slowed the search, the prediction is made without these runs.
@@ -200,6 +202,9 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       runs.push(await timeRun(setting, small));
     }
   }
+  const secondsOfAll = (candidate: Candidate) => readSeconds + predict(fitCosts(timings.get(candidate)!), nodes);
+  const { chosen, verdict } = confirm(choice, defaults, secondsOfAll);
+  const best = trials[candidates.indexOf(chosen)];
   const limits = await measureLimits({
     threads: best.options.threads,
     dim,
@@ -231,10 +236,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     verdict,
     costs,
     limits,
-    predicted: {
-      best: readSeconds + predict(costs, nodes),
-      defaults: readSeconds + predict(fitCosts(timings.get(defaults)!), nodes),
-    },
+    predicted: { best: secondsOfAll(chosen), defaults: secondsOfAll(defaults) },
     stages: { ...Object.fromEntries(stages), read: causesOf({ oneThread: readSeconds }) },
     rowsGatheredPerNode: rowsGathered / size,
     coldReadSeconds: (nodes * dim * 4) / ((limits.disk?.readGBps ?? Number.POSITIVE_INFINITY) * 1e9),

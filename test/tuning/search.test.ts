@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { choose, compare, type MeasuredRun, type Search, search, speedOf } from '../../src/tuning/search.js';
+import { choose, compare, confirm, type MeasuredRun, type Search, search, speedOf } from '../../src/tuning/search.js';
 import { grid, type Setting } from '../../src/tuning/settings.js';
 
 const settings = grid();
@@ -160,4 +160,19 @@ test('a setting that the engine refuses is left out', async () => {
   const { candidates, chosen } = await best({ ...rest, time: refusing });
   assert(candidates.every(({ setting }) => setting !== fast));
   assert(isDefault(chosen.setting));
+});
+
+test('a setting that is faster on the sample stays only where the whole set should gain as well', async () => {
+  const {
+    candidates: _,
+    defaults,
+    ...choice
+  } = await best(machine({ speed: (setting) => (setting === fast ? 1.5 : 1), noise: 0, drift: 1, seed: 1 }, 60));
+  assert.equal(choice.verdict, 'faster');
+  const seconds = (ofChosen: number) => (candidate: unknown) => (candidate === choice.chosen ? ofChosen : 10);
+  assert.deepEqual(confirm(choice, defaults, seconds(9)), choice);
+  for (const ofChosen of [10, 11]) {
+    const kept = confirm(choice, defaults, seconds(ofChosen));
+    assert.deepEqual(kept, { chosen: defaults, verdict: 'faster on the sample alone' });
+  }
 });
