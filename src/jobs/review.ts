@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { imageType, maxImageBytes } from '../datasets/images.js';
 import { NaanError } from '../errors.js';
 import { readFloat32Array } from '../io/arrays.js';
-import { appendDecisions, type Decision, type DecisionAt, type Item, inForce, readDecisions } from '../io/decisions.js';
+import { appendDecisions, type Item, keepDecisions } from '../io/decisions.js';
 import { FolderLock } from '../io/folder-lock.js';
 import { readWhole, unreadable } from '../io/input-file.js';
 import { isObject } from '../io/json.js';
@@ -15,7 +15,8 @@ import { writing } from '../io/output-file.js';
 import { readRecord } from '../io/output-record.js';
 import { imageFile, imageRoot } from '../report/images.js';
 import { type Answer, serveLocally } from '../report/local-server.js';
-import { type LabelledRun, readLabelledRun, scoresOfRun } from './run-folder.js';
+import { type Action, type Judgement, Judgements, judgementOf, type Noted } from './judgements.js';
+import { type LabelledRun, placesOfLabels, readLabelledRun, scoresOfRun } from './run-folder.js';
 
 export interface ReviewOptions {
   /** Folder that `label` wrote to. */
@@ -38,10 +39,6 @@ export interface Review {
   close(): Promise<void>;
 }
 
-/** The action on the page that made a decision, kept beside the decision so that a review goes on where it stopped. */
-type Action = 'accept' | 'reject' | 'split' | 'name' | 'merge' | 'apart';
-type Noted = Decision & { readonly action?: Action; readonly clusters?: readonly number[]; readonly of?: string };
-
 const pageNames = { 'page.css': 'text/css', 'review.css': 'text/css', 'review.js': 'text/javascript' } as const;
 const pages = new URL('../../../pages/', import.meta.url);
 const maxMerges = 5000;
@@ -58,13 +55,13 @@ export async function review(options: ReviewOptions): Promise<Review> {
   const run = await readLabelledRun(folder);
   const lock = await takeLock(`${decisions}.lock`, onNotice);
   try {
-    const known = isNew(decisions) ? [] : await readDecisions(decisions, onNotice);
-    const session = new Session(run, root, decisions, known as readonly Noted[]);
+    const known = isNew(decisions) ? [] : await keepDecisions(decisions, judgementOf, onNotice);
+    const session = new Session(run, root, decisions, known);
     const server = await serveLocally(port, (request) => session.answer(request));
     return {
       url: server.url,
       decisions,
-      count: () => session.counted.length,
+      count: () => session.judgements.count,
       async close() {
         server.close();
         await session.close();
@@ -101,36 +98,38 @@ async function takeLock(folder: string, onNotice: ReviewOptions['onNotice']): Pr
 }
 
 class Session {
-  counted: readonly Noted[] = [];
-  private readonly all: Noted[];
+  readonly judgements: Judgements;
+  /** Decisions of the file, those that were taken back among them. */
+  private version: number;
   /** Names this labelling in decisions: clusters of another have other numbers. */
   private readonly of: string;
   private readonly starts: Uint32Array;
   private readonly rows: Uint32Array;
-  private readonly placeOf = new Map<number, number>();
+  private readonly placeOf: (label: number) => number | undefined;
   private readonly orders = new Map<string, Promise<Float64Array>>();
   private names: NamedRows | undefined;
   private margins: Promise<Float32Array | undefined> | undefined;
-  private verdicts = new Map<number, Noted>();
-  private pairs = new Map<string, Noted>();
   private queue: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly run: LabelledRun,
     private readonly root: string | undefined,
     private readonly path: string,
-    known: readonly Noted[],
+    known: readonly Judgement[],
   ) {
-    this.all = [...known];
+    this.version = known.length;
     const labels = readRecord(run.folder).outputs.find(({ name }) => name.endsWith('_labels.npy'));
     this.of = labels!.sha256.slice(0, 16);
-    const { sizes, clusterOf } = run;
+    const { sizes, clusterOf, ids } = run;
+    this.placeOf = placesOfLabels(ids);
     this.starts = new Uint32Array(sizes.length + 1);
     for (let c = 0; c < sizes.length; c++) this.starts[c + 1] = this.starts[c] + sizes[c];
     const next = this.starts.slice();
     this.rows = new Uint32Array(this.starts[sizes.length]);
     for (let row = 0; row < clusterOf.length; row++) if (clusterOf[row] >= 0) this.rows[next[clusterOf[row]]++] = row;
-    this.recount();
+    this.judgements = new Judgements(known, ({ of, clusters }) =>
+      of === this.of && Array.isArray(clusters) ? clusters.map((cluster) => this.place(cluster)) : undefined,
+    );
   }
 
   /** Closes the review once all requests are answered. */
@@ -178,17 +177,16 @@ class Session {
   }
 
   private state() {
-    const actions: Partial<Record<Action, number>> = {};
-    for (const { action } of this.counted) if (action) actions[action] = (actions[action] ?? 0) + 1;
-    const recent = this.counted
-      .slice(-20)
+    const { actions, judged } = this.judgements;
+    const recent = this.judgements
+      .recent()
       .map(({ id, action, kind, clusters }) => ({ id, action: action ?? kind, clusters }));
     return {
-      version: this.all.length,
+      version: this.version,
       folder: this.run.folder,
       rows: this.run.clusterOf.length,
       clusters: this.run.ids.length,
-      judged: this.verdicts.size,
+      judged,
       hasImages: this.root !== undefined,
       hasTrust: this.run.table !== undefined,
       actions,
@@ -210,11 +208,11 @@ class Session {
       else {
         const [a, b, score] = keys.subarray(width * i, width * i + width);
         const sides = [await this.cluster(a, false), await this.cluster(b, false)];
-        const { id, action } = this.pairs.get(this.pairKey(a, b)) ?? {};
+        const { id, action } = this.judgements.ofPair(a, b) ?? {};
         entries.push({ sides, score, decision: id, action });
       }
     }
-    return { version: this.all.length, total: keys.length / width, from, entries };
+    return { version: this.version, total: keys.length / width, from, entries };
   }
 
   /** Clusters, the most urgent first; or pairs of them with their best score. */
@@ -230,7 +228,8 @@ class Session {
       numbers[c] = Math.round(share * steps) * 2 ** 31 + (Number.isNaN(key[c]) && sizes[c] === 1 ? 2 ** 52 : 0) + c;
     }
     numbers.sort();
-    const places = numbers.map((number) => number % 2 ** 31);
+    const places = new Float64Array(sizes.length);
+    for (let i = 0; i < sizes.length; i++) places[i] = numbers[i] - Math.floor(numbers[i] / 2 ** 31) * 2 ** 31;
     return of === 'splits' ? places.filter((c) => sizes[c] > 1) : places;
   }
 
@@ -265,7 +264,7 @@ class Session {
 
   private async cluster(c: number, loosestFirst: boolean) {
     const { ids, sizes, trust, table } = this.run;
-    const verdict = this.verdicts.get(c);
+    const verdict = this.judgements.of(c);
     return {
       cluster: ids[c],
       size: sizes[c],
@@ -273,7 +272,7 @@ class Session {
       weakestJoin: table && !Number.isNaN(table.weakestJoin[c]) ? table.weakestJoin[c] : undefined,
       decision: verdict?.id,
       action: verdict?.action,
-      name: verdict?.kind === 'name' ? verdict.name : undefined,
+      name: verdict?.name,
       loosestFirst,
       ...(await this.rowsOf(c, 0, 12)),
     };
@@ -312,21 +311,17 @@ class Session {
     return { type: `image/${type === 'jpg' ? 'jpeg' : type}`, body };
   }
 
+  /** The place of a cluster by its label. Throws BAD_INPUT where there is none. */
   private place(cluster: number): number {
-    if (this.placeOf.size === 0) this.run.ids.forEach((id, c) => void this.placeOf.set(id, c));
-    const place = this.placeOf.get(cluster);
+    const place = this.placeOf(cluster);
     if (place === undefined) throw new NaanError('BAD_INPUT', `there is no cluster ${cluster}`);
     return place;
-  }
-
-  private pairKey(a: number, b: number): string {
-    return a < b ? `${a},${b}` : `${b},${a}`;
   }
 
   private async decide({ action, cluster, other, rows = [], name, undoes }: Asked) {
     const decision = { id: randomUUID(), time: new Date().toISOString() };
     if (action === 'undo') {
-      if (!this.counted.some(({ id }) => id === undoes)) throw new NaanError('BAD_INPUT', 'it is undone already');
+      if (!this.judgements.has(String(undoes))) throw new NaanError('BAD_INPUT', 'it is undone already');
       return this.append({ ...decision, kind: 'undo', undoes: String(undoes) });
     }
     const a = this.place(Number(cluster));
@@ -341,7 +336,7 @@ class Session {
         return this.append({ ...noted, clusters, kind: 'different', items: itemsOf(a), from: itemsOf(b) });
       return this.append({ ...noted, clusters, kind: 'same', items: [itemsOf(a)[0], itemsOf(b)[0]] });
     }
-    const before = this.verdicts.get(a);
+    const before = this.judgements.of(a);
     if (before && !(action === 'name' && before.action === 'accept')) {
       throw new NaanError('BAD_INPUT', `cluster ${cluster} is judged already (${before.action}): undo that first`);
     }
@@ -379,29 +374,27 @@ class Session {
   /** Throws for what would contradict pairs that were judged, over any chain of merges. */
   private checkPair(action: 'merge' | 'apart', a: number, b: number): void {
     if (a === b) throw new NaanError('BAD_INPUT', 'it is one cluster');
-    if (this.pairs.has(this.pairKey(a, b)))
-      throw new NaanError('BAD_INPUT', 'the pair is judged already: undo that first');
-    const groupOf = this.merged();
-    const [groupA, groupB] = [groupOf(a), groupOf(b)];
+    const { judgements } = this;
+    if (judgements.ofPair(a, b)) throw new NaanError('BAD_INPUT', 'the pair is judged already: undo that first');
+    const [groupA, groupB] = [judgements.group(a), judgements.group(b)];
     if (action === 'apart') {
-      if (groupA === groupB) throw new NaanError('BAD_INPUT', 'they are one by merges: undo one of these first');
+      if (groupA.has(b)) throw new NaanError('BAD_INPUT', 'they are one by merges: undo one of these first');
       return;
     }
-    for (const [key, { action: judged }] of this.pairs) {
-      if (judged !== 'apart') continue;
-      const [x, y] = key.split(',').map((c) => groupOf(Number(c)));
-      if ((x === groupA && y === groupB) || (x === groupB && y === groupA)) {
+    for (const x of groupA) {
+      for (const y of judgements.others(x, 'apart')) {
+        if (!groupB.has(y)) continue;
         throw new NaanError('BAD_INPUT', 'they are different by an earlier decision: undo that first');
       }
     }
-    const namesOf = (group: number) =>
-      [...this.verdicts].flatMap(([c, one]) => (one.kind === 'name' && groupOf(c) === group ? [one.name] : []));
-    const [nameA, nameB] = [namesOf(groupA)[0], namesOf(groupB)[0]];
+    const [nameA, nameB] = [groupA, groupB].map(
+      (group) => [...group].map((c) => judgements.of(c)?.name).filter((name) => name !== undefined)[0],
+    );
     if (nameA !== undefined && nameB !== undefined && nameA !== nameB) {
       throw new NaanError('BAD_INPUT', `they are named ${nameA} and ${nameB}: undo one of the names first`);
     }
     for (const c of [a, b]) {
-      const judged = this.verdicts.get(c)?.action;
+      const judged = judgements.of(c)?.action;
       if (judged === 'reject' || judged === 'split') {
         throw new NaanError('BAD_INPUT', `cluster ${this.run.ids[c]} is not one identity (${judged}): undo that first`);
       }
@@ -409,43 +402,16 @@ class Session {
   }
 
   private checkWhole(c: number): void {
-    const key = [...this.pairs].find(([pair, { action }]) => action === 'merge' && pair.split(',').includes(String(c)));
-    if (key) throw new NaanError('BAD_INPUT', `cluster ${this.run.ids[c]} is merged with another: undo that first`);
-  }
-
-  private merged(): (c: number) => number {
-    const above = new Map<number, number>();
-    const groupOf = (c: number): number => {
-      let root = c;
-      for (let next = above.get(root); next !== undefined; next = above.get(root)) root = next;
-      return root;
-    };
-    for (const [key, { action }] of this.pairs) {
-      if (action !== 'merge') continue;
-      const [a, b] = key.split(',').map((c) => groupOf(Number(c)));
-      if (a !== b) above.set(a, b);
-    }
-    return groupOf;
+    if (this.judgements.group(c).size === 1) return;
+    throw new NaanError('BAD_INPUT', `cluster ${this.run.ids[c]} is merged with another: undo that first`);
   }
 
   private async append(decision: Noted) {
     await appendDecisions(this.path, [decision]);
-    this.all.push(decision);
-    this.recount();
+    this.version++;
+    if (decision.kind === 'undo') this.judgements.remove(decision.undoes);
+    else this.judgements.add(judgementOf({ ...decision, line: this.version }));
     return { ...this.state(), decided: decision.kind === 'undo' ? undefined : decision.id };
-  }
-
-  /** Finds the decisions that are in force, and the clusters of this run that they are about. */
-  private recount(): void {
-    this.counted = inForce(this.all as unknown as readonly DecisionAt[]) as readonly Noted[];
-    this.verdicts = new Map();
-    this.pairs = new Map();
-    for (const one of this.counted) {
-      if (one.of !== this.of || !Array.isArray(one.clusters)) continue;
-      const places = one.clusters.map((cluster) => this.place(cluster));
-      if (places.length === 2) this.pairs.set(this.pairKey(places[0], places[1]), one);
-      else this.verdicts.set(places[0], one);
-    }
   }
 }
 

@@ -39,7 +39,8 @@ export async function readLabelledRun(folder: string): Promise<LabelledRun> {
   const path = join(folder, clusterTableName);
   const table = isWritten && existsSync(path) ? await readClusterTable(path) : undefined;
   if (table) checkClusterTable(table, path, { ids, sizes }, files.labels);
-  const trust = Float32Array.from(sizes, (size, c) => (table && size > 1 ? table.trust[c] : Number.NaN));
+  const trust = new Float32Array(sizes.length).fill(Number.NaN);
+  if (table) for (let c = 0; c < sizes.length; c++) if (sizes[c] > 1) trust[c] = table.trust[c];
   return {
     folder,
     record: recordIn(folder),
@@ -90,6 +91,24 @@ function recordIn(folder: string): Partial<RunRecord> {
     throw new NaanError('BAD_INPUT', `${join(folder, recordName)}: ${name} is not as naan label writes it`);
   }
   return Object.fromEntries(known.map(([name]) => [name, record[name]]));
+}
+
+/** Finds the place of a label among the labels of clusters. */
+export function placesOfLabels(ids: Int32Array): (label: number) => number | undefined {
+  let words: Uint32Array | undefined;
+  return (label) => {
+    // In a labelling that goes on from no other, labels are places.
+    if (ids[label] === label) return label;
+    // Labels, and below them their places, by rising label.
+    words ??= new Uint32Array(BigUint64Array.from(ids, (id, c) => (BigInt(id) << 32n) | BigInt(c)).sort().buffer);
+    let [low, high] = [0, ids.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (words[2 * middle + 1] < label) low = middle + 1;
+      else high = middle;
+    }
+    return low < ids.length && words[2 * low + 1] === label ? words[2 * low] : undefined;
+  };
 }
 
 /** Edges and scores, where the run kept them. */
