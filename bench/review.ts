@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { clustersOf, relabel } from '../src/cluster/relabel.js';
 import { RandomStream } from '../src/graph/random.js';
-import { clusterTableName, writeClusterTable } from '../src/io/cluster-table.js';
+import { clusterTable, clusterTableName, writeClusterTable } from '../src/io/cluster-table.js';
 import type { Items } from '../src/io/item-list.js';
 import { labelTableName, writeLabelTable } from '../src/io/label-table.js';
 import { writeNpy } from '../src/io/npy-writer.js';
@@ -59,7 +59,8 @@ async function makeRun(): Promise<void> {
   await writeNpy(join(run, written[2]), 'i4', [pairs.length / 2, 2], pairs);
   await writeNpy(join(run, written[3]), 'f4', [pairs.length / 2], column(pairs.length / 2));
   const [cohesion, separation, weakestJoin, trust] = [0, 1, 2, 3].map(() => column(clusterCount));
-  await writeClusterTable(join(run, clusterTableName), clusters.sizes, { cohesion, separation, weakestJoin, trust });
+  const scores = { cohesion, separation, weakestJoin, trust };
+  await writeClusterTable(join(run, clusterTableName), clusterTable(clusters.sizes, scores));
   const items: Items = {
     name: 'made',
     count: async () => rowCount,

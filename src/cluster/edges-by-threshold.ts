@@ -25,8 +25,8 @@ export interface ForestEdges {
   readonly reached: Int32Array;
 }
 
-/** Edges of a block: 16 bytes each, beside the nodes that they touch. */
-const blockEdges = 2 ** 18;
+/** Edges of a block: 16 bytes each, beside the nodes that they touch, in the second cache of a core. */
+const blockEdges = 2 ** 15;
 
 interface SpanningInput extends NodeRange {
   readonly edges: ScoredEdges;
@@ -69,10 +69,12 @@ export function spanningEdges({ edges, thresholds, from, to, nodes }: SpanningIn
       sum += here;
     }
     for (let i = 0; i < count; i++) byThreshold[starts[found.reached[i]]++] = i;
-    parts.push(spanning(found, byThreshold.subarray(0, count), set));
-    for (let i = 0; i < count; i++) {
-      set.isolate(found.firsts[i]);
-      set.isolate(found.seconds[i]);
+    const kept = spanning(found, byThreshold.subarray(0, count), set);
+    parts.push(kept);
+    // A node of any edge is in the forest too.
+    for (let i = 0; i < kept.firsts.length; i++) {
+      set.isolate(kept.firsts[i]);
+      set.isolate(kept.seconds[i]);
     }
   }
   return concatenated(parts);

@@ -55,22 +55,30 @@ export function trustOf(
   labels: Int32Array,
   clusters: number,
 ): Trust {
-  const within = new Float32Array(nodeCount);
-  const beyond = new Float32Array(nodeCount);
+  // Best score of node i beyond its cluster at 2 i, and within it at 2 i + 1: branches on either would be guessed wrong often.
+  const best = new Float32Array(2 * nodeCount);
   const sums = new Float64Array(clusters);
   const counts = new Float64Array(clusters);
   for (let a = 0; a < nodeCount; a++) {
-    for (let e = offsets[a]; e < offsets[a + 1]; e++) {
+    // Nodes without a cluster have none in common.
+    const label = labels[a] < 0 ? -2 : labels[a];
+    const end = offsets[a + 1];
+    let sum = label < 0 ? 0 : sums[label];
+    let count = 0;
+    for (let e = offsets[a]; e < end; e++) {
       const b = targets[e];
       const score = scores[e];
-      const isWithin = labels[a] >= 0 && labels[a] === labels[b];
-      const best = isWithin ? within : beyond;
-      if (score > best[a]) best[a] = score;
-      if (score > best[b]) best[b] = score;
-      if (!isWithin) continue;
-      sums[labels[a]] += score;
-      counts[labels[a]]++;
+      const isWithin = labels[b] === label ? 1 : 0;
+      const ofA = 2 * a + isWithin;
+      const ofB = 2 * b + isWithin;
+      if (score > best[ofA]) best[ofA] = score;
+      if (score > best[ofB]) best[ofB] = score;
+      sum += isWithin * score;
+      count += isWithin;
     }
+    if (count === 0) continue;
+    sums[label] = sum;
+    counts[label] += count;
   }
   const separation = new Float32Array(clusters);
   const weakestJoin = new Float32Array(clusters).fill(1);
@@ -79,17 +87,21 @@ export function trustOf(
   for (let node = 0; node < nodeCount; node++) {
     const label = labels[node];
     if (label < 0) continue;
-    marginSums[label] += (counts[label] === 0 ? 1 : within[node]) - beyond[node];
+    const beyond = best[2 * node];
+    const within = best[2 * node + 1];
+    marginSums[label] += (counts[label] === 0 ? 1 : within) - beyond;
     nodes[label]++;
-    if (beyond[node] > separation[label]) separation[label] = beyond[node];
-    if (within[node] < weakestJoin[label]) weakestJoin[label] = within[node];
+    if (beyond > separation[label]) separation[label] = beyond;
+    if (within < weakestJoin[label]) weakestJoin[label] = within;
   }
-  for (let c = 0; c < clusters; c++) if (counts[c] === 0) weakestJoin[c] = Number.NaN;
-  return {
-    margins: within.map((score, node) => score - beyond[node]),
-    cohesion: Float32Array.from(sums, (sum, c) => sum / counts[c]),
-    separation,
-    weakestJoin,
-    trust: Float32Array.from(marginSums, (sum, c) => sum / nodes[c]),
-  };
+  const margins = new Float32Array(nodeCount);
+  for (let node = 0; node < nodeCount; node++) margins[node] = best[2 * node + 1] - best[2 * node];
+  const cohesion = new Float32Array(clusters);
+  const trust = new Float32Array(clusters);
+  for (let c = 0; c < clusters; c++) {
+    if (counts[c] === 0) weakestJoin[c] = Number.NaN;
+    cohesion[c] = sums[c] / counts[c];
+    trust[c] = marginSums[c] / nodes[c];
+  }
+  return { margins, cohesion, separation, weakestJoin, trust };
 }

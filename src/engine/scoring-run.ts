@@ -396,7 +396,8 @@ export class ScoringRun {
     await this.options.work?.close();
   }
 
-  private runPlan<T>(plan: Plan<T>): Promise<T> {
+  /** Runs a plan of the steps in steps.ts on the threads. */
+  runPlan<T>(plan: Plan<T>): Promise<T> {
     return runPlanOn(this.executor, plan, stepName, this.options.signal);
   }
 

@@ -6,8 +6,9 @@ import { DisjointSet } from '../cluster/disjoint-set.js';
 import { sortByThreshold, spanningEdges } from '../cluster/edges-by-threshold.js';
 import { labelsAt, type Partition, type PartitionOptions } from '../cluster/partition.js';
 import { countClusters, relabel } from '../cluster/relabel.js';
-import { lowestScore, touchedNodes, withScores } from '../cluster/scored-edges.js';
+import { lowestScore, rangesOfEdges, type ScoredEdges, touchedNodes, withScores } from '../cluster/scored-edges.js';
 import { NaanError } from '../errors.js';
+import { type Plan, runPlan, together } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { evaluate } from './evaluate.js';
 import { MergeScorer } from './merge-scorer.js';
@@ -45,11 +46,15 @@ export function sweepBytes(nodes: number): number {
  * for a threshold that is not a number.
  */
 export function sweep(edges: CandidateEdges, scores: Float32Array, options: SweepOptions = {}): SweepPoint[] {
+  return runPlan(sweepPlan(withScores(edges, scores), options, 1));
+}
+
+/** The same in steps, over arrays in shared memory. */
+export function* sweepPlan(edges: ScoredEdges, options: SweepOptions, threads: number): Plan<SweepPoint[]> {
   const thresholds = Float64Array.from(options.thresholds ?? hundredths).sort();
   if (thresholds.some(Number.isNaN)) throw new NaanError('BAD_USAGE', 'thresholds: got NaN, expected numbers');
   const { nodeCount } = edges;
-  const scored = withScores(edges, scores);
-  lowestScore(scored, 0, nodeCount);
+  lowestScore(edges, 0, nodeCount);
   const merges = { firsts: new Int32Array(nodeCount), seconds: new Int32Array(nodeCount), count: 0 };
   const mergesDone = new Float64Array(thresholds.length);
   const points: SweepPoint[] = new Array(thresholds.length);
@@ -57,8 +62,11 @@ export function sweep(edges: CandidateEdges, scores: Float32Array, options: Swee
   const touched = touchedNodes(edges).reduce((sum, one) => sum + one, 0);
   let singletons = touched;
   let largest = Math.min(1, touched);
-  const needed = spanningEdges({ edges: scored, thresholds, from: 0, to: nodeCount });
-  const { starts, firsts, seconds } = sortByThreshold([needed], thresholds.length);
+  const forests = yield* together(
+    spanningEdges,
+    rangesOfEdges(edges, threads).map((range) => ({ edges, thresholds, ...range })),
+  );
+  const { starts, firsts, seconds } = sortByThreshold(forests, thresholds.length);
   const set = new DisjointSet(nodeCount);
   for (let t = thresholds.length - 1; t >= 0; t--) {
     for (let e = starts[t]; e < starts[t + 1]; e++) {

@@ -26,17 +26,52 @@ export function trustCurve(
   truth: Int32Array | undefined,
   steps: number,
 ): TrustPoint[] {
-  const counts = (row: number) => truth === undefined || truth[row] !== -1;
-  const isPlaced = (_: number, row: number) => counts(row) && clusterOf[row] !== -1;
-  const all = clusterOf.reduce((sum, _, row) => sum + Number(counts(row)), 0);
-  const clusters = clusterOf.filter(isPlaced);
-  const identities = (truth ?? clusterOf).filter(isPlaced);
-  const table = contingency(clusters, trust.length, identities, relabel(identities));
-  const order = Uint32Array.from(trust.keys()).filter((c) => !Number.isNaN(trust[c]) && table.clusterSizes[c] > 0);
-  order.sort((a, b) => trust[b] - trust[a] || a - b);
-  const firstCells = new Uint32Array(trust.length + 1);
+  let all = 0;
+  const sizes = new Int32Array(trust.length);
+  for (let row = 0; row < clusterOf.length; row++) {
+    if (truth !== undefined && truth[row] === -1) continue;
+    all++;
+    if (clusterOf[row] !== -1) sizes[clusterOf[row]]++;
+  }
+  const order = mostTrustedFirst(trust).filter((c) => !Number.isNaN(trust[c]) && sizes[c] > 0);
+  const agreement = truth && agreementOf(clusterOf, trust.length, truth);
+  const points: TrustPoint[] = [];
+  let rows = 0;
+  for (let i = 0; i < order.length; i++) {
+    const c = order[i];
+    rows += sizes[c];
+    agreement?.take(c);
+    const isLast = i === order.length - 1;
+    if (!isLast && (trust[order[i + 1]] === trust[c] || rows * steps < (points.length + 1) * all)) continue;
+    points.push({ trust: trust[c], rows, share: rows / all, ...agreement?.found() });
+  }
+  return points;
+}
+
+/** Clusters by falling trust, of equals the first; places of NaN are anywhere. */
+function mostTrustedFirst(trust: Float32Array): Uint32Array {
+  const pairs = new BigUint64Array(trust.length);
+  const words = new Int32Array(pairs.buffer); // the cluster, then its key, which is compared first
+  const bits = new Int32Array(trust.map((x) => x + 0).buffer); // -0 is 0
+  for (let c = 0; c < trust.length; c++) {
+    words[2 * c] = c;
+    // Bits of numbers above 0 rise with these, bits of numbers below fall; keys fall, and are compared without a sign.
+    words[2 * c + 1] = bits[c] < 0 ? bits[c] : ~bits[c] & 0x7fffffff;
+  }
+  pairs.sort();
+  const order = new Uint32Array(trust.length);
+  for (let i = 0; i < order.length; i++) order[i] = words[2 * i];
+  return order;
+}
+
+/** The agreement of the rows of clusters with the truth, as clusters are taken one by one. */
+function agreementOf(clusterOf: Int32Array, clusterCount: number, truth: Int32Array) {
+  const isPlaced = (_: number, row: number) => truth[row] !== -1 && clusterOf[row] !== -1;
+  const identities = truth.filter(isPlaced);
+  const table = contingency(clusterOf.filter(isPlaced), clusterCount, identities, relabel(identities));
+  const firstCells = new Uint32Array(clusterCount + 1);
   for (const c of table.clusters) firstCells[c + 1]++;
-  for (let c = 0; c < trust.length; c++) firstCells[c + 1] += firstCells[c];
+  for (let c = 0; c < clusterCount; c++) firstCells[c + 1] += firstCells[c];
 
   /** For each identity, the number of rows that are kept, and the sum of the squares of its cells. */
   const kept = new Float64Array(table.identitySizes.length);
@@ -58,23 +93,14 @@ export function trustCurve(
       sums.inIdentities += pairs(kept[identity]);
     }
   };
-  const points: TrustPoint[] = [];
-  order.forEach((c, i) => {
-    take(c);
-    const isLast = i === order.length - 1;
-    if (!isLast && (trust[order[i + 1]] === trust[c] || sums.rows * steps < (points.length + 1) * all)) return;
+  const found = () => {
     const { rows, precision, recall, both, inClusters, inIdentities } = sums;
-    points.push({
-      trust: trust[c],
-      rows,
-      share: rows / all,
-      ...(truth && {
-        bcubed: precisionRecall(precision / rows, recall / rows),
-        pairwise: precisionRecall(ratio(both, inClusters), ratio(both, inIdentities)),
-      }),
-    });
-  });
-  return points;
+    return {
+      bcubed: precisionRecall(precision / rows, recall / rows),
+      pairwise: precisionRecall(ratio(both, inClusters), ratio(both, inIdentities)),
+    };
+  };
+  return { take, found };
 }
 
 function pairs(rows: number): number {

@@ -1,37 +1,60 @@
 /** clusters.csv: a line for each cluster with its size and how sure it is; fields are empty where there are no edges within. */
 import { NaanError } from '../errors.js';
+import { putInteger, putSixDecimals } from './decimal-text.js';
 import { readWhole } from './input-file.js';
 import { writeOutput } from './output-file.js';
 
 export const clusterTableName = 'clusters.csv';
 
 const titles = 'cluster,size,cohesion,separation,weakest_join,trust';
-const linesAtOnce = 4096;
+const longestLine = 80;
 const [newline, comma, minus, dot] = [10, 44, 45, 46];
 
-/** `sizes`: rows of each cluster, 0 for one that is left out; `ids`: its label, by default its place. Throws NOT_WRITABLE. */
-export async function writeClusterTable(
-  path: string,
+/** `sizes`: rows of each cluster, 0 for one that is left out; `ids`: its label, by default its place. */
+export function clusterTable(
   sizes: Int32Array,
-  trust: Pick<ClusterTable, 'cohesion' | 'separation' | 'weakestJoin' | 'trust'>,
-  ids?: Int32Array,
-): Promise<void> {
-  const { cohesion, separation, weakestJoin, trust: sure } = trust;
-  const field = (value: number) => (Number.isNaN(value) ? '' : value.toFixed(6));
+  { cohesion, separation, weakestJoin, trust }: Pick<ClusterTable, 'cohesion' | 'separation' | 'weakestJoin' | 'trust'>,
+  ids: Int32Array = Int32Array.from(sizes, (_, c) => c),
+): ClusterTable {
+  if (!sizes.includes(0)) return { ids, sizes, cohesion, separation, weakestJoin, trust };
+  const isThere = (_: number, c: number) => sizes[c] > 0;
+  return {
+    ids: ids.filter(isThere),
+    sizes: sizes.filter(isThere),
+    cohesion: cohesion.filter(isThere),
+    separation: separation.filter(isThere),
+    weakestJoin: weakestJoin.filter(isThere),
+    trust: trust.filter(isThere),
+  };
+}
+
+/** Throws NOT_WRITABLE. */
+export async function writeClusterTable(path: string, table: ClusterTable): Promise<void> {
+  const { ids, sizes, cohesion, separation, weakestJoin, trust } = table;
+  const columns = [cohesion, separation, weakestJoin, trust];
+  const text = new Uint8Array(2 ** 16);
+  let end = 0;
+  const score = (value: number) => {
+    text[end++] = comma;
+    if (!Number.isNaN(value)) end = putSixDecimals(text, end, value);
+  };
   await writeOutput(path, async (file) => {
     await file.write(Buffer.from(`${titles}\n`));
-    for (let first = 0; first < sizes.length; first += linesAtOnce) {
-      let text = '';
-      for (let c = first; c < Math.min(sizes.length, first + linesAtOnce); c++) {
-        if (sizes[c] === 0) continue;
-        text += `${ids ? ids[c] : c},${sizes[c]},${field(cohesion[c])},${field(separation[c])},${field(weakestJoin[c])},${field(sure[c])}\n`;
-      }
-      await file.write(Buffer.from(text));
+    for (let c = 0; c < ids.length; c++) {
+      end = putInteger(text, end, ids[c]);
+      text[end++] = comma;
+      end = putInteger(text, end, sizes[c]);
+      for (const scores of columns) score(scores[c]);
+      text[end++] = newline;
+      if (end <= text.length - longestLine) continue;
+      await file.write(text.subarray(0, end));
+      end = 0;
     }
+    await file.write(text.subarray(0, end));
   });
 }
 
-/** clusters.csv as columns, in the order of its lines; NaN for an empty field. */
+/** clusters.csv as columns, in the order of its lines, which is that of the clusters' first rows; NaN for an empty field. */
 export interface ClusterTable {
   readonly ids: Int32Array;
   readonly sizes: Int32Array;
@@ -48,7 +71,7 @@ export async function readClusterTable(path: string): Promise<ClusterTable> {
   if (bytes.toString('latin1', 0, Math.max(0, head)) !== titles) {
     throw new NaanError(
       'BAD_INPUT',
-      `${path}: line 1: is no title of a table of clusters, expected what naan label --trust writes`,
+      `${path}: line 1: is no title of a table of clusters, expected what naan label writes`,
     );
   }
   let count = 0;
@@ -108,5 +131,5 @@ export function checkClusterTable(
     ids.length === clusters.ids.length &&
     clusters.ids.every((id, c) => ids[c] === id && sizes[c] === clusters.sizes[c]);
   if (isOfThem) return;
-  throw new NaanError('BAD_INPUT', `${path}: is of other labels than ${labels}: run naan label --trust again`);
+  throw new NaanError('BAD_INPUT', `${path}: is of other labels than ${labels}: run naan label again`);
 }

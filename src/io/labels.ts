@@ -1,5 +1,6 @@
 /** Labels, one a row, in any format that has `labels` (see formats/formats.ts). −1 means none. */
 import { NaanError } from '../errors.js';
+import { putInteger } from './decimal-text.js';
 import { formatOf } from './formats/formats.js';
 import { inputsOf, parseInput } from './input-file.js';
 import { LabelGatherer, type Labels, nameOf } from './label-codes.js';
@@ -7,8 +8,6 @@ import { oneLine, quoted } from './messages.js';
 import { writeOutput } from './output-file.js';
 
 const newline = 10;
-const minus = 45;
-const zero = 48;
 
 /**
  * Reads the labels in `file`, `file:array` of an archive or `file:column` of a table. Throws BAD_INPUT, naming the line or
@@ -74,18 +73,4 @@ export async function writeLabelText(path: string, labels: Int32Array): Promise<
     }
     await file.write(text.subarray(0, end));
   });
-}
-
-/** Writes the digits of an int32 at `at` and returns where they end. */
-function putInteger(text: Uint8Array, at: number, value: number): number {
-  let rest = Math.abs(value);
-  if (value < 0) text[at++] = minus;
-  let digits = 1;
-  for (let bound = 10; rest >= bound; bound *= 10) digits++;
-  for (let i = at + digits - 1; i >= at; i--) {
-    const tenth = Math.floor(rest / 10);
-    text[i] = zero + rest - 10 * tenth;
-    rest = tenth;
-  }
-  return at + digits;
 }

@@ -2,14 +2,14 @@
 import { basename, join } from 'node:path';
 import type { Partition, PartitionOptions } from '../cluster/partition.js';
 import type { MemoryPlan } from '../engine/memory-plan.js';
-import { clusterTableName, writeClusterTable } from '../io/cluster-table.js';
+import { type ClusterTable, clusterTable, clusterTableName, writeClusterTable } from '../io/cluster-table.js';
 import { digestFile, type FileDigest } from '../io/digest.js';
 import { isStandardInput, parseInput } from '../io/input-file.js';
 import type { Items } from '../io/item-list.js';
 import { labelTableName, nameTableName, writeLabelTable, writeNameTable } from '../io/label-table.js';
 import { writeLabelText } from '../io/labels.js';
 import { writeNpy } from '../io/npy-writer.js';
-import { writeJson, writeTogether } from '../io/output-file.js';
+import { writeJson, writeText, writeTogether } from '../io/output-file.js';
 import { isRecorded, type OutputRecord, readRecord, recordName, recordOutputs } from '../io/output-record.js';
 import { checkOutputs, isOurGraph, isOurJson, isOurPage, type Output } from '../io/outputs.js';
 import type { ModelConfig } from '../model/model.js';
@@ -43,6 +43,7 @@ export interface RunRecord extends OutputRecord, LabelSummary {
     readonly minSize: number | undefined;
     readonly minTrust: number | undefined;
     readonly trust: boolean;
+    readonly report: boolean;
     readonly partition: Partition;
     readonly k1: number;
     readonly k2: number;
@@ -149,6 +150,8 @@ export interface Finding {
   readonly inputs: readonly FileDigest[];
   readonly notices: readonly string[];
   readonly curves: ScoreCurves | undefined;
+  /** The text of report.html, where it is written. */
+  readonly page: ((record: RunRecord, table: ClusterTable | undefined) => Promise<string>) | undefined;
   /** Asked for at the end, when all times are known. */
   readonly summary: () => LabelSummary;
 }
@@ -156,12 +159,13 @@ export interface Finding {
 /** Writes the files of a result together, and then run.json. `timed` is told what takes time. Throws NOT_WRITABLE. */
 export async function writeRun(
   out: string,
-  { plan, knn, labels, edges, trust, identities, engine, run, inputs, notices, curves, summary }: Finding,
+  { plan, knn, labels, edges, trust, identities, engine, run, inputs, notices, curves, page, summary }: Finding,
   timed: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<void> {
   const { options, items, cluster, hops } = plan;
   const { features, model, backend = 'auto', provider, batch = plan.batch, optionSources, config } = options;
   const before = readRecord(out);
+  const table = trust && clusterTable(trust.sizes, trust, identities?.ids);
   await writeTogether(
     out,
     async (folder) => {
@@ -169,7 +173,7 @@ export async function writeRun(
         await writeResults(folder, options, labels, edges);
         if (trust) {
           await writeNpy(join(folder, outputStem(options) + marginSuffix), 'f4', [labels.length], trust.margins);
-          await writeClusterTable(join(folder, clusterTableName), trust.sizes, trust, identities?.ids);
+          await writeClusterTable(join(folder, clusterTableName), table!);
         }
         if (options.constraints !== undefined) {
           const names = plan.decided!.nodes.names.map(({ row, name }) => ({ label: labels[row], name }));
@@ -200,6 +204,7 @@ export async function writeRun(
           minSize: options.minSize,
           minTrust: options.minTrust,
           trust: options.trust === true,
+          report: options.report === true,
           ...cluster.options,
           partition: cluster.partition,
           k1: hops.k1,
@@ -220,6 +225,7 @@ export async function writeRun(
         highestIdentity: identities?.highest ?? labels.reduce((most, label) => Math.max(most, label), -1),
       };
       await writeJson(join(folder, recordName), record);
+      if (page) await writeText(join(folder, reportName), await page(record, table));
     },
     recordName,
   );

@@ -98,9 +98,9 @@ export interface LabelOptions extends Omit<EngineOptions, 'precision'>, RowOptio
   readonly saveEdges?: boolean | undefined;
   /** With `saveEdges`: keep the scores of the rounds before the last one too, from which `add` and `remove` go on. */
   readonly saveRounds?: boolean | undefined;
-  /** Say how sure each cluster and each row is: in the result, and as files. */
+  /** Say how sure each cluster and each row is: in the result, and as files. Default: where there is `out`. */
   readonly trust?: boolean | undefined;
-  /** Write report.html to `out` as well, and the trust that it shows. */
+  /** Write report.html to `out` as well, default. */
   readonly report?: boolean | undefined;
   /** Folder that items lie in, where they are paths of images: the report gets contact sheets. */
   readonly images?: string | undefined;
@@ -150,6 +150,8 @@ export interface LabelPlan {
   readonly decided: { readonly rows: DecidedRows; readonly nodes: DecidedNodes } | undefined;
   /** The earlier run, and which rows were in it. */
   readonly previous: EarlierRows | undefined;
+  /** Folder that the images of the report lie in, as `imageRoot` gives it. */
+  readonly imageFolder: string | undefined;
   readonly cluster: {
     readonly partition: Partition;
     readonly partitionFrom: Origin;
@@ -175,7 +177,7 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
   const items = needsItems ? await findItems(options) : undefined;
   checkLabelCluster(options);
   checkGraphOptions(options);
-  if (options.images !== undefined) await checkImages(options);
+  const imageFolder = options.images === undefined ? undefined : await findImages(options);
   if (options.out !== undefined) await checkFiles(options.out, options, items);
   const model = typeof options.model === 'string' ? await readModel(options.model) : options.model;
   if (given.model === undefined) given.onNotice?.(generalNotice);
@@ -227,6 +229,7 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
     items: named,
     decided,
     previous,
+    imageFolder,
     cluster,
     threads,
     batch,
@@ -271,11 +274,11 @@ async function findDecided(options: LabelOptions, rowCount: number, items: Items
   return rows && { rows, nodes: constraintsOf(rows) };
 }
 
-/** Checks the folder of images before hours of work. */
-async function checkImages({ images, report }: LabelOptions): Promise<void> {
-  if (!report) throw new NaanError('BAD_USAGE', 'images: are for the report, expected --report as well');
+/** The folder of images, found before hours of work. */
+async function findImages({ images, report }: LabelOptions): Promise<string> {
+  if (!report) throw new NaanError('BAD_USAGE', 'images: are for the report, which is left out');
   const { imageRoot } = await import('../report/images.js');
-  await imageRoot(images!);
+  return imageRoot(images!);
 }
 
 /**

@@ -3,7 +3,7 @@
 import type { Constraints } from '../cluster/constraints.js';
 import { type ChangeKind, countChanges, type Identities, identitiesOf } from '../cluster/identities.js';
 import type { Partition } from '../cluster/partition.js';
-import { countClusters, relabel } from '../cluster/relabel.js';
+import { clustersOf, countClusters, relabel } from '../cluster/relabel.js';
 import { clusterSizes, leaveOut, leftOut, type Trust, trustOf } from '../cluster/trust.js';
 import { checkGraph } from '../engine/graph-check.js';
 import { isKept, settledModel } from '../engine/head.js';
@@ -16,6 +16,7 @@ import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/node-map.js';
+import type { ClusterTable } from '../io/cluster-table.js';
 import { digestFile, fileState } from '../io/digest.js';
 import { parseInput } from '../io/input-file.js';
 import { readKnn } from '../io/knn.js';
@@ -24,8 +25,9 @@ import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { resolveBackend } from '../machine/choose-backend.js';
 import { peakResidentBytes } from '../memory/peak.js';
+import { curvesPlan, type ScoreCurves } from '../report/curves.js';
 import { constraintsOf, labelGroups } from './decided-rows.js';
-import { describeInputs, type EngineRecord, writeRun } from './label-files.js';
+import { describeInputs, type EngineRecord, type RunRecord, writeRun } from './label-files.js';
 import { type Continuation, type LabelOptions, type LabelPlan, type Origin, planLabel } from './label-plan.js';
 import { describeRun } from './run-description.js';
 import type { Sharing } from './sharing.js';
@@ -108,9 +110,9 @@ type Timed = <T>(stage: string, work: () => T | Promise<T>) => Promise<T>;
 
 /**
  * Labels every node of a kNN graph: embeds nodes and scores candidate edges with a trained model (NAAN 2020), then cuts
- * the scored graph into clusters. Writes `<features>_labels.txt`, `_labels.npy`, run.json, and with `saveEdges`
- * `_edges.npy` and `_scores.npy`, with `trust` `_margins.npy` and clusters.csv, with `constraints` names.csv, with
- * `previous` changes.csv, to `out`.
+ * the scored graph into clusters. Writes `<features>_labels.txt`, `_labels.npy`, run.json, unless left out `_margins.npy`
+ * and clusters.csv (`trust`) and report.html (`report`), and with `saveEdges` `_edges.npy` and `_scores.npy`, with
+ * `constraints` names.csv, with `previous` changes.csv, to `out`.
  *
  * Throws BAD_INPUT, BAD_SHAPE, BAD_MODEL or BAD_USAGE for what cannot be used or would be replaced, CONTRADICTION for
  * decisions that cannot all hold, NOT_WRITABLE for `out`, SHARD_FAILED when a shard fails twice, CANCELLED after an abort. Nothing is written unless all went well.
@@ -127,7 +129,8 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
     notices.push(notice);
     given.onNotice?.(notice);
   };
-  const options = { ...given, onNotice, trust: given.trust || given.report };
+  const writes = given.out !== undefined;
+  const options = { ...given, onNotice, trust: given.trust ?? writes, report: writes && given.report !== false };
   const stages: Record<string, number> = {};
   const timed: Timed = async (stage, work) => {
     const start = performance.now();
@@ -183,7 +186,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
         ? await timed('trust', () => ({ ...trustOfRows(run, labels, counts.clusters, map), sizes }))
         : undefined;
     const curves = options.report
-      ? await timed('curves', async () => (await import('../report/curves.js')).curvesOf(run.edges))
+      ? await timed('curves', () => run.runPlan(curvesPlan(run.edges, run.threads)))
       : undefined;
     const summary = (): LabelSummary => ({
       nodes: plan.nodes,
@@ -236,13 +239,10 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
         inputs: await inputs,
         notices,
         curves,
+        page: options.report ? pageFor(plan, labels, curves) : undefined,
         summary,
       };
       await writeRun(options.out, finding, (write) => timed('write', write));
-      if (options.report) {
-        const { report } = await import('./report.js');
-        await report({ run: options.out, images: options.images, overwrite: options.overwrite });
-      }
     }
     await work?.finish();
     await sharing?.finish();
@@ -261,7 +261,15 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
  * The part of a rank above 0: computes its shards of every stage for the rank 0 that labels. Throws as `label`.
  */
 export async function labelShare(options: LabelOptions): Promise<void> {
-  const planned = await planLabel({ ...options, out: undefined, constraints: undefined, previous: undefined });
+  const planned = await planLabel({
+    ...options,
+    out: undefined,
+    trust: false,
+    report: false,
+    images: undefined,
+    constraints: undefined,
+    previous: undefined,
+  });
   options.onPlan?.(planned.memory);
   const features = await inflate(planned.features, planned.memory.parts.features);
   const plan = settled(planned, features);
@@ -474,6 +482,16 @@ function ofRows(labels: Int32Array, map: NodeMap | undefined, constraints: Const
 async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyof T]: Promise<T[I]> }): Promise<T> {
   await Promise.allSettled(work);
   return (await Promise.all(work)) as unknown as T;
+}
+
+/** The text of report.html, from what is in memory. */
+function pageFor({ options, items, imageFolder }: LabelPlan, labels: Int32Array, curves: ScoreCurves | undefined) {
+  return async (record: RunRecord, table: ClusterTable | undefined): Promise<string> => {
+    const { labelledRun } = await import('./run-folder.js');
+    const { pageOf } = await import('./report.js');
+    const run = labelledRun(clustersOf(labels), { folder: options.out!, record, table, items });
+    return (await pageOf(run, { curves, root: imageFolder })).text;
+  };
 }
 
 /** Says when the set lies outside what the model was trained on. */

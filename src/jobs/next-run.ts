@@ -146,6 +146,7 @@ export async function nextRun(opened: OpenedRun, change: RowChange, options: Nex
       minSize: facts.minSize as number | undefined,
       minTrust: facts.minTrust as number | undefined,
       trust: facts.trust === true,
+      report: facts.report as boolean | undefined,
       constraints: change.constraints,
       cannotLinkWithin: options.cannotLinkWithin,
       saveEdges: true,

@@ -50,18 +50,36 @@ export async function report({
   const root = images === undefined ? undefined : await imageRoot(images);
   const run = await readLabelledRun(folder);
   const known = truth === undefined ? undefined : await readTruth(run, truth);
-  const evaluation = known && evaluate(run.clusterOf, known);
   const curves = await findCurves(run, known);
+  const { text, thumbnails } = await pageOf(run, { curves, truth: known, root });
+  await writeText(out, text);
+  return { out, bytes: Buffer.byteLength(text), rows: run.clusterOf.length, clusters: run.ids.length, thumbnails };
+}
+
+interface Shown {
+  readonly curves: ScoreCurves | undefined;
+  /** The true identity of each row [n]. */
+  readonly truth?: Int32Array | undefined;
+  /** Folder that the images lie in, as `imageRoot` gives it. */
+  readonly root: string | undefined;
+}
+
+/** The text of the page about a run, and how many thumbnails it has. */
+export async function pageOf(
+  run: LabelledRun,
+  { curves, truth, root }: Shown,
+): Promise<{ text: string; thumbnails: number }> {
+  const evaluation = truth && evaluate(run.clusterOf, truth);
   const charts = [
     sizesChart(run),
     ...(curves ? [curveChart(run, curves), scoresChart(run, curves)] : []),
-    ...trustChart(run, known),
+    ...trustChart(run, truth),
   ];
   const sheets = await contactSheets(run, root);
-  const title = `naan label: ${run.record.options?.features ?? folder}`;
+  const title = `naan label: ${run.record.options?.features ?? run.folder}`;
   const body = html`<main>
 <h1>${title}</h1>
-<p class="quiet">naan ${run.record.naan}, ${folder}. This page is one file and loads nothing.</p>
+<p class="quiet">naan ${run.record.naan}, ${run.folder}. This page is one file and loads nothing.</p>
 ${facts(run)}
 ${notices(run, curves)}
 ${evaluation && agreement(evaluation)}
@@ -70,15 +88,7 @@ ${sheets.body}
 ${stages(run)}
 ${origins(run)}
 </main>`;
-  const text = page(title, body, charts);
-  await writeText(out, text);
-  return {
-    out,
-    bytes: Buffer.byteLength(text),
-    rows: run.clusterOf.length,
-    clusters: run.ids.length,
-    thumbnails: sheets.thumbnails,
-  };
+  return { text: page(title, body, charts), thumbnails: sheets.thumbnails };
 }
 
 async function readTruth(run: LabelledRun, path: string): Promise<Int32Array> {
@@ -98,7 +108,7 @@ async function readTruth(run: LabelledRun, path: string): Promise<Int32Array> {
   );
 }
 
-/** Curves of the scores where these were kept, else the curves that `label --report` has found. */
+/** Curves of the scores where these were kept, else the curves that `label` has found. */
 async function findCurves(run: LabelledRun, truth: Int32Array | undefined): Promise<ScoreCurves | undefined> {
   const { curves } = run.record;
   if (curves && !truth) return curves;
@@ -134,8 +144,8 @@ function notices({ record, table: trust }: LabelledRun, curves: ScoreCurves | un
   const missing = [
     ...(curves
       ? []
-      : ['There is no curve over thresholds: it needs the scores, which label --report or --save-edges keeps.']),
-    ...(trust ? [] : ['There is no trust: it needs clusters.csv, which label --report or --trust writes.']),
+      : ['There is no curve over thresholds: it needs what label keeps without --no-report, or with --save-edges.']),
+    ...(trust ? [] : ['There is no trust: it needs clusters.csv, which label writes without --no-trust.']),
   ];
   const told = [...(record.notices ?? []), ...missing];
   if (told.length === 0) return undefined;

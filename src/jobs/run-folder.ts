@@ -15,7 +15,7 @@ import { filesOfRun } from './previous-run.js';
 
 export interface LabelledRun {
   readonly folder: string;
-  /** The values of run.json that are reported, checked for their form. Runs of earlier versions lack some of them. */
+  /** The values of run.json that are reported. Runs of earlier versions lack some of them. */
   readonly record: Partial<RunRecord>;
   /** Cluster of each row by the order of first rows, −1 for none [n]. */
   readonly clusterOf: Int32Array;
@@ -34,23 +34,25 @@ export interface LabelledRun {
 export async function readLabelledRun(folder: string): Promise<LabelledRun> {
   const files = filesOfRun(folder);
   const { codes } = await readLabels(files.labels);
-  const { clusterOf, ids, sizes } = clustersOf(codes);
+  const clusters = clustersOf(codes);
   const isWritten = readRecord(folder).outputs.some(({ name }) => name === clusterTableName);
   const path = join(folder, clusterTableName);
   const table = isWritten && existsSync(path) ? await readClusterTable(path) : undefined;
-  if (table) checkClusterTable(table, path, { ids, sizes }, files.labels);
+  if (table) checkClusterTable(table, path, clusters, files.labels);
+  const items = files.table === undefined ? undefined : await openItems(files.table);
+  return labelledRun(clusters, { folder, record: recordIn(folder), table, items });
+}
+
+/** A run of these clusters, as `clustersOf` gives them. */
+export function labelledRun(
+  clusters: Pick<LabelledRun, 'clusterOf' | 'ids' | 'sizes'>,
+  rest: Pick<LabelledRun, 'folder' | 'record' | 'table' | 'items'>,
+): LabelledRun {
+  const { sizes } = clusters;
+  const { table } = rest;
   const trust = new Float32Array(sizes.length).fill(Number.NaN);
   if (table) for (let c = 0; c < sizes.length; c++) if (sizes[c] > 1) trust[c] = table.trust[c];
-  return {
-    folder,
-    record: recordIn(folder),
-    clusterOf,
-    ids,
-    sizes,
-    trust,
-    table,
-    items: files.table === undefined ? undefined : await openItems(files.table),
-  };
+  return { ...clusters, ...rest, trust };
 }
 
 /** JSON has null for numbers such as NaN. */

@@ -40,6 +40,7 @@ const forms = {
   minSize: count,
   minTrust: z.number().min(-1).max(1),
   trust: z.boolean(),
+  report: z.boolean(),
   duplicates: z.enum(['collapse', 'keep']),
   badRows: z.enum(['refuse', 'skip']),
   constraints: z.string(),

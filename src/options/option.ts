@@ -182,10 +182,10 @@ export function seconds<const D extends Description<number> & Omit<Range, 'unit'
   return { ...described, unit: 'seconds', expected, placeholder: '<time>', schema };
 }
 
-/** A switch: `--save-edges` and `--no-save-edges`. */
-export function flag<const D extends Description<boolean>>(described: D): Option<boolean> & D & { default: false } {
+/** A switch, off unless described otherwise: `--save-edges` and `--no-save-edges`. */
+export function flag<const D extends Description<boolean>>(described: D): Option<boolean> & D & { default: boolean } {
   const schema = (zod: Zod) => zod.union([zod.boolean(), zod.stringbool()]);
-  return { ...described, default: false, unit: 'yes | no', expected: 'yes or no', schema };
+  return { default: false, ...described, unit: 'yes | no', expected: 'yes or no', schema };
 }
 
 const numeral = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;

@@ -701,8 +701,8 @@ export const commands = {
     description:
       'Finds the kNN graph of the features, or takes the one that is given, scores its candidate edges with a trained model and ' +
       'turns the scores into clusters. For features ' +
-      'split1_feats.npz it writes split1_labels.txt, split1_labels.npy and run.json to --out; -1 marks a row without ' +
-      'candidate edges.',
+      'split1_feats.npz it writes split1_labels.txt, split1_labels.npy, clusters.csv, report.html and run.json to --out; -1 marks ' +
+      'a row without candidate edges.',
     examples: [
       ['naan label --features feats.npy --model model.safetensors --out labels', 'the graph is found first'],
       ['naan label --features split1_feats.npz --knn split1_knn.npy --model model.safetensors --out labels', ''],
@@ -750,11 +750,10 @@ export const commands = {
       ...leavingOut,
       saveEdges: flag({ help: 'also write the candidate edges and their scores (_edges.npy, _scores.npy)' }),
       trust: flag({
-        help: 'also write how sure each cluster is (clusters.csv: cohesion, separation, weakest join, trust) and each row (_margins.npy)',
+        default: true,
+        help: 'write how sure each cluster is (clusters.csv: cohesion, separation, weakest join, trust) and each row (_margins.npy)',
       }),
-      report: flag({
-        help: 'also write report.html, one page about the run that needs nothing else, and what --trust writes',
-      }),
+      report: flag({ default: true, help: 'write report.html, one page about the run that needs nothing else' }),
       images,
       threads,
       shards: integerOrAuto({
@@ -949,7 +948,7 @@ export const commands = {
     description:
       'Writes report.html to the folder of a run: sizes of clusters, the curve over thresholds, trust, scores, stages, notices, ' +
       'inputs and options, and contact sheets of the largest, the least trusted and random clusters. The page is one file that ' +
-      'loads nothing. Of a run without --report, --trust or --save-edges it shows what there is.',
+      'loads nothing. Of a run that left something out it shows what there is.',
     examples: [
       ['naan report labels', 'labels is the --out of naan label'],
       ['naan report labels --truth truth.csv --images faces', 'against the truth, with images'],
@@ -971,7 +970,7 @@ export const commands = {
     description:
       'Serves a page on 127.0.0.1, behind a random token, to judge the clusters of a run by keys: the least trusted first, ' +
       'suggested merges side by side, suggested splits. Each decision is appended to decisions.jsonl at once, which ' +
-      'naan label --constraints and naan cut --constraints honour. Best after naan label --trust --save-edges. Ctrl-C ends it.',
+      'naan label --constraints and naan cut --constraints honour. Best after naan label --save-edges. Ctrl-C ends it.',
     examples: [
       ['naan review labels --images faces', 'labels is the --out of naan label; open the address that it prints'],
       ['naan label ... --constraints labels/decisions.jsonl', 'label again, as was decided'],

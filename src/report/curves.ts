@@ -1,6 +1,7 @@
 /** The distribution of the scores of a run: edges by score, and the components at every threshold. */
-import { type ScoredEdges, touchedNodes } from '../cluster/scored-edges.js';
-import { sweep } from '../evaluation/sweep.js';
+import type { ScoredEdges } from '../cluster/scored-edges.js';
+import { sweepPlan } from '../evaluation/sweep.js';
+import { type Plan, runPlan } from '../execution/plan.js';
 
 export interface ScoreCurves {
   /** Edges by score, in bins of equal width from 0 to 1. */
@@ -22,12 +23,20 @@ export interface CurvePoint {
 
 const bins = 50;
 const thresholds = Array.from({ length: 101 }, (_, i) => i / 100);
+/** No score reaches this threshold, at which all nodes that edges touch are alone. */
+const aboveAll = 2;
 
 /** Throws BAD_INPUT for a score that is NaN, or a truth that knows no node. */
 export function curvesOf(edges: ScoredEdges, truth?: Int32Array): ScoreCurves {
+  return runPlan(curvesPlan(edges, 1, truth));
+}
+
+/** The same in steps, over arrays in shared memory. */
+export function* curvesPlan(edges: ScoredEdges, threads: number, truth?: Int32Array): Plan<ScoreCurves> {
   const { scores } = edges;
-  const touched = touchedNodes(edges).reduce((sum, one) => sum + one, 0);
-  const points = sweep(edges, scores, { truth, thresholds }).map(
+  const found = yield* sweepPlan(edges, { truth, thresholds: [...thresholds, aboveAll] }, threads);
+  const touched = found[thresholds.length].singletons;
+  const points = found.slice(0, thresholds.length).map(
     ({ threshold, clusters, singletons, largest, bcubed, pairwise }): CurvePoint => ({
       threshold,
       clusters,
@@ -37,7 +46,7 @@ export function curvesOf(edges: ScoredEdges, truth?: Int32Array): ScoreCurves {
       ...(pairwise && { pairwiseF: pairwise.f }),
     }),
   );
-  const histogram: number[] = new Array(bins).fill(0);
-  for (const score of scores) histogram[Math.max(0, Math.min(bins - 1, Math.floor(score * bins)))]++;
-  return { histogram, points };
+  const histogram = new Float64Array(bins);
+  for (let e = 0; e < scores.length; e++) histogram[Math.max(0, Math.min(bins - 1, (scores[e] * bins) | 0))]++;
+  return { histogram: Array.from(histogram), points };
 }

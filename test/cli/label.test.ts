@@ -56,10 +56,13 @@ test('label writes labels as text and int64, and run.json; with --save-edges als
   const text = await labels('files', ['--save-edges']);
   const out = join(folder, 'files');
   assert.deepEqual(readdirSync(out).sort(), [
+    'clusters.csv',
+    'report.html',
     'run.json',
     'split1_edges.npy',
     'split1_labels.npy',
     'split1_labels.txt',
+    'split1_margins.npy',
     'split1_scores.npy',
   ]);
   const lines = text.trimEnd().split('\n').map(Number);

@@ -73,6 +73,8 @@ test('label into the folder of the truth: it stays, until told otherwise', async
     [
       ['split1_labels.txt', written.length],
       ['split1_labels.npy', 128 + 8 * 165],
+      ['split1_margins.npy', 128 + 4 * 165],
+      ['clusters.csv', readFileSync(join(out, 'clusters.csv')).length],
     ],
   );
   await label({ ...options, saveEdges: true });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readClusterTable, writeClusterTable } from '../../src/io/cluster-table.js';
+import { clusterTable, readClusterTable, writeClusterTable } from '../../src/io/cluster-table.js';
 import { temporaryFolder } from './python.js';
 
 test('what is written of clusters is read back, those that are left out aside', async (t) => {
@@ -13,13 +13,13 @@ test('what is written of clusters is read back, those that are left out aside', 
     weakestJoin: Float32Array.of(0.5, Number.NaN, 0.25),
     trust: Float32Array.of(0.625, 0.75, -0.25),
   };
-  await writeClusterTable(path, Int32Array.of(3, 1, 2), trust, Int32Array.of(7, 9, 4));
+  await writeClusterTable(path, clusterTable(Int32Array.of(3, 1, 2), trust, Int32Array.of(7, 9, 4)));
   assert.deepEqual(await readClusterTable(path), {
     ids: Int32Array.of(7, 9, 4),
     sizes: Int32Array.of(3, 1, 2),
     ...trust,
   });
-  await writeClusterTable(path, Int32Array.of(3, 0, 2), trust);
+  await writeClusterTable(path, clusterTable(Int32Array.of(3, 0, 2), trust));
   const { ids, trust: kept } = await readClusterTable(path);
   assert.deepEqual(
     [[...ids], [...kept]],

@@ -10,6 +10,7 @@ import { readKnn } from '../../src/io/knn.js';
 import { readLabels } from '../../src/io/labels.js';
 import { cluster } from '../../src/jobs/cluster.js';
 import { type LabelOptions, label } from '../../src/jobs/label.js';
+import { report } from '../../src/jobs/report.js';
 import { importCheckpoint } from '../../src/model/import-checkpoint.js';
 import { writeModel } from '../../src/model/model-file.js';
 import { loadCase, readJson, realData, realResults, withoutRealData } from '../engine/fixture.js';
@@ -27,7 +28,15 @@ describe('label', () => {
     const modelFile = join(folder, 'model.safetensors');
     await writeModel(modelFile, model);
     const { summary, labels } = await label({ ...inputs, model: modelFile, out, threshold: 0.99, threads: 2 });
-    assert.deepEqual(readdirSync(out).sort(), ['feats_labels.npy', 'feats_labels.txt', 'run.json']);
+    const arrays = ['feats_labels.npy', 'feats_labels.txt'];
+    assert.deepEqual(
+      readdirSync(out).sort(),
+      [...arrays, 'clusters.csv', 'feats_margins.npy', 'report.html', 'run.json'].sort(),
+    );
+    const bare = join(folder, 'bare');
+    await label({ ...inputs, model: modelFile, out: bare, threshold: 0.99, threads: 2, trust: false, report: false });
+    assert.deepEqual(readdirSync(bare).sort(), [...arrays, 'run.json']);
+    assert.deepEqual(readFileSync(join(bare, arrays[1])), readFileSync(join(out, arrays[1])));
     assert.deepEqual(await readLabels(join(out, 'feats_labels.txt')), { codes: labels });
     assert.deepEqual(await readLabels(join(out, 'feats_labels.npy')), { codes: labels });
     const run = readJson(join(out, 'run.json'));
@@ -254,9 +263,19 @@ describe('label', () => {
     assert.equal(less.summary.singletons, 0);
 
     const out = join(folder, 'report of some');
-    await label({ ...inputs, model, threshold: 0.6, minSize: 2, minTrust, report: true, out });
+    await label({ ...inputs, model, threshold: 0.6, minSize: 2, minTrust, out });
     const [, ...lines] = readFileSync(join(out, 'clusters.csv'), 'utf8').trim().split('\n');
     assert.equal(lines.length, less.summary.clusters);
+  });
+
+  it('makes the page that naan report makes of the files', async () => {
+    const out = join(folder, 'page');
+    await label({ ...inputs, model, threshold: 0.6, minSize: 2, out, saveEdges: true, threads: 2 });
+    const again = join(folder, 'again.html');
+    await report({ run: out, out: again });
+    // Scores in clusters.csv have six decimals.
+    const page = (path: string) => readFileSync(path, 'utf8').replaceAll(/0\.\d{4,}/g, (x) => Number(x).toFixed(3));
+    assert.equal(page(join(out, 'report.html')), page(again));
   });
 
   it('says which options mean nothing to the partition', async () => {
