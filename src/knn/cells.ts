@@ -17,6 +17,7 @@ import { readSegment } from '../memory/segments.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 import { load, type Range, store } from './blocks.js';
 import { mergeLists } from './merge-lists.js';
+import { leastTogether, raiseLists, reached } from './raise-lists.js';
 import { createRangeSearch, type RangeSearch } from './range-search.js';
 import { Refiner } from './refine.js';
 import { type Sketch, Sketcher } from './sketch.js';
@@ -84,6 +85,17 @@ export type CellTask =
       readonly segments: Segments;
       readonly threshold: number;
     }
+  /** How near the candidates of a block are: see `raise-lists.ts`. */
+  | { readonly kind: 'reach'; readonly block: CellBlock }
+  /** The similarity that as many candidates of each row of a block reach as are kept, by those of this rank and of others. */
+  | {
+      readonly kind: 'least';
+      readonly block: CellBlock;
+      readonly folder: string;
+      readonly others: readonly RangeCheck[];
+    }
+  /** Take out of the lists of a block what does not reach that. */
+  | { readonly kind: 'raise'; readonly block: CellBlock; readonly folder: string; readonly least: RangeCheck }
   /** Take in the lists of a block that other ranks have found, from segments in a folder. */
   | {
       readonly kind: 'merge';
@@ -359,6 +371,30 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
     }
   }
 
+  function reach(block: CellBlock): Int32Array {
+    load(lists, block, left.lists);
+    kernels.sortLists(block.count, candidates, left.lists);
+    return reached(block.count, candidates, left.lists);
+  }
+
+  function least(block: CellBlock, folder: string, others: readonly RangeCheck[]): Int32Array {
+    const own = reach(block);
+    const found = others.map((check) => {
+      const theirs = new Int32Array(own.length);
+      readSegment(folder, check, bytesOf(theirs));
+      return theirs;
+    });
+    return leastTogether([own, ...found]);
+  }
+
+  function raise(block: CellBlock, folder: string, check: RangeCheck): void {
+    const wanted = new Int32Array(block.count);
+    readSegment(folder, check, bytesOf(wanted));
+    lists.eachRun(block.start, block.count, (view, at) =>
+      raiseLists(candidates, view, wanted.subarray(at - block.start)),
+    );
+  }
+
   function merge(block: CellBlock, folder: string, others: readonly RangeCheck[]): void {
     load(lists, block, left.lists);
     kernels.sortLists(block.count, candidates, left.lists);
@@ -403,6 +439,12 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
         return void (await assign(task.range, task.version));
       case 'compare':
         return void (await compare(task.a, task.b, task.segments, task.threshold));
+      case 'reach':
+        return reach(task.block);
+      case 'least':
+        return least(task.block, task.folder, task.others);
+      case 'raise':
+        return void raise(task.block, task.folder, task.least);
       case 'merge':
         return void merge(task.block, task.folder, task.others);
       case 'refine':
@@ -425,7 +467,7 @@ async function inSteps(
   }
 }
 
-function bytesOf(view: Float32Array): Uint8Array {
+function bytesOf(view: Float32Array | Int32Array): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 

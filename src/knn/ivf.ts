@@ -30,7 +30,7 @@ import {
 import { checksumOf, type KeptLists, piecesOf } from './kept-lists.js';
 import { mergeRanges, rangeStep } from './range-search.js';
 import { inPortionsOf, type Neighbours, queriesAtOnce, recallOf, sampleRows } from './sample.js';
-import { type SearchShares, segmentIn } from './shares.js';
+import { type Leave, type SearchShares, segmentIn } from './shares.js';
 import { fitSketch, sketchNorm, spread } from './sketch.js';
 import { openUnitRows, type UnitRows, type UnitRowsHandle } from './unit-rows.js';
 import type { Window } from './window-cosines.js';
@@ -128,6 +128,17 @@ interface CellOptions extends ApproximateOptions {
   readonly windowRows?: number | undefined;
 }
 
+/** Tasks over ranges of rows that follow one another. */
+type RowsTask = Extract<CellTask, { readonly kind: 'sketch' | 'train' | 'assign' }>;
+
+interface PartsOptions {
+  readonly stands?: (share: number) => number;
+  /** Tells the passes of a stage apart. */
+  readonly step?: number;
+  /** Hears the results of the tasks that ran here, and the number of the first of them. */
+  readonly onResults?: (results: readonly CellResult[], start: number) => void;
+}
+
 async function searchRows(
   rows: UnitRows,
   source: UnitRowsHandle,
@@ -159,11 +170,11 @@ async function searchRows(
   const worker = new URL('../../workers/knn-cells-worker.js', import.meta.url);
   const pool = new Pool({ worker, threads, workerData: job });
 
-  /** Runs tasks; their results in order. `stands` says where a stage is by the number of tasks done. */
+  /** Runs tasks; their results in order. `stands` says at which row a stage is by the share of the tasks that are done. */
   async function runAll<R extends CellResult>(
     stage: string,
     tasks: readonly CellTask[],
-    stands: (done: number) => number = (done) => (done / tasks.length) * rowCount,
+    stands: (share: number) => number = (share) => share * rowCount,
     from = 0,
   ): Promise<R[]> {
     const results: R[] = [];
@@ -175,15 +186,50 @@ async function searchRows(
       done++;
       if (performance.now() - told < progressIntervalMs) return;
       told = performance.now();
-      onProgress?.(at(stage, stands(done), from));
+      onProgress?.(at(stage, stands(done / tasks.length), from));
     };
     await pool.runAll(tasks, (task) => `kNN stage ${stage} (${task.kind})`, { onDone, signal });
-    if (tasks.length > 0) onProgress?.(at(stage, stands(tasks.length), from));
+    if (tasks.length > 0) onProgress?.(at(stage, stands(1), from));
     return results;
   }
   const at = (stage: string, done: number, from: number): ProgressEvent => {
     return { stage, done: Math.floor(done), total: rowCount, unit: 'rows', ...(from > 0 && { from }) };
   };
+  /**
+   * Runs tasks over rows. Of ranks each runs its part of them, and hands on what it has written of its rows: `arrays` have the
+   * bytes of a range of rows, which are those of a range of tasks.
+   */
+  async function inParts(
+    stage: string,
+    tasks: readonly RowsTask[],
+    arrays: Readonly<Record<string, (rows: Range, tasks: Range) => Iterable<Uint8Array>>>,
+    { stands, step = 0, onResults }: PartsOptions = {},
+  ): Promise<void> {
+    const run = async ({ start, count }: Range) => {
+      const results = await runAll<CellResult>(stage, tasks.slice(start, start + count), stands);
+      onResults?.(results, start);
+    };
+    if (shares === undefined) return run({ start: 0, count: tasks.length });
+    const piecesOfPart = (some: Range) => {
+      const own = tasks.slice(some.start, some.start + some.count).map(({ range }) => range);
+      const rowsOfPart = { start: own[0]?.start ?? 0, count: own.reduce((sum, { count }) => sum + count, 0) };
+      return Object.entries(arrays).map(([name, bytes]) => [name, [...bytes(rowsOfPart, some)]] as const);
+    };
+    const left = await shares.exchange(
+      stage,
+      {},
+      async (leave) => {
+        const own = shares.partOf(shares.rank, tasks.length);
+        await run(own);
+        for (const [name, pieces] of piecesOfPart(own)) await leave(name, pieces);
+      },
+      step,
+    );
+    for (let rank = 0; rank < shares.ranks; rank++) {
+      const found = piecesOfPart(shares.partOf(rank, tasks.length));
+      for (const [name, pieces] of found) shares.read(left, rank, name, ...pieces);
+    }
+  }
   /** The exact neighbours of any rows: each pass over the rows searches for some of them. */
   async function exactly(stage: string, queries: Int32Array): Promise<Neighbours> {
     const all = searchRanges(rowCount);
@@ -212,7 +258,7 @@ async function searchRows(
     for (const [pass, { length }] of passes.entries()) {
       const parts = Array.from({ length: shares.ranks }, (_, rank) => {
         const lists = new Float32Array(shares.partOf(rank, all.length).count * length * 2 * k);
-        if (lists.length > 0) shares.read(left, rank, `pass${pass}`, bytesOf(lists));
+        shares.read(left, rank, `pass${pass}`, bytesOf(lists));
         return ranges(lists.length, length * 2 * k).map((of) => lists.subarray(of.start, of.start + of.count));
       });
       merge(pass, parts.flat());
@@ -247,7 +293,7 @@ async function searchRows(
       for (let second = first; second < count; second++) {
         const b = second === first ? a : await read(second, 1);
         const tasks = ownBlocks.map((block): CellTask => ({ kind: 'cosines', block, a, b }));
-        await runAll('refine', tasks, (done) => share(done / tasks.length));
+        await runAll('refine', tasks, share);
         pairsDone++;
       }
     }
@@ -265,7 +311,6 @@ async function searchRows(
     found: Readonly<Record<string, unknown>>,
   ): Promise<Int32Array[]> {
     const lists = SharedRows.from(job.lists);
-    const nameOf = (block: CellBlock) => `block${blocks.indexOf(block)}`;
     const met = await together.exchange('lists', found, async (leave) => {
       for (const block of blocks) {
         if (!ownBlocks.includes(block)) await leave(nameOf(block), [...piecesOf(lists, block)]);
@@ -302,11 +347,42 @@ async function searchRows(
         }
       }
       const lonely = new Int32Array((segmentIn(checks, 'short')?.length ?? 0) / 4);
-      if (lonely.length > 0) together.read(left, rank, 'short', bytesOf(lonely));
+      together.read(left, rank, 'short', bytesOf(lonely));
       short.push(lonely);
     }
     return short;
   }
+
+  /**
+   * Raises the lists of all ranks to what is known of them together, so that none takes in what another's have no place for. Each
+   * says how near the candidates are that it has met (at first, in blocks that meet themselves, but those of its own blocks),
+   * each finds of its own blocks the similarity that enough of all of them reach, and all take what is less near out of their lists.
+   */
+  async function raiseTogether(together: SearchShares, step: number): Promise<void> {
+    const { folder, rank, ranks } = together;
+    const others = Array.from({ length: ranks }, (_, other) => other).filter((other) => other !== rank);
+    const leaveEach = (some: readonly CellBlock[], taskOf: (block: CellBlock) => CellTask) => async (leave: Leave) => {
+      const found = await runAll<Int32Array>('compare', some.map(taskOf), stays);
+      for (const [at, block] of some.entries()) await leave(nameOf(block), [bytesOf(found[at])]);
+    };
+    const notOwn = step === 0 ? [] : blocks.filter((block) => !ownBlocks.includes(block));
+    const tellReached = leaveEach(notOwn, (block) => ({ kind: 'reach', block }));
+    const met = step === 0 ? undefined : await together.exchange('reach', {}, tellReached, step);
+    const tellLeast = leaveEach(ownBlocks, (block) => {
+      const reached = met ? others.map((other) => together.segmentOf(met, other, nameOf(block))) : [];
+      return { kind: 'least', block, folder, others: reached };
+    });
+    const left = await together.exchange('least', {}, tellLeast, step);
+    const tasks = left.flatMap((_, of) =>
+      blocksOf(of).map((block): CellTask => {
+        return { kind: 'raise', block, folder, least: together.segmentOf(left, of, nameOf(block)) };
+      }),
+    );
+    await runAll('compare', tasks, stays);
+  }
+  let compared = 0;
+  const stays = () => compared * rowCount;
+  const nameOf = (block: CellBlock) => `block${blocks.indexOf(block)}`;
 
   /** The blocks that a rank refines, in order. */
   function blocksOf(rank: number): CellBlock[] {
@@ -321,44 +397,62 @@ async function searchRows(
     const fitted = sample.filter((_, portion) => portion % 3 === 0);
     const measured = sample.length > 1 ? sample.filter((_, portion) => portion % 3 !== 0) : sample;
 
-    const inRanges = (kind: 'train' | 'assign', count: number, version: number): CellTask[] =>
+    const inRanges = (kind: 'train' | 'assign', count: number, version: number): RowsTask[] =>
       ranges(count, kind === 'assign' ? rowsEach : rowsEach / 4).map((range) => ({ kind, range, version }));
-    const scaled = await runAll<number>(
+    const toSketch = ranges(rowCount, rowsEach).map((range): RowsTask => ({ kind: 'sketch', range }));
+    const scaled = new Int32Array(toSketch.length);
+    const sketches = SharedRows.from(job.sketches);
+    await inParts(
       'sketch',
-      ranges(rowCount, rowsEach).map((range) => ({ kind: 'sketch', range })),
+      toSketch,
+      { sketches: (some) => piecesOf(sketches, some), scaled: (_, some) => [bytesOf(partOf(scaled, some))] },
+      { onResults: (results, start) => scaled.set(results as number[], start) },
     );
     placeCentroids(job);
     for (let round = 1; round <= trainingRounds; round++) {
-      const tasks = inRanges('train', trainingCount, round);
-      await runAll('cells', tasks, (done) => ((round - 1 + done / tasks.length) / trainingRounds) * rowCount);
+      const cells = (some: Range) => [bytesOf(partOf(job.training.cells, some))];
+      const stands = (share: number) => ((round - 1 + share) / trainingRounds) * rowCount;
+      await inParts('cells', inRanges('train', trainingCount, round), { cells }, { stands, step: round });
       moveCentroids(job);
     }
     const version = trainingRounds + 1;
-    await runAll('assign', inRanges('assign', rowCount, version));
+    await inParts('assign', inRanges('assign', rowCount, version), {
+      cells: (some) => [bytesOf(partOf(job.cells, some))],
+      nearness: (some) => [bytesOf(partOf(job.nearness, some))],
+    });
     const segments = putInOrder(job);
     blocks = cutBlocks(segments, blockRows);
     ownBlocks = blocksOf(shares?.rank ?? 0);
     const threshold = await fitThreshold(job, fitted, effort.miss, version);
     stop();
     const own = [...roundsOf(blocks.length, shares)];
-    const pairs = own.reduce((sum, round) => sum + round.length, 0);
+    const pairs = Math.max(
+      1,
+      own.reduce((sum, round) => sum + round.length, 0),
+    );
     const lists = SharedRows.from(job.lists);
-    const made = crc32(bytesOf(job.order), checksumOf(SharedRows.from(job.sketches)));
+    const made = crc32(bytesOf(job.order), checksumOf(sketches));
     const restored = kept ? await kept.restore(lists, made) : 0;
-    let [before, rounds, from] = [0, 0, 0];
+    const raises = shares ? raiseRounds(blocks.length, shares) : [];
+    let [before, rounds, from, raised] = [0, 0, 0, 0];
     for (const round of own) {
       rounds++;
       const start = before;
       before += round.length;
-      if (rounds <= restored) {
-        from = (before / pairs) * rowCount;
-        continue;
+      compared = before / pairs;
+      if (rounds <= restored) from = compared * rowCount;
+      else {
+        const tasks = round.map(({ a, b }): CellTask => {
+          return { kind: 'compare', a: blocks[a], b: blocks[b], segments, threshold };
+        });
+        const stands = (share: number) => ((start + share * tasks.length) / pairs) * rowCount;
+        await runAll('compare', tasks, stands, Math.floor(from));
       }
-      const tasks = round.map(({ a, b }): CellTask => {
-        return { kind: 'compare', a: blocks[a], b: blocks[b], segments, threshold };
-      });
-      await runAll('compare', tasks, (done) => ((start + done) / pairs) * rowCount, Math.floor(from));
-      await kept?.keep(rounds, lists, rounds === own.length);
+      // Ranks that have fewer rounds raise their lists as often.
+      while (shares && raised < raises.length && (rounds >= raises[raised] || rounds === own.length)) {
+        await raiseTogether(shares, raised++);
+      }
+      if (rounds > restored) await kept?.keep(rounds, lists, rounds === own.length);
     }
     const short = await (shares ? refineTogether(shares, { rows: made, threshold }) : refine());
     // Rows that met fewer than k others are searched for exactly.
@@ -379,13 +473,21 @@ export function mostRounds(rowCount: number, { blockRows }: CellSizes, ranks = 1
   return Math.ceil(Math.ceil(rowCount / blockRows) / ranks) + 1;
 }
 
-/** The rounds in which a rank compares blocks. The first all have: without it lists would take in, and lose again, far more rows. */
+/** The rounds in which a rank compares blocks. In the first, its own meet themselves. */
 function* roundsOf(blockCount: number, { rank, ranks }: Rank = { rank: 0, ranks: 1 }): Generator<PairTask[]> {
+  const { start, count } = part(rank, blockCount, ranks);
   let number = 0;
   for (const round of pairRounds(blockCount)) {
-    if (number === 0 || number % ranks === rank) yield round;
+    if (number === 0) yield round.slice(start, start + count);
+    // Rounds of an even number of blocks have one pair more by turns.
+    else if ((number + Math.floor((number - 1) / ranks)) % ranks === rank) yield round;
     number++;
   }
+}
+
+/** Rounds of a rank after which all raise their lists: most candidates are taken in early, while lists have far ones to lose. */
+function raiseRounds(blockCount: number, { ranks }: Rank): number[] {
+  return [...new Set([0, 1 / 8, 1 / 3].map((share) => 1 + Math.ceil((share * blockCount) / ranks)))];
 }
 
 type Rank = Pick<SearchShares, 'rank' | 'ranks'>;
@@ -522,6 +624,10 @@ function shared(values: ArrayLike<number>): Int32Array {
   const copy = int32(values.length);
   copy.set(values);
   return copy;
+}
+
+function partOf<T extends Float32Array | Int32Array>(values: T, { start, count }: Range): T {
+  return values.subarray(start, start + count) as T;
 }
 
 function bytesOf(row: Float32Array | Int32Array): Uint8Array {

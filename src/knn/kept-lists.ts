@@ -46,6 +46,9 @@ const leastIntervalMs = 30_000;
 /** Lists are written for no more than this share of the time. */
 const leastQuiet = 20;
 
+/** What ranks leave each other beside lists takes less, of each row: its sketch and cell, and how near its candidates are. */
+const leftBytesEach = 512;
+
 /** Throws as `WorkDir.open`. */
 export async function openKnnWork(work: KnnWork, request: KnnWorkRequest): Promise<WorkDir> {
   const { path, features, restart = false, share } = work;
@@ -65,7 +68,7 @@ export async function openKnnWork(work: KnnWork, request: KnnWorkRequest): Promi
   const state = await fileState(features);
   const own = share ? folderOfRank(path, share.rank) : path;
   // What ranks leave each other is as large as the lists, once more.
-  const diskBytes = (share ? 3 : 2) * listBytes;
+  const diskBytes = share ? 3 * listBytes + leftBytesEach * rowCount : 2 * listBytes;
   return WorkDir.open(own, header, { restart, diskBytes, features: state, signal, onNotice });
 }
 

@@ -1,6 +1,6 @@
 /**
- * An approximate search that several ranks share, over a folder that all of them see (`machines/ranks.ts`). Each finds the sketches and
- * cells for itself, as that takes little, and compares the blocks of its own rounds. What a rank has found is the best of the
+ * An approximate search that several ranks share, over a folder that all of them see (`machines/ranks.ts`). Each makes the sketches of its
+ * part of the rows and finds their cells, and compares the blocks of its own rounds. What a rank has found is the best of the
  * pairs that it met, of all rows; lists are sets under a total order, so that those of all ranks together are the lists of one
  * process, whoever met which pair. Each rank merges and refines the lists of its own blocks, and hands all others the result.
  */
@@ -30,6 +30,9 @@ export type Leave = (array: string, pieces: readonly Uint8Array[]) => Promise<vo
 /** What each rank has left, by rank: one segment an array. */
 export type LeftByRank = readonly (readonly RangeCheck[])[];
 
+/** Steps of a stage. */
+const stepsAtMost = 16;
+
 /** What ranks leave each other in one attempt of a search. */
 export class SearchShares {
   readonly rank: number;
@@ -54,26 +57,28 @@ export class SearchShares {
   }
 
   /**
-   * Computes what this rank leaves of a stage, unless an earlier process of it has left that, and waits for the others. `found`:
+   * Computes what this rank leaves of a stage, or of a step of one, unless an earlier process of it has left that, and waits for the others. `found`:
    * values that must be the same in all ranks. Throws BAD_USAGE when they are not.
    */
   async exchange(
     stage: string,
     found: Manifest['identity'],
     compute: (leave: Leave) => Promise<void>,
+    step = 0,
   ): Promise<LeftByRank> {
-    const left = await this.run(stage, false, found, compute);
+    const left = await this.run(stage, step, false, found, compute);
     return Array.from({ length: this.ranks }, (_, rank) => left?.get(rank) ?? []);
   }
 
   /** The search has ended here. For rank 0 it resolves when it has for all, and nobody needs the folder any more. */
   async end(): Promise<void> {
-    await this.run('end', true, {}, async () => {});
+    await this.run('end', 0, true, {}, async () => {});
   }
 
-  /** Fills `bytes` with an array that a rank has left. Throws BAD_INPUT when it is not as it was written. */
-  read(left: LeftByRank, rank: number, array: string, bytes: Uint8Array): void {
-    readSegment(this.folder, this.segmentOf(left, rank, array), bytes);
+  /** Fills `pieces`, which follow one another, with an array that a rank has left. Throws BAD_INPUT when it is not as it was written. */
+  read(left: LeftByRank, rank: number, array: string, ...pieces: readonly Uint8Array[]): void {
+    if (pieces.every(({ length }) => length === 0)) return;
+    readSegment(this.folder, this.segmentOf(left, rank, array), ...pieces);
   }
 
   segmentOf(left: LeftByRank, rank: number, array: string): RangeCheck {
@@ -85,23 +90,25 @@ export class SearchShares {
 
   private run(
     name: string,
+    step: number,
     last: boolean,
     found: Manifest['identity'],
     compute: (leave: Leave) => Promise<void>,
   ): ReturnType<Ranks['run']> {
-    const { attempt, rank, ranks } = this;
+    const { rank, ranks } = this;
     const { group, work } = this.shared;
-    const own = this.leftBefore(name);
+    const round = this.attempt * stepsAtMost + step;
+    const own = this.leftBefore(name, round);
     return group.run({
-      stage: { name, round: attempt },
+      stage: { name, round },
       found,
       last,
       shards: Array.from({ length: ranks }, (_, index) => ({ index, start: index, end: index + 1 })),
       done: new Map(own ? [[rank, own]] : []),
       compute: async (shards, onLeft) => {
-        for (const { index } of shards) onLeft(index, await this.leave(`${name}-${attempt}-${index}`, compute));
+        for (const { index } of shards) onLeft(index, await this.leave(`${name}-${round}-${index}`, compute));
       },
-      record: (shard, checks) => work.record({ stage: name, round: attempt, shard, checks }),
+      record: (shard, checks) => work.record({ stage: name, round, shard, checks }),
       flush: () => work.flush(),
       elsewhere() {},
     });
@@ -126,9 +133,9 @@ export class SearchShares {
   }
 
   /** What an earlier process of this rank has left of a stage; undefined where that is not whole. */
-  private leftBefore(name: string): readonly RangeCheck[] | undefined {
+  private leftBefore(name: string, round: number): readonly RangeCheck[] | undefined {
     const { work, rank, onNotice } = this.shared;
-    const checks = work.done(name, this.attempt).get(rank);
+    const checks = work.done(name, round).get(rank);
     if (checks === undefined) return undefined;
     const agrees = (check: FileCheck): check is RangeCheck =>
       'crc' in check && rangeAgrees(work.path, check) && isWholeSegment(work.path, check);

@@ -36,6 +36,8 @@ export interface RankStage extends Omit<SpreadStage, 'stage'> {
   readonly found?: Manifest['identity'];
 }
 
+/** Pauses between two looks for a list grow from the one to the other: stages of a small set end within milliseconds. */
+const shortestLookMs = 5;
 const lookMs = 100;
 const noticeMs = 60_000;
 
@@ -105,7 +107,9 @@ export class Ranks implements Spread {
     const { folder, signal, onNotice } = this.request;
     const identity = { ...this.request.identity, ...found };
     const path = folderOfRank(folder, other);
-    for (let waited = 0; ; waited += lookMs) {
+    const began = performance.now();
+    let told = 0;
+    for (let pause = shortestLookMs; ; pause = Math.min(2 * pause, lookMs)) {
       const { manifest } = await newestOf(path, name, round);
       if (manifest) {
         checkAgrees(`rank ${other}`, identity, manifest);
@@ -116,10 +120,12 @@ export class Ranks implements Spread {
           `${path}: lists other segments of stage '${name}' than rank ${other} makes: remove the --work-dir to start anew`,
         );
       }
-      if (waited > 0 && waited % noticeMs === 0) {
-        onNotice?.(`waits for rank ${other} to end stage '${name}' since ${waited / 1000} s`);
+      const waited = performance.now() - began;
+      if (waited >= told + noticeMs) {
+        told = waited;
+        onNotice?.(`waits for rank ${other} to end stage '${name}' since ${Math.round(waited / 1000)} s`);
       }
-      await wait(lookMs, undefined, { signal });
+      await wait(pause, undefined, { signal });
     }
   }
 }

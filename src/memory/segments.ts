@@ -176,14 +176,19 @@ export function isWholeSegment(folder: string, check: RangeCheck): boolean {
   }
 }
 
-/** Fills `bytes` with all of a segment. Throws BAD_INPUT when they are not as they were written. */
-export function readSegment(folder: string, check: RangeCheck, bytes: Uint8Array): void {
+/** Fills `pieces`, one after the other, with all of a segment. Throws BAD_INPUT when its bytes are not as they were written. */
+export function readSegment(folder: string, check: RangeCheck, ...pieces: readonly Uint8Array[]): void {
   const path = join(folder, check.file);
-  if (check.length !== bytes.length) throw damaged(path);
+  if (check.length !== pieces.reduce((sum, { length }) => sum + length, 0)) throw damaged(path);
   const fd = openSegment(folder, check);
   try {
-    readAt(fd, bytes, 0, bytes.length, headBytes, path);
-    if (crc32(bytes) !== check.crc) throw damaged(path);
+    let [crc, position] = [0, headBytes];
+    for (const piece of pieces) {
+      readAt(fd, piece, 0, piece.length, position, path);
+      crc = crc32(piece, crc);
+      position += piece.length;
+    }
+    if (crc !== check.crc) throw damaged(path);
   } finally {
     closeSync(fd);
   }
