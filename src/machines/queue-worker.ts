@@ -1,4 +1,5 @@
 /** A worker's half of a run whose shards are handed out by a queue: takes tasks until the run has ended. */
+import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { asNaanError, NaanError } from '../errors.js';
@@ -26,6 +27,8 @@ const usualTiming: QueueTiming = { lockMs: 60_000, stalledMs: 30_000 };
 /** A task goes to another worker so often before it is given up: workers may die without its fault. */
 const mostStalled = 100;
 const lookMs = 500;
+/** Redis takes no name with a blank. Containers on the network of one host may have its name, and each a process of the same number. */
+const name = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
 
 export interface ServeOptions {
   /** Tasks that are computed at once. */
@@ -47,8 +50,6 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
   const { Worker, WaitingError, UnrecoverableError } = cluster.bullmq;
   const answers = answersKey(announcement);
   let failure: NaanError | undefined;
-  // Redis takes no name with a blank.
-  const name = `${hostname()}:${process.pid}`;
   const worker = new Worker<QueuedTask>(
     queueName(announcement),
     async (job, token) => {
