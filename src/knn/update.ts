@@ -96,9 +96,10 @@ export async function updateKnn(
       }
     }
     const close: number[] = [];
+    const orderOf = createOrder(rows, k);
     for (const [row, others] of newNear) {
       const start = row * graph.width + 1;
-      const nearest = orderOf(rows, row, [...graph.ids.subarray(start, start + k), ...others], k);
+      const nearest = orderOf(row, graph.ids.subarray(start, start + k), others);
       if (nearest) graph.ids.set(nearest, start);
       else close.push(row);
     }
@@ -148,11 +149,34 @@ async function startSearch(job: SampleJob, threads: number, signal: AbortSignal 
   return { run, close: () => pool.close() };
 }
 
-/** The k of `others`, more than k, that are nearest to a row, the nearest first; undefined where cosines are too close to tell. */
-function orderOf(rows: SharedRows, row: number, others: readonly number[], k: number): Int32Array | undefined {
-  const x = rows.row(row);
-  const cosines = others.map((other) => dot(x, rows.row(other)));
-  const places = [...others.keys()].sort((a, b) => cosines[b] - cosines[a]).slice(0, k + 1);
-  for (let i = 0; i < k; i++) if (!(cosines[places[i]] - cosines[places[i + 1]] > 2 * tolerance)) return undefined;
-  return Int32Array.from(places.slice(0, k), (place) => others[place]);
+type OrderOf = (row: number, list: Int32Array, others: readonly number[]) => Int32Array | undefined;
+
+/**
+ * Finds the k of a list and of other rows, more than k together, that are nearest to a row, the nearest first; undefined where cosines are too close to
+ * tell. The list is in that order but for what was summed in another way.
+ */
+function createOrder(rows: SharedRows, k: number): OrderOf {
+  let cosines = new Float64Array(4 * k);
+  let ids = new Int32Array(4 * k);
+  return (row, list, others) => {
+    const x = rows.row(row);
+    const count = list.length + others.length;
+    if (count > ids.length) {
+      cosines = new Float64Array(2 * count);
+      ids = new Int32Array(2 * count);
+    }
+    for (let i = 0; i < count; i++) {
+      const id = i < list.length ? list[i] : others[i - list.length];
+      const cosine = dot(x, rows.row(id));
+      let at = i;
+      for (; at > 0 && cosines[at - 1] < cosine; at--) {
+        cosines[at] = cosines[at - 1];
+        ids[at] = ids[at - 1];
+      }
+      cosines[at] = cosine;
+      ids[at] = id;
+    }
+    for (let i = 0; i < k; i++) if (!(cosines[i] - cosines[i + 1] > 2 * tolerance)) return undefined;
+    return ids.subarray(0, k);
+  };
 }
