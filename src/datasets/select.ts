@@ -10,6 +10,8 @@ import type { Part } from './dataset.js';
 export interface Labelled {
   readonly labels: Labels;
   readonly items: TextList;
+  /** 1 for each label whose cluster is trusted too little to be taken [labels]. */
+  readonly untrusted?: Uint8Array | undefined;
 }
 
 export interface Selection {
@@ -26,6 +28,8 @@ export interface Selection {
 export interface LeftOut {
   /** Label −1. */
   readonly unlabelled: number;
+  /** Rows in clusters that are trusted too little. */
+  readonly untrusted: number;
   /** Rows in clusters smaller than `minSize`. */
   readonly small: number;
   /** Beyond `maxPerIdentity`. */
@@ -54,16 +58,17 @@ export function selectImages(
   selection: Selection,
   fileOf: (item: string) => string,
 ): { readonly parts: readonly Part[]; readonly leftOut: LeftOut } {
-  const counts = { unlabelled: 0, small: 0, capped: 0, repeated: 0, contradicted: 0, known: 0 };
+  const counts = { unlabelled: 0, untrusted: 0, small: 0, capped: 0, repeated: 0, contradicted: 0, known: 0 };
   const names: string[] = [];
   const sources: Source[] = [];
   let index: TextIndex | undefined;
-  for (const { labels, items } of merged ? [merged, found] : [found]) {
+  for (const { labels, items, untrusted } of merged ? [merged, found] : [found]) {
     const codes = labels.codes.slice();
     const known = index;
     index = new TextIndex(items);
     leaveOutUnlabelled(codes, counts);
     leaveOutRepeated(codes, items, index, counts);
+    if (untrusted) leaveOutUntrusted(codes, untrusted, counts);
     if (known) leaveOutKnown(codes, items, known, counts);
     const identities = codes.slice();
     const count = relabel(identities);
@@ -90,6 +95,7 @@ type Counts = { -readonly [K in keyof LeftOut]: number };
 export function describeLeftOut(counts: LeftOut): string {
   const reasons: [number, string][] = [
     [counts.unlabelled, 'have no label'],
+    [counts.untrusted, 'are in clusters of too little trust'],
     [counts.small, 'are in clusters that are too small'],
     [counts.capped, 'are beyond the most of an identity'],
     [counts.repeated, 'are an item once more'],
@@ -102,6 +108,14 @@ export function describeLeftOut(counts: LeftOut): string {
 
 function leaveOutUnlabelled(codes: Int32Array, counts: Counts): void {
   for (const code of codes) if (code === -1) counts.unlabelled++;
+}
+
+function leaveOutUntrusted(codes: Int32Array, untrusted: Uint8Array, counts: Counts): void {
+  for (let row = 0; row < codes.length; row++) {
+    if (codes[row] === -1 || untrusted[codes[row]] === 0) continue;
+    codes[row] = -1;
+    counts.untrusted++;
+  }
 }
 
 function leaveOutRepeated(codes: Int32Array, items: TextList, index: TextIndex, counts: Counts): void {

@@ -172,7 +172,7 @@ function isName(value: unknown): value is string | number {
 /** The string or object of a line of JSON; undefined for any other text. */
 function valueIn(line: string): string | object | undefined {
   const text = line.trim();
-  if (!/^(\{.*\}|".*")$/.test(text)) return undefined;
+  if (!/^(\{.*\}|".*")$/s.test(text)) return undefined;
   try {
     return JSON.parse(text);
   } catch {

@@ -1,16 +1,29 @@
-/** labels.csv: the label of each row by its name, as `item,label` (RFC 4180, lines end as on Unix). */
+/**
+ * labels.csv: the label of each row by its name, and where it is known the trust of its cluster, as `item,label,trust` (RFC 4180,
+ * lines end as on Unix).
+ */
 import type { Items } from './item-list.js';
 import { writeOutput } from './output-file.js';
 
 export const labelTableName = 'labels.csv';
 
-/** Writes a line for each row, from names that are read again meanwhile. Throws NOT_WRITABLE, or as the names are read. */
-export async function writeLabelTable(path: string, items: Items, labels: Int32Array): Promise<void> {
+/**
+ * Writes a line for each row, from names that are read again meanwhile; `trust`: of the row's cluster. Throws NOT_WRITABLE, or as the
+ * names are read.
+ */
+export async function writeLabelTable(
+  path: string,
+  items: Items,
+  labels: Int32Array,
+  trust?: (row: number) => string,
+): Promise<void> {
   await writeOutput(path, async (file) => {
-    await file.write(Buffer.from('item,label\n'));
+    await file.write(Buffer.from(trust ? 'item,label,trust\n' : 'item,label\n'));
     await items.each(async (names, first) => {
       let text = '';
-      for (let i = 0; i < names.length; i++) text += `${csvField(names[i])},${labels[first + i]}\n`;
+      for (let i = 0; i < names.length; i++) {
+        text += `${csvField(names[i])},${labels[first + i]}${trust ? `,${trust(first + i)}` : ''}\n`;
+      }
       await file.write(Buffer.from(text));
     });
   });

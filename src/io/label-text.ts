@@ -1,5 +1,6 @@
 /**
- * Labels in text, one a line, or a column of a table whose fields are separated by commas, semicolons or tabs. A file of
+ * Labels in text, one a line, a column of a table whose fields are separated by commas, semicolons or tabs, or a field of the
+ * objects of JSON Lines. A file of
  * 32-bit integers, which is what naan writes, is read byte by byte; any other is read again, line by line.
  */
 import { NaanError } from '../errors.js';
@@ -95,7 +96,7 @@ function enlarged(labels: Int32Array): Int32Array<ArrayBuffer> {
 /** Any lines: names, numbers of any size, a table. */
 async function readLines(path: string, member: string | undefined): Promise<Labels> {
   const sample = (await sampleLines(path)).map((line) => line.trim());
-  const table = tableOf(path, sample, member);
+  const table = jsonTable(path, sample, member) ?? tableOf(path, sample, member);
   const where = (line: number) => `${path}: line ${line}`;
   const labels = new LabelGatherer(where);
   let blankLine = 0; // the first one since the last label
@@ -108,6 +109,11 @@ async function readLines(path: string, member: string | undefined): Promise<Labe
       }
       if (blankLine > 0) throw new NaanError('BAD_INPUT', `${where(blankLine)} is blank, expected one label a line`);
       if (line === 1 && table.titled) continue;
+      if (table.labelOf) {
+        labels.add(table.labelOf(text, where(line)), line);
+        found++;
+        continue;
+      }
       const field = fields[table.column];
       if (field === undefined || fields.length !== table.columns) {
         const columns = `${fields.length} columns, expected ${table.columns} as line 1 has`;
@@ -118,6 +124,7 @@ async function readLines(path: string, member: string | undefined): Promise<Labe
     }
   }
   if (found === 0) throw new NaanError('BAD_INPUT', `${path}: has no labels`);
+  if (table.labelOf) return labels.finish();
   return labels.finish((first, others) => {
     return (
       isUsualTitle(first) || (!isNumeric(first) && others.some((other) => other !== '-1') && others.every(isNumeric))
@@ -132,6 +139,8 @@ interface Table {
   readonly column: number;
   /** Whether line 1 is known to be titles. */
   readonly titled: boolean;
+  /** For JSON Lines: the label in a line. */
+  readonly labelOf?: (line: string, where: string) => string;
 }
 
 /** Names may have blanks in them: a blank parts numbers only. */
@@ -142,6 +151,37 @@ const usualTitles = new Set(['label', 'labels', 'identity', 'person', 'class', '
 
 function isUsualTitle(title: string): boolean {
   return usualTitles.has(title.replace(/^#/, '').trim().toLowerCase());
+}
+
+/** JSON Lines of objects, and the field of them that holds the labels; undefined for any other text. */
+function jsonTable(path: string, [line = '']: readonly string[], member: string | undefined): Table | undefined {
+  const first = objectIn(line);
+  if (first === undefined) return undefined;
+  const fields =
+    member === undefined ? Object.keys(first).filter(isUsualTitle) : [member].filter((one) => one in first);
+  if (fields.length !== 1) {
+    const found = describe(Object.keys(first));
+    throw new NaanError('BAD_INPUT', `${path}: is JSON Lines, found the fields: ${found}: name one as ${path}:FIELD`);
+  }
+  const labelOf = (text: string, where: string) => {
+    const label = objectIn(text)?.[fields[0]];
+    if (typeof label === 'string' && label.trim() !== '') return label.trim();
+    if (typeof label === 'number' && Number.isSafeInteger(label)) return String(label);
+    throw new NaanError(
+      'BAD_INPUT',
+      `${where}: has no label, expected text or a whole number in the field ${quoted(fields[0])}`,
+    );
+  };
+  return { delimiter: undefined, columns: 1, column: 0, titled: false, labelOf };
+}
+
+function objectIn(line: string): Record<string, unknown> | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What the first lines say of the others: which delimiter parts them, always as often, and what the first one names. */

@@ -55,7 +55,7 @@ export class NamedRows {
     let at = 0;
     for (let skipped = block * stride; skipped < row; skipped++) at = endOfLine(bytes, at) + 1;
     const line = bytes.toString('utf8', at, endOfLine(bytes, at));
-    if (!line.startsWith('"')) return line.slice(0, line.lastIndexOf(','));
+    if (!line.startsWith('"')) return line.slice(0, line.indexOf(','));
     return line.slice(1, line.lastIndexOf('"')).replaceAll('""', '"');
   }
 

@@ -1,10 +1,12 @@
 /** Writes the labelled set as what trainers read. */
 import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { clustersOf } from '../cluster/relabel.js';
 import type { Part } from '../datasets/dataset.js';
 import { type Labelled, type LeftOut, selectImages } from '../datasets/select.js';
 import { writers } from '../datasets/writers.js';
 import { NaanError } from '../errors.js';
+import { checkClusterTable, clusterTableName, readClusterTable } from '../io/cluster-table.js';
 import { digestFile } from '../io/digest.js';
 import { itemsBeside, openItems, readItems } from '../io/items.js';
 import { isObject } from '../io/json.js';
@@ -31,6 +33,8 @@ export interface ExportOptions {
   readonly files?: 'link' | 'copy' | 'plan' | undefined;
   /** Smaller clusters are left out. Default 2. */
   readonly minSize?: number | undefined;
+  /** Clusters of less trust, as clusters.csv of the run has it, are left out. Default: none. */
+  readonly minTrust?: number | undefined;
   /** Images of an identity at the most, the first ones. Default: all. */
   readonly maxPerIdentity?: number | undefined;
   /** The first label. Default 0. */
@@ -84,7 +88,7 @@ export async function exportSet(options: ExportOptions): Promise<ExportSummary> 
     throw new NaanError('BAD_INPUT', `${root}: is no folder, expected the --root of the images`);
   }
   const inputs: string[] = [];
-  const found = await readLabelled(options, inputs);
+  const found = await readTrusted(options, inputs);
   const merged = options.merge === undefined ? undefined : await readTable(options.merge, inputs);
   const selection = { minSize, maxPerIdentity: options.maxPerIdentity ?? Number.POSITIVE_INFINITY, offset, split };
   const folder = resolve(root ?? '.');
@@ -120,13 +124,38 @@ export async function exportSet(options: ExportOptions): Promise<ExportSummary> 
     }
     await writeJson(join(folder, manifestName), {
       naan: version,
-      options: { to, root, ...(to === 'imagefolder' && { files }), ...selection, merge: options.merge },
+      options: {
+        to,
+        root,
+        ...(to === 'imagefolder' && { files }),
+        ...selection,
+        minTrust: options.minTrust,
+        merge: options.merge,
+      },
       inputs: await Promise.all(inputs.map((path) => digestFile(path, { whole: true }))),
       ...summary,
       files: written,
     });
   });
   return summary;
+}
+
+/** Labels and names of a run, and with `minTrust` which clusters have less. */
+async function readTrusted(options: ExportOptions, inputs: string[]): Promise<Labelled> {
+  const { run, minTrust } = options;
+  if (minTrust === undefined) return readLabelled(options, inputs);
+  const file = join(run, clusterTableName);
+  if (!existsSync(file)) {
+    const expected = `expected ${clusterTableName} in the --run, as naan label writes it without --no-trust`;
+    throw new NaanError('BAD_USAGE', `min-trust: ${run} does not say how far its clusters are trusted, ${expected}`);
+  }
+  const found = await readLabelled(options, inputs);
+  const table = await readClusterTable(file);
+  checkClusterTable(table, file, clustersOf(found.labels.codes), inputs[0]);
+  inputs.push(file);
+  const untrusted = new Uint8Array(table.ids.reduce((most, id) => Math.max(most, id), 0) + 1);
+  for (let c = 0; c < table.ids.length; c++) if (table.trust[c] < minTrust) untrusted[table.ids[c]] = 1;
+  return { ...found, untrusted };
 }
 
 /** Labels and names of a run: labels.csv, or else the labels with the names that are given. */

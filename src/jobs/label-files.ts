@@ -1,6 +1,7 @@
 /** The files of a labelling run: their names, whether they may be written, and what run.json says. */
 import { basename, join } from 'node:path';
 import type { Partition, PartitionOptions } from '../cluster/partition.js';
+import { clustersOf } from '../cluster/relabel.js';
 import type { MemoryPlan } from '../engine/memory-plan.js';
 import { type ClusterTable, clusterTable, clusterTableName, writeClusterTable } from '../io/cluster-table.js';
 import { digestFile, type FileDigest } from '../io/digest.js';
@@ -180,7 +181,9 @@ export async function writeRun(
           await writeNameTable(join(folder, nameTableName), names);
         }
         if (identities) await writeChanges(join(folder, changeTableName), identities.changes);
-        if (items) await writeLabelTable(join(folder, labelTableName), items, labels);
+        if (items) {
+          await writeLabelTable(join(folder, labelTableName), items, labels, table && trustByRow(labels, table));
+        }
         return recordOutputs(folder, outputNames(options, items), before);
       });
       const record: RunRecord = {
@@ -229,6 +232,13 @@ export async function writeRun(
     },
     recordName,
   );
+}
+
+/** The trust of the cluster of each row as clusters.csv has it, empty for a row without one. */
+function trustByRow(labels: Int32Array, { trust }: ClusterTable): (row: number) => string {
+  const { clusterOf } = clustersOf(labels);
+  const texts = Array.from(trust, (x) => x.toFixed(6));
+  return (row) => (clusterOf[row] < 0 ? '' : texts[clusterOf[row]]);
 }
 
 /** A run that was replaced could not be kept to any more. */

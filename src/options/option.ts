@@ -171,7 +171,7 @@ export function seconds<const D extends Description<number> & Omit<Range, 'unit'
 ): Option<number> & D & { unit: 'seconds' } {
   const expected = `seconds${inRange(described)}, or minutes as 2min`;
   const inSeconds = (given: unknown): unknown => {
-    const [, amount, unit] = /^(.*?) *(s|min)?$/.exec(String(given))!;
+    const [, amount, unit] = /^(.*?) *(s|min)?$/s.exec(String(given))!;
     return numeral.test(amount) ? Number(amount) * (unit === 'min' ? 60 : 1) : given;
   };
   const schema = (zod: Zod) =>

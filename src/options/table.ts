@@ -1051,6 +1051,13 @@ export const commands = {
         default: 2,
         help: 'clusters of fewer images are left out; 1 keeps images that are alone. Merged identities all stay',
       }),
+      minTrust: decimal({
+        unit: 'score',
+        min: -1,
+        max: 1,
+        otherwise: 'none is left out',
+        help: 'clusters of less trust, as clusters.csv of the run has it, are left out; naan evaluate --clusters and report.html show what that does',
+      }),
       maxPerIdentity: integer({
         unit: 'images',
         min: 1,

@@ -24,6 +24,17 @@ test('label --items writes labels by name, which evaluate matches in any order',
   assert.ok(record.outputs.some((file: { name: string }) => file.name === 'labels.csv'));
   assert.equal(record.options.items, items);
 
+  const columns = (name: string) =>
+    readFileSync(join(out, name), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(',').slice(-6));
+  const trustOf = new Map(columns('clusters.csv').map((line) => [line[0], line[5]]));
+  const [titles, ...lines] = columns('labels.csv').map((line) => line.slice(-2));
+  assert.deepEqual(titles, ['label', 'trust']);
+  assert.equal(lines.length, 165);
+  for (const [label, trust] of lines) assert.equal(trust, label === '-1' ? '' : trustOf.get(label));
+
   const identities = readFileSync(inputs.truth, 'utf8').trimEnd().split('\n');
   const rows = names.map((name, i) => `"${name.replaceAll('"', '""')}",${identities[i]}`).reverse();
   writeFileSync(truth, `item,label\n${rows.join('\n')}\n`);

@@ -13,7 +13,10 @@ import {
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
+import { readClusterTable } from '../../src/io/cluster-table.js';
 import { type ExportOptions, exportSet } from '../../src/jobs/export.js';
+import { label } from '../../src/jobs/label.js';
+import { importCheckpoint } from '../../src/model/import-checkpoint.js';
 import { python, temporaryFolder, without } from '../io/python.js';
 
 interface Row {
@@ -210,7 +213,15 @@ test('a labelled set that is merged with comes first and keeps its images; caps 
   const lines = readFileSync(join(out, 'train.csv'), 'utf8').split('\n');
   assert.deepEqual(lines.slice(0, 4), ['item,label', 'k/1.jpg,0', '"人 0/é, ""0"".jpg",0', 'k/3.jpg,1']);
   assert.equal(lines[4], '"人 1/é, ""1"".jpg",2');
-  assert.deepEqual(summary.leftOut, { unlabelled: 2, small: 3, capped: 4, repeated: 0, contradicted: 0, known: 1 });
+  assert.deepEqual(summary.leftOut, {
+    unlabelled: 2,
+    untrusted: 0,
+    small: 3,
+    capped: 4,
+    repeated: 0,
+    contradicted: 0,
+    known: 1,
+  });
   assert.deepEqual(summary.parts.train, { images: 34, identities: 12, firstLabel: 0, lastLabel: 11 });
 });
 
@@ -311,4 +322,33 @@ test('100,000 rows: the same set each time', async (t) => {
   const table = await parquetReadObjects({ file });
   const lines = table.map(({ item, label }) => `${item},${label}`);
   assert.equal(`item,label\n${lines.join('\n')}\n`, readFileSync(join(folder, 'three', 'train.csv'), 'utf8'));
+});
+
+test('clusters of less than min-trust are left out, and counted', async (t) => {
+  const folder = temporaryFolder(t);
+  const fixture = 'test/fixtures/four_heads';
+  const [items, run] = [join(folder, 'items.txt'), join(folder, 'labels')];
+  writeFileSync(items, Array.from({ length: 232 }, (_, i) => `${i}.jpg\n`).join(''));
+  const inputs = { features: `${fixture}/feats.npz`, knn: `${fixture}/knn.npy`, items };
+  await label({ ...inputs, model: await importCheckpoint(`${fixture}/zip.ckpt`), threshold: 0.99, out: run });
+  const table = await readClusterTable(join(run, 'clusters.csv'));
+  const minTrust = [...table.trust].sort()[table.trust.length >> 1];
+  const kept = table.sizes.filter((_, c) => table.trust[c] >= minTrust);
+  const images = kept.reduce((sum, size) => sum + size, 0);
+  assert.ok(kept.length > 0 && kept.length < table.ids.length);
+
+  const out = join(folder, 'set');
+  const { parts, leftOut, rows } = await exportSet({ run, to: 'csv', out, minSize: 1, minTrust });
+  assert.deepEqual([parts.train!.images, parts.train!.identities], [images, kept.length]);
+  assert.equal(leftOut.untrusted, rows - images - leftOut.unlabelled);
+  const listed = readFileSync(join(out, 'train.csv'), 'utf8').trimEnd().split('\n').slice(1);
+  const trusted = readFileSync(join(run, 'labels.csv'), 'utf8').split('\n').slice(1);
+  const expected = trusted
+    .map((line) => line.split(','))
+    .filter(([, , trust]) => trust && Math.fround(Number(trust)) >= minTrust);
+  assert.deepEqual(listed.map((line) => line.split(',')[0]).sort(), expected.map(([item]) => item).sort());
+
+  rmSync(join(run, 'clusters.csv'));
+  const without = exportSet({ run, to: 'csv', out: join(folder, 'none'), minTrust });
+  await assert.rejects(without, { code: 'BAD_USAGE', message: /does not say how far its clusters are trusted/ });
 });

@@ -6,6 +6,7 @@ import { itemsBeside, openItems, readItems } from '../../src/io/items.js';
 import { writeLabelTable } from '../../src/io/label-table.js';
 import { readLabels } from '../../src/io/labels.js';
 import { itemsOfBoth, matchByItem } from '../../src/io/labels-by-item.js';
+import { NamedRows } from '../../src/io/named-rows.js';
 import { TextIndex, TextList } from '../../src/io/text-list.js';
 import { python, temporaryFolder, without } from './python.js';
 
@@ -96,15 +97,24 @@ test('what cannot be names is refused with file and line', async (t) => {
 test('labels.csv gives back names and labels, line breaks in names included', async (t) => {
   const folder = temporaryFolder(t);
   const [list, table] = [join(folder, 'list.jsonl'), join(folder, 'labels.csv')];
-  const odd = [...names, 'two\nlines', 'of\r\nWindows\n\r\n', '"', ' '];
+  const odd = ['line\u2028separator', ...names, 'two\nlines', 'of\r\nWindows\n\r\n', '"', ' '];
   writeFileSync(list, odd.map((name) => JSON.stringify(name)).join('\n'));
   const labels = Int32Array.from(odd, (_, i) => (i % 4) - 1);
-  await writeLabelTable(table, await openItems(list), labels);
-  assert.deepEqual(await namesIn(table), odd);
-  assert.deepEqual((await readLabels(table)).codes, labels);
   const script = 'import csv, json, sys; print(json.dumps(list(csv.reader(open(sys.argv[1], newline="")))))';
-  const expected = [['item', 'label'], ...odd.map((name, i) => [name, String(labels[i])])];
-  assert.deepEqual(JSON.parse(python(script, table)), expected);
+  const trust = (row: number) => (labels[row] < 0 ? '' : '0.500000');
+  for (const more of [undefined, trust]) {
+    await writeLabelTable(table, await openItems(list), labels, more);
+    assert.deepEqual(await namesIn(table), odd);
+    assert.deepEqual((await readLabels(table)).codes, labels);
+    const lines = odd.map((name, i) => [name, String(labels[i]), ...(more ? [more(i)] : [])]);
+    assert.deepEqual(JSON.parse(python(script, table)), [['item', 'label', ...(more ? ['trust'] : [])], ...lines]);
+    const rows = NamedRows.open(table, odd.length);
+    assert.deepEqual(
+      odd.map((_, i) => rows.at(i)),
+      odd,
+    );
+    rows.close();
+  }
 });
 
 test('labels are matched by name, in any order; names that occur again count once, or not with two labels', async (t) => {

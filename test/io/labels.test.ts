@@ -122,6 +122,26 @@ test('a column of a table is read by its usual title, or by the one that is name
   }
 });
 
+test('labels are a field of JSON Lines, by its usual title or the one that is named', async (t) => {
+  const path = join(temporaryFolder(t), 'labels.jsonl');
+  const lines = ['{"item": "é, \\n", "label": 7, "by": "label"}', '{"label": -1}', '{"label": 7, "by": "bob"}', ''];
+  writeFileSync(path, lines.join('\r\n'));
+  assert.deepEqual(await readLabels(path), { codes: Int32Array.of(7, -1, 7) });
+  await assert.rejects(readLabels(`${path}:by`), { code: 'BAD_INPUT', message: /line 2: has no label, expected text/ });
+  writeFileSync(path, '{"person": "label"}\n{"person": "李"}\n{"person": "label"}');
+  assert.deepEqual(await namesIn(path), ['label', '李', 'label']);
+  for (const [text, message] of [
+    ['{"who": 1}', /labels\.jsonl: is JSON Lines, found the fields: 1 'who': name one as \S+:FIELD/],
+    ['{"label": 1}\n{"label": 1.5}', /line 2: has no label/],
+    ['{"label": 1}\n{"label": 9007199254740993}', /line 2: has no label/],
+    ['{"label": 1}\n\n{"label": 1}', /line 2 is blank/],
+    ['{"label": 1}\n5', /line 2: has no label/],
+  ] as const) {
+    writeFileSync(path, text);
+    await assert.rejects(readLabels(path), { code: 'BAD_INPUT', message }, text);
+  }
+});
+
 test('a line without a label is named, and a table of which no column is meant', async (t) => {
   const path = join(temporaryFolder(t), 'labels.txt');
   const cases: [text: string, message: RegExp, column?: string][] = [
