@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { madeSet, type SetRecipe } from '../scripts/made-sets.js';
-import { type Partition, partitionEdges, partitions } from '../src/cluster/partition.js';
+import { labelsAt, methodOf, type Partition, partitionEdges, partitions } from '../src/cluster/partition.js';
 import { concatTrainingDefaults, partitionDefaults } from '../src/defaults.js';
 import { ScoringRun } from '../src/engine/scoring-run.js';
 import { auc } from '../src/evaluation/auc.js';
@@ -354,9 +354,18 @@ function curvesOf({ sums, agreement }: Cuts) {
 }
 type Curves = ReturnType<typeof curvesOf>;
 
-/** The place of a partition's curve: calibration tries linkage in two forms. */
+/** The place of a partition's curve, −1 where calibration does not try it: linkage it tries in several forms. */
 function placeOf(partition: Partition, absentPairs: Calibration['absentPairs']): number {
-  return partition === 'linkage' ? Number(absentPairs === 'all') : partition === 'threshold' ? 2 : 3;
+  const forms = methodOf('linkage').variants;
+  if (partition === 'linkage') return forms.findIndex((form) => form.absentPairs === absentPairs);
+  return forms.length + partitions.indexOf(partition) - 1;
+}
+
+/** The best BCubed F of a partition of split1 at any threshold. */
+function bestOf(split: Split, scores: Float32Array, partition: Partition, absentPairs: Calibration['absentPairs']) {
+  const thresholds = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
+  const cuts = labelsAt({ ...split.edges, scores }, partition, { ...partitionDefaults, absentPairs }, thresholds);
+  return Math.max(...Array.from(cuts, (labels) => evaluate(labels.slice(), split.labels).all.bcubed.f));
 }
 
 function lossOf(labelled: Cuts, curves: Curves): Omit<Loss, 'set' | 'scorer' | 'seed'> {
@@ -458,7 +467,11 @@ for (const set of values.sets) {
         const labels = partitionEdges(unlabelled.edges, scores, partition, options);
         const partitionSeconds = (performance.now() - began) / 1000;
         const { bcubed, pairwise } = evaluate(labels, unlabelled.labels).all;
-        const best = Math.max(...curves[placeOf(partition, absentPairs)].map((point) => point.bcubed.f));
+        const place = placeOf(partition, absentPairs);
+        const best =
+          place < 0
+            ? bestOf(unlabelled, scores, partition, absentPairs)
+            : Math.max(...curves[place].map((point) => point.bcubed.f));
         rows.push({
           set,
           method: `${scorer.name} → ${partition}`,

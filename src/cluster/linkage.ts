@@ -13,6 +13,12 @@
  * have no room, and the pairs that they lack count nearly nothing; a list that goes on to other people had room for j, and
  * does not hold it. So large identities become whole and small ones stay apart, with nothing to be set.
  *
+ * Rooms believe scores. Where these are too sure of themselves, as those of a model from other embeddings may be, look-alikes
+ * fill lists too. `capacity` reads room from sizes instead: (d / m)^1.5, at most 1, for the nodes of a cluster of m nodes with d edges each
+ * on average. A cluster that fits into lists is held against absent pairs as in average linkage; of a larger one lists cannot hold
+ * all pairs, and those that they lack count the less the larger it is. Clusters are needed to tell, so two runs at a low threshold come before,
+ * the first of which counts each absent pair fully. The rooms are numbers that no join changes, as the others are.
+ *
  * A mean over pairs is not moved by one wrong edge, as components are, and it knows nothing of the rest of the graph, so
  * there is no resolution limit either.
  *
@@ -47,7 +53,7 @@
 import { NaanError } from '../errors.js';
 import { alone, type Plan, runPlan, together } from '../execution/plan.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
-import { sharedInts } from '../memory/shared-arrays.js';
+import { sharedFloats, sharedInts } from '../memory/shared-arrays.js';
 import { Apart, type Constraints } from './constraints.js';
 import { type Links, linksOf } from './links.js';
 import { relabel } from './relabel.js';
@@ -63,10 +69,10 @@ import { SharedDisjointSet } from './shared-disjoint-set.js';
 import { componentsAt } from './unite.js';
 
 /**
- * The weight of a pair of nodes without an edge: by the room in the lists of both, or 1, as in average linkage. `all` is
- * the form that older models were calibrated with: w / √(c · |A| · |B|).
+ * The weight of a pair of nodes without an edge: by the room in the lists of both, by what lists can hold of clusters so
+ * large, or 1, as in average linkage. `all` is the form that older models were calibrated with: w / √(c · |A| · |B|).
  */
-export const absentPairs = ['room', 'all'] as const;
+export const absentPairs = ['room', 'capacity', 'all'] as const;
 export type AbsentPairs = (typeof absentPairs)[number];
 
 export interface LinkageOptions {
@@ -118,6 +124,12 @@ interface LinkageInput {
   readonly blockNodes?: number;
 }
 
+interface JoinInput extends Pick<LinkageInput, 'components'> {
+  readonly blockNodes: number;
+  /** [nodeCount] */
+  readonly rooms: Float32Array;
+}
+
 /** The same in steps, over arrays in shared memory: blocks of nodes, each for itself, then what is left between them. */
 export function* linkagePlan(
   edges: ScoredEdges,
@@ -125,9 +137,20 @@ export function* linkagePlan(
   threads: number,
   { components, blockNodes = nodesOfBlock(edges.nodeCount, threads) }: LinkageInput = {},
 ): Plan<Int32Array> {
+  const rooms = yield* roomsOf(edges, options, threads, blockNodes);
+  return yield* joinAll(edges, options, threads, { components, blockNodes, rooms });
+}
+
+/** All joins down to the threshold between nodes of these rooms. */
+function* joinAll(
+  edges: ScoredEdges,
+  options: LinkageOptions,
+  threads: number,
+  { components, blockNodes, rooms }: JoinInput,
+): Plan<Int32Array> {
   const { nodeCount } = edges;
   const links = yield* linksWithin(edges, options, threads, components);
-  const state = yield* singles(edges, options, threads);
+  const state = singles(rooms);
   const blocks = [];
   for (let from = 0; from < nodeCount; from += blockNodes) {
     blocks.push({ links, state, ...options, from, to: Math.min(nodeCount, from + blockNodes) });
@@ -141,7 +164,7 @@ export function linkageMerges(edges: CandidateEdges, scores: Float32Array, optio
   const { nodeCount } = edges;
   const scored = withScores(edges, scores);
   const links = runPlan(linksWithin(scored, options, 1));
-  const state = runPlan(singles(scored, options, 1));
+  const state = singles(runPlan(roomsOf(scored, options, 1, nodesOfBlock(nodeCount, 1))));
   const found = { firsts: [] as number[], seconds: [] as number[], similarities: [] as number[] };
   const lists = listsOf(links, 0, nodeCount);
   new Agglomeration(lists, state, { ...options, from: 0, to: nodeCount }).run((first, second, similarity) => {
@@ -216,20 +239,68 @@ interface Clusters {
 }
 
 /** Every node a cluster of its own. */
-function* singles(edges: ScoredEdges, { absentPairs }: LinkageOptions, threads: number): Plan<Clusters> {
-  const { nodeCount } = edges;
+function singles(rooms: Float32Array): Clusters {
+  const nodeCount = rooms.length;
   const parents = sharedInts(nodeCount);
   for (let node = 0; node < nodeCount; node++) parents[node] = node;
-  const rooms = new Float32Array(new SharedArrayBuffer(4 * nodeCount)).fill(1);
-  if (absentPairs !== 'all') {
-    yield* together(
-      findRooms,
-      rangesOfEdges(edges, threads).map((range) => ({ edges, rooms, ...range })),
-    );
-  }
   const roomSums = new Float64Array(new SharedArrayBuffer(8 * nodeCount));
   roomSums.set(rooms);
   return { parents, rooms, roomSums, settled: new Uint8Array(new SharedArrayBuffer(nodeCount)) };
+}
+
+/** Runs that find clusters for `capacity`, and their threshold. */
+const sizingRuns = 2;
+const sizingThreshold = 0.28;
+
+/** The room of each node, in shared memory [nodeCount]. */
+function* roomsOf(
+  edges: ScoredEdges,
+  options: LinkageOptions,
+  threads: number,
+  blockNodes: number,
+): Plan<Float32Array> {
+  let rooms = sharedFloats(edges.nodeCount).fill(1);
+  if (options.absentPairs === 'all') return rooms;
+  if (options.absentPairs === 'capacity') {
+    for (let run = 0; run < sizingRuns; run++) {
+      const sizing = { ...options, threshold: sizingThreshold };
+      const labels = yield* joinAll(edges, sizing, threads, { blockNodes, rooms });
+      rooms = yield* alone(findCapacities, { edges, labels });
+    }
+    return rooms;
+  }
+  yield* together(
+    findRooms,
+    rangesOfEdges(edges, threads).map((range) => ({ edges, rooms, ...range })),
+  );
+  return rooms;
+}
+
+/** The room of a node in a cluster of so many, which have so many edges each on average. */
+export function capacity(edges: number, size: number): number {
+  const share = Math.min(1, edges / size);
+  return share * Math.sqrt(share);
+}
+
+/** The capacity of each node's cluster [nodeCount]. */
+export function findCapacities({ edges, labels }: { edges: ScoredEdges; labels: Int32Array }): Float32Array {
+  const { nodeCount, offsets, targets } = edges;
+  const sizes = new Int32Array(nodeCount);
+  const edgeEnds = new Float64Array(nodeCount);
+  for (let node = 0; node < nodeCount; node++) {
+    if (labels[node] < 0) continue;
+    sizes[labels[node]]++;
+    edgeEnds[labels[node]] += offsets[node + 1] - offsets[node];
+    for (let e = offsets[node]; e < offsets[node + 1]; e++) edgeEnds[labels[targets[e]]]++;
+  }
+  const rooms = sharedFloats(nodeCount).fill(1);
+  for (let node = 0; node < nodeCount; node++) {
+    const label = labels[node];
+    if (label < 0) continue;
+    const held = capacity(edgeEnds[label] / sizes[label], sizes[label]);
+    rooms[node] = Math.ceil(held / scoreUnit) * scoreUnit;
+  }
+  return rooms;
 }
 
 interface RoomsInput extends NodeRange {

@@ -1,6 +1,6 @@
 /** The functions that plans call, each by a name under which threads are sent it. */
 import { spanningEdges } from '../cluster/edges-by-threshold.js';
-import { findRooms, joinBetween, joinWithin } from '../cluster/linkage.js';
+import { findCapacities, findRooms, joinBetween, joinWithin } from '../cluster/linkage.js';
 import { countLinks, fillLinks } from '../cluster/links.js';
 import { inInputOrder, inPositions } from '../cluster/partition.js';
 import { climb, climbApart, lowestOf, oversize, withGroups } from '../cluster/propagation.js';
@@ -24,6 +24,7 @@ const steps: Readonly<Record<string, Step['work']>> = {
   withGroups,
   inPositions,
   findRooms,
+  findCapacities,
   joinWithin,
   joinBetween,
   inInputOrder,

@@ -1,4 +1,5 @@
 /** Which identity a new row is nearest to, by the scores of the edges of its small graph. */
+import { type AbsentPairs, capacity } from '../cluster/linkage.js';
 import type { ScoringRun } from '../engine/scoring-run.js';
 import type { Local } from './assign-graphs.js';
 
@@ -9,7 +10,7 @@ export class Judge {
 
   constructor(
     private readonly labels: Int32Array,
-    private readonly byRoom: boolean,
+    private readonly absentPairs: AbsentPairs,
     private readonly byMean: boolean,
   ) {
     for (const label of labels) if (label >= 0) this.sizes.set(label, (this.sizes.get(label) ?? 0) + 1);
@@ -20,7 +21,7 @@ export class Judge {
     run: ScoringRun,
     give: (index: number, label: number, nearness: number, margin: number) => void,
   ): void {
-    const { labels, sizes, byRoom, byMean } = this;
+    const { labels, sizes, absentPairs, byMean } = this;
     const { order, edges } = run;
     const nodeAt = (position: number) => (order ? order[position] : position);
     const others = new Float64Array(rows.length);
@@ -42,23 +43,27 @@ export class Judge {
         }
       }
     }
-    const roomOf = (node: number) => (byRoom ? (others[node] + 1) / (counts[node] + 2) : 1);
+    const roomOf = (node: number) => (absentPairs === 'room' ? (others[node] + 1) / (counts[node] + 2) : 1);
     for (let i = 0; i + 1 < starts.length; i++) {
-      const found = new Map<number, { weight: number; count: number; rooms: number; best: number }>();
+      const found = new Map<number, { weight: number; count: number; rooms: number; ends: number; best: number }>();
       for (const { node, score } of ofNew.get(starts[i]) ?? []) {
         const label = labels[rows[node]];
         if (label < 0) continue;
-        const sums = found.get(label) ?? { weight: 0, count: 0, rooms: 0, best: 0 };
+        const sums = found.get(label) ?? { weight: 0, count: 0, rooms: 0, ends: 0, best: 0 };
         sums.weight += score;
         sums.count++;
         sums.rooms += roomOf(node);
+        sums.ends += counts[node];
         sums.best = Math.max(sums.best, score);
         found.set(label, sums);
       }
       let [label, nearest, next] = [-1, 0, 0];
-      for (const [one, { weight, count, rooms: sum, best }] of found) {
-        const room = roomOf(starts[i]) * (sum / count) * sizes.get(one)!;
-        const nearness = byMean ? Math.fround(weight / Math.sqrt(count * ((byRoom ? count : 0) + room))) : best;
+      for (const [one, { weight, count, rooms: sum, ends, best }] of found) {
+        const size = sizes.get(one)!;
+        const roomOfOne = absentPairs === 'capacity' ? capacity(ends / count, size) : sum / count;
+        const room = roomOf(starts[i]) * roomOfOne * size;
+        const present = absentPairs === 'all' ? 0 : count;
+        const nearness = byMean ? Math.fround(weight / Math.sqrt(count * (present + room))) : best;
         if (nearness > nearest || (nearness === nearest && one < label)) {
           next = nearest;
           nearest = nearness;

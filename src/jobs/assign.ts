@@ -131,7 +131,7 @@ export async function assign(options: AssignOptions): Promise<AssignResult> {
     margins: new Float32Array(reader.rowCount),
   };
   const neighbourhoods = new Neighbourhoods(rows, graph, columns, rowsAtOnce);
-  const judge = new Judge(labels, model.config.absentPairs !== 'all', record.partition === 'linkage');
+  const judge = new Judge(labels, model.config.absentPairs ?? 'room', record.partition === 'linkage');
   const seconds = { total: 0, read: (performance.now() - began) / 1000, search: 0, score: 0 };
   const since = (start: number) => (performance.now() - start) / 1000;
   try {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { linkage, linkagePlan } from '../../src/cluster/linkage.js';
+import { absentPairs, linkage, linkagePlan } from '../../src/cluster/linkage.js';
 import { inInputOrder, labelPlan, partitionEdges, partitions } from '../../src/cluster/partition.js';
 import { withScores } from '../../src/cluster/scored-edges.js';
 import { SharedDisjointSet } from '../../src/cluster/shared-disjoint-set.js';
@@ -106,10 +106,11 @@ test('sorted pairs of a node with very many edges', () => {
 
 test('linkage in blocks of any size, joined in any order, is linkage', () => {
   let rests = 0;
+  const absent = fc.constantFrom(...absentPairs);
   fc.assert(
-    fc.property(graphs, fc.integer({ min: 1, max: 12 }), ({ order, ...graph }, blockNodes) => {
+    fc.property(graphs, fc.integer({ min: 1, max: 12 }), absent, ({ order, ...graph }, blockNodes, form) => {
       const { edges, scores } = graphOf(graph);
-      const options = { threshold: graph.threshold, order: Int32Array.from(order) };
+      const options = { threshold: graph.threshold, order: Int32Array.from(order), absentPairs: form };
       const plan = linkagePlan(shared(withScores(edges, scores)), options, 2, { blockNodes });
       assert.deepEqual(runElsewhere(counted(plan)), linkage(edges, scores, options));
     }),
