@@ -9,12 +9,17 @@ import { type CommandName, commands, commonOptions } from '../../src/options/tab
 interface Container {
   readonly name: string;
   readonly args: readonly string[];
+  readonly env?: readonly { readonly name: string }[];
 }
 
 interface Manifest {
   readonly kind: string;
   readonly data?: Readonly<Record<string, string>>;
-  readonly spec?: { readonly template?: { readonly spec: { readonly containers: readonly Container[] } } };
+  readonly spec?: {
+    readonly completions?: number;
+    readonly parallelism?: number;
+    readonly template?: { readonly spec: { readonly containers: readonly Container[] } };
+  };
 }
 
 const folder = 'config/kubernetes';
@@ -25,7 +30,7 @@ const manifests = readdirSync(folder).flatMap((file) =>
 test('commands in templates for Kubernetes have only flags that there are', () => {
   const containers = manifests.flatMap(({ spec }) => spec?.template?.spec.containers ?? []);
   const given = containers.filter(({ name }) => name === 'naan').map(({ args }) => args);
-  assert.deepEqual(given.map(([command]) => command).sort(), ['label', 'worker']);
+  assert.deepEqual(given.map(([command]) => command).sort(), ['knn', 'label', 'worker']);
   for (const [command, ...flags] of given) {
     const options = { ...commands[command as CommandName].options, ...commonOptions };
     const known = Object.keys(options).map((name) => flagName(name));
@@ -34,6 +39,16 @@ test('commands in templates for Kubernetes have only flags that there are', () =
       [],
     );
   }
+});
+
+test('an indexed job runs as many ranks at once as each is told, and tells each its own', () => {
+  const [{ spec }] = manifests.filter((manifest) => manifest.spec?.completions !== undefined);
+  const [{ args, env = [] }] = spec?.template?.spec.containers ?? [];
+  assert.deepEqual([spec?.parallelism, `--ranks=${spec?.completions}`], [spec?.completions, args[2]]);
+  assert.deepEqual(
+    env.map(({ name }) => name),
+    ['NAAN_RANK'],
+  );
 });
 
 test('the Redis in Kubernetes is set as that of config/redis', () => {
