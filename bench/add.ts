@@ -123,7 +123,7 @@ async function portionsOfSizes(): Promise<void> {
     start += count;
   }
   reader.close();
-  report('add', { nodes, method: values.method, cpuSecondsOfSearch: search, portions: figures });
+  report(`add-${nodes}`, { nodes, method: values.method, cpuSecondsOfSearch: search, portions: figures });
 }
 
 async function growth(split: string): Promise<void> {
