@@ -65,7 +65,7 @@ const labels = join(values.out, 'labels');
 const published = values.checkpoint ? ['--config', 'naan-paper'] : [];
 const inputs = ['--features', `${unlabelled}_feats.npz`, '--knn', `${unlabelled}_knn.npy`, '--model', model];
 naan('label', ...published, ...inputs, '--out', labels);
-const clean = join(values.out, 'split1_clean.txt');
+const clean = join(labels, 'split1_labels_clean.txt');
 const found = naan('evaluate', '--labels', join(labels, 'split1_labels.txt'), '--truth', truth, '--clean-out', clean);
 const { all, withoutSingletons, discardRatio } = found as unknown as {
   readonly all: Agreement;

@@ -3,6 +3,7 @@ import { copyFileSync, linkSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { writeNpz } from '../../src/io/npy-writer.js';
+import { python } from '../io/python.js';
 import { fixtureInputs, type Inputs, labelFlags } from './inputs.js';
 import { naan, start, temporaryFolder } from './naan.js';
 
@@ -96,6 +97,27 @@ test('labels to train on need no truth', async () => {
   assert.match(neither.stderr, /--truth \(or NAAN_TRUTH\) is missing/);
 });
 
+/** Reads as the authors' joint training reads its meta_file: line i is the class of image i, and there are as many as differ but for -1. */
+const jointTraining = `
+import json, sys
+classes = [int(line.split('\\n')[0]) for line in open(sys.argv[1])]
+kept = [c for c in classes if c != -1]
+print(json.dumps([len(classes), len(set(kept)), min(kept), max(kept)]))
+`;
+
+test('labels, and those to train on, are what the joint training of the paper reads', async () => {
+  const out = at('joint');
+  const labelled = await naan([...labelFlags(inputs, out), '--k-hops', '10', '4', '--sample-hops', '8', '--json']);
+  assert.equal(labelled.code, 0, labelled.stderr);
+  const { nodes, clusters, singletons } = JSON.parse(labelled.stdout);
+  assert.ok(singletons > 0);
+  const [labels, clean] = ['split1_labels.txt', 'split1_labels_clean.txt'].map((name) => join(out, name));
+  await naan(['evaluate', '--labels', labels, '--clean-out', clean]);
+  assert.deepEqual(JSON.parse(python(jointTraining, labels)), [nodes, clusters, 0, clusters - 1]);
+  const kept = clusters - singletons;
+  assert.deepEqual(JSON.parse(python(jointTraining, clean)), [nodes, kept, 0, kept - 1]);
+});
+
 test('sweep goes over every threshold from the edges that label saved', async () => {
   const out = at('saved');
   const labelled = await naan([
@@ -106,7 +128,6 @@ test('sweep goes over every threshold from the edges that label saved', async ()
     '--sample-hops',
     '8',
     '--save-edges',
-    '--trust',
   ]);
   assert.equal(labelled.code, 0, labelled.stderr);
   const args = ['sweep', '--edges', join(out, 'split1_edges.npy'), '--scores', join(out, 'split1_scores.npy')];
