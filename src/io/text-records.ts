@@ -83,6 +83,8 @@ class FieldReader {
     const plain = !line.includes('"');
     if (delimiter === undefined) return [plain ? line : unquoted(line)];
     if (plain && this.parts.length === 0) return line.split(delimiter);
+    const whole = this.parts.length === 0 ? fieldsOfLine(line, delimiter) : undefined;
+    if (whole) return whole;
     if (plain) {
       // Only a quote closes what is open.
       this.parts.push(`${this.parts.pop()}${before}${line}`);
@@ -102,6 +104,31 @@ class FieldReader {
     const { fields } = this;
     this.fields = [];
     return fields;
+  }
+}
+
+/**
+ * The fields of a line that is a record, where each begins with its quote or has none around it: nearly all lines, and many times
+ * as fast as looking at every delimiter within quotes. Undefined for other lines.
+ */
+function fieldsOfLine(line: string, delimiter: string): string[] | undefined {
+  const fields: string[] = [];
+  for (let at = 0; ; ) {
+    if (line[at] === '"') {
+      let end = line.indexOf('"', at + 1);
+      while (end >= 0 && line[end + 1] === '"') end = line.indexOf('"', end + 2);
+      if (end < 0 || (end + 1 < line.length && line[end + 1] !== delimiter)) return undefined;
+      fields.push(line.slice(at + 1, end).replaceAll('""', '"'));
+      if (end + 1 === line.length) return fields;
+      at = end + 2;
+    } else {
+      const end = line.indexOf(delimiter, at);
+      const field = end < 0 ? line.slice(at) : line.slice(at, end);
+      if (field.trimStart().startsWith('"')) return undefined;
+      fields.push(field);
+      if (end < 0) return fields;
+      at = end + 1;
+    }
   }
 }
 
