@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import type { Precision } from '../../src/memory/row-store.js';
 import { emptyFolder, Finding, judge, type RunOptions, tail } from './command.js';
 import { generateArgs, knnArgs } from './kills.js';
-import { type Digests, digestsIn, filesIn, type Head, heads, labelFiles } from './lab.js';
+import { type Digests, digestsIn, filesIn, type Head, heads, labelFiles, tellTimes } from './lab.js';
 import { type Case, checkJson, checkOnly, checkSame, checkWhole, earlierResults, type Trial } from './trial.js';
 
 const pageBytes = 4096;
@@ -86,7 +86,7 @@ const outputs: readonly Output[] = [
   ...heads.map((head) => ({
     name: `label ${head}`,
     args: ({ lab }: Trial, folder: string) => lab.labelArgs({ head, precision: 'f32' as Precision, out: folder }),
-    others: ['run.json'],
+    others: tellTimes,
   })),
   ...heads.map((head) => ({
     name: `train ${head}`,

@@ -2,7 +2,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import type { Precision } from '../../src/memory/row-store.js';
 import { emptyFolder, type Moment, type Strike } from './command.js';
-import { digestsIn, filesIn, type Head, halfDone, heads, labelFiles } from './lab.js';
+import { digestsIn, filesIn, type Head, halfDone, heads, labelFiles, tellTimes } from './lab.js';
 import { type Case, checkJson, checkOnly, checkSame, checkWhole, earlierResults, type Trial } from './trial.js';
 
 /** How often the runs of a case are killed: the first case once, the second twice, and so on. */
@@ -67,7 +67,7 @@ function labelKill(head: Head, precision: Precision, index: number): Case {
         checkWhole(out, {}, expected, 'after a kill');
         checkJson(out);
         if (stopped && gentle(strike))
-          checkOnly(out, [...before, ...Object.keys(expected), 'run.json'], 'after a signal');
+          checkOnly(out, [...before, ...Object.keys(expected), ...tellTimes], 'after a signal');
         if (stopped) continue;
         checkSame(labelFiles(out), expected, 'a run that was done before it was struck');
         rmSync(out, { recursive: true });

@@ -261,9 +261,12 @@ export function halfDone(workDir: string, stage?: string): boolean {
   return done.some((at) => (stage ?? at.stage) === at.stage && at.shards > 0 && at.shards < header.shards);
 }
 
-/** Results of label but run.json, which tells times. */
+/** Files of label that tell times. */
+export const tellTimes: readonly string[] = ['run.json', 'report.html'];
+
+/** Results of label but those that tell times. */
 export function labelFiles(out: string): Digests {
-  return digestsIn(out, (name) => name !== 'run.json');
+  return digestsIn(out, (name) => !tellTimes.includes(name));
 }
 
 /** Digests of all files below a folder, or of some. */
