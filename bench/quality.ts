@@ -200,6 +200,7 @@ const scorers = [cosine, concat, general, pairwise].filter(({ name }) => values.
 type Split = Awaited<ReturnType<typeof readSplit>>;
 
 const recipe: Omit<SetRecipe, 'seed' | 'strangers'> = {
+  sharedSeed: 77,
   dim: 128,
   knee: 60,
   fall: 1,

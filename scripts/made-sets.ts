@@ -17,6 +17,8 @@ import { SharedRows } from '../src/memory/shared-rows.js';
 
 export interface SetRecipe {
   readonly seed: number;
+  /** Seed of the directions that all images share, which sets of the same embeddings have in common; default: `seed`. */
+  readonly sharedSeed?: number | undefined;
   readonly dim: number;
   /** Columns of the spectrum before it falls, and the power by which it does. */
   readonly knee: number;
@@ -70,7 +72,7 @@ export function madeSet(recipe: SetRecipe): MadeSet {
     const size = Math.round(recipe.medianSize * Math.exp(recipe.sizeSpread * sizes.gaussian()));
     return Math.min(Math.max(size, 1), recipe.largestSize);
   });
-  const shared = new RandomStream(seed, purpose.shared, 0);
+  const shared = new RandomStream(recipe.sharedSeed ?? seed, purpose.shared, 0);
   const [common] = vectors(shared, 1);
   const nuisances = vectors(shared, recipe.nuisanceRank);
   const domains = vectors(shared, recipe.domains);
