@@ -18,10 +18,15 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { duration, table } from '../src/cli/format.js';
+import type { Stage } from '../src/engine/head.js';
 import { readJournal } from '../src/io/journal.js';
 import { label } from '../src/jobs/label.js';
+import { QueueSpread } from '../src/machines/queue.js';
+import { serveRun } from '../src/machines/queue-worker.js';
+import { Cluster } from '../src/machines/redis.js';
 import type { TaskEnding } from '../src/machines/task-observer.js';
 import { writeModel } from '../src/model/model-file.js';
+import { version } from '../src/version.js';
 import { type Counts, countsNow } from './count-at-exit.js';
 import { report } from './report.js';
 import { smoothedDistanceModel } from './smoothed-distance-model.js';
@@ -120,9 +125,7 @@ interface Shared {
 async function byWorkers(head: string, count: number, out: string, expected: Buffer, result: string): Promise<Shared> {
   clear(work, out);
   const port = await freePort();
-  const redis = spawn('redis-server', ['config/redis/naan.conf', '--port', String(port), '--dir', folder], {
-    stdio: 'ignore',
-  });
+  const redis = startRedis(port);
   try {
     const cluster = `redis://127.0.0.1:${port}`;
     const log: TaskEnding[] = [];
@@ -157,6 +160,43 @@ async function byWorkers(head: string, count: number, out: string, expected: Buf
   }
 }
 
+/** CPU-seconds that a coordinator and a worker together spend on handing out a task and taking its answer, of tasks that do nothing. */
+async function dispatchSeconds(): Promise<number> {
+  const count = 2000;
+  const port = await freePort();
+  const redis = startRedis(port);
+  try {
+    await answers(port);
+    const [forWorker, forCoordinator] = await Promise.all(
+      [0, 1].map(() => Cluster.open({ cluster: `redis://127.0.0.1:${port}` })),
+    );
+    clear(work);
+    mkdirSync(work);
+    const announcement = { naan: version, run: 'nothing', workDir: work, options: {}, identity: {} };
+    const spread = await QueueSpread.start(forCoordinator, announcement, { last: 0, async note() {} }, {});
+    const before = countsNow().cpuSeconds;
+    const serving = serveRun(forWorker, { ...announcement, epoch: 1 }, { threads: 1, compute: async () => [] });
+    await spread.run({
+      stage: { name: 'load', round: 0 } as Stage,
+      last: true,
+      shards: Array.from({ length: count }, (_, index) => ({ index, start: index, end: index + 1 })),
+      done: new Map(),
+      async compute() {},
+      record() {},
+      async flush() {},
+      elsewhere() {},
+    });
+    const spent = countsNow().cpuSeconds - before;
+    await spread.close();
+    await serving;
+    forWorker.close();
+    return spent / count;
+  } finally {
+    redis.kill();
+    clear(work);
+  }
+}
+
 /** Stages of a run as its tasks were told and its journal has them. */
 function logged(log: readonly TaskEnding[]): LoggedStage[] {
   const stages = new Map<string, LoggedStage>();
@@ -180,34 +220,41 @@ function logged(log: readonly TaskEnding[]): LoggedStage[] {
   return [...stages.values()];
 }
 
+/**
+ * CPU-seconds that every worker spends for itself (it starts, reads the inputs, finds order and edges, takes in what others have left), and
+ * those of all tasks: two workers spend the former twice. Seconds on the clock would count what else the machine did.
+ */
+function parts(one: Way, two: Way): { readonly everyone: number; readonly tasks: number } {
+  const [alone, both] = [one, two].map(({ processes }) =>
+    processes.slice(1).reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
+  );
+  const everyone = Math.min(alone, Math.max(0, both - alone));
+  return { everyone, tasks: alone - everyone };
+}
+
 /** Seconds of a run with so many workers, by the log of one with one worker. */
-function replayed(
-  { stages, way }: Shared,
-  workers: number,
-  gbps: number,
-): { readonly seconds: number; readonly tasks: number } {
-  const [coordinator, one] = way.processes;
-  const tasks = stages.flatMap(({ taskSeconds }) => taskSeconds).reduce((sum, seconds) => sum + seconds, 0);
+function replayed({ stages, way }: Shared, spent: ReturnType<typeof parts>, workers: number, gbps: number): number {
+  const logged = stages.flatMap(({ taskSeconds }) => taskSeconds).reduce((sum, seconds) => sum + seconds, 0);
   const inputs = statSync(features).size + statSync(knn).size;
-  const bytesEach = (bytes: number) => bytes / (gbps * 1e9);
-  // What every worker does for itself: it starts, reads the inputs, finds order and edges, and takes in what others have left.
-  const everyone = Math.max(one.cpuSeconds - tasks, bytesEach(inputs * (workers + 1)));
-  let seconds = everyone + coordinator.cpuSeconds;
-  let busy = 0;
+  const moving = (bytes: number) => bytes / (gbps * 1e9);
+  let seconds = Math.max(spent.everyone, moving(inputs * (workers + 1))) + way.processes[0].cpuSeconds;
   for (const { taskSeconds, columnBytes, rowBytes } of stages) {
     const free = new Float64Array(workers);
     for (const task of taskSeconds) {
       let next = 0;
       for (let worker = 1; worker < workers; worker++) if (free[worker] < free[next]) next = worker;
-      free[next] += task;
+      free[next] += (task * spent.tasks) / logged;
     }
     // Written once; rows are read once by all together, columns by each and the coordinator.
-    const moved = bytesEach(2 * rowBytes + columnBytes * (workers + 2));
-    const stage = Math.max(...free, moved);
-    seconds += stage;
-    busy += stage;
+    seconds += Math.max(...free, moving(2 * rowBytes + columnBytes * (workers + 2)));
   }
-  return { seconds, tasks: busy };
+  return seconds;
+}
+
+function startRedis(port: number) {
+  return spawn('redis-server', ['config/redis/naan.conf', '--port', String(port), '--dir', folder], {
+    stdio: 'ignore',
+  });
 }
 
 function freePort(): Promise<number> {
@@ -244,6 +291,8 @@ if (!existsSync(set)) {
 await writeModel(model, smoothedDistanceModel(Number(dim), [20, 10]));
 
 const results: Record<string, unknown> = {};
+const dispatch = await dispatchSeconds();
+console.log(`${(dispatch * 1000).toFixed(2)} CPU-ms to hand out a task`);
 for (const what of values.what) {
   const out = join(folder, what === 'knn' ? 'knn.npy' : `labels-${what}`);
   const result = what === 'knn' ? out : join(out, 'split1_labels.txt');
@@ -261,11 +310,17 @@ for (const what of values.what) {
     const shared = await byWorkers(what, 1, out, expected, result);
     ways['workers 1'] = shared.way;
     ways['workers 2'] = (await byWorkers(what, 2, out, expected, result)).way;
-    gains.workers = gain(one, slowest(ways['workers 2']));
+    // The coordinator works before and after the workers.
+    const [coordinator, ...both] = ways['workers 2'].processes.map(({ cpuSeconds }) => cpuSeconds);
+    gains.workers = gain(one, coordinator + Math.max(...both));
+    const spent = parts(shared.way, ways['workers 2']);
+    const all = shared.way.processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
+    const taskCount = shared.stages.reduce((sum, { taskSeconds }) => sum + taskSeconds.length, 0);
+    gains.dispatchShare = (dispatch * taskCount) / all;
     replay = workerCounts.map((workers) => ({
       workers,
       ...Object.fromEntries(
-        storageGBps.map((gbps) => [`seconds at ${gbps} GB/s`, replayed(shared, workers, gbps).seconds]),
+        storageGBps.map((gbps) => [`seconds at ${gbps} GB/s`, replayed(shared, spent, workers, gbps)]),
       ),
     }));
     results[`${what} tasks`] = shared.stages.map(({ stage, taskSeconds, columnBytes, rowBytes }) => {
@@ -291,5 +346,9 @@ for (const what of values.what) {
     ),
   );
   console.log(JSON.stringify({ gains, replay }));
-  report('machines', { nodes: Number(nodes), dim: Number(dim), k: Number(k), results }, false);
+  report(
+    'machines',
+    { nodes: Number(nodes), dim: Number(dim), k: Number(k), dispatchSeconds: dispatch, results },
+    false,
+  );
 }
