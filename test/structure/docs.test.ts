@@ -128,11 +128,15 @@ for (const page of pages) {
   if (running.length === 0) continue;
   test(`what ${page} runs, runs`, (t) => {
     const python = spawnSync('python3', ['-c', 'import numpy']).status === 0;
+    if (running.some(({ text }) => text.includes('redis-server')) && spawnSync('redis-server', ['--version']).error) {
+      return t.skip('redis-server is not installed');
+    }
     if (!python && running.some(({ language }) => language === 'python')) {
       return t.skip('python3 with numpy is not installed');
     }
     const cwd = join(folder, page.replace('/', '-'));
     cpSync(readersFiles, cwd, { recursive: true });
+    cpSync('config', join(cwd, 'config'), { recursive: true });
     const script = running.map((block, i) => {
       if (block.language !== 'python') return typedIn(block);
       // Blocks of a page are one program.
@@ -140,6 +144,8 @@ for (const page of pages) {
       writeFileSync(join(cwd, `${i}.py`), until.map(({ text }) => text).join('\n'));
       return `python3 ${i}.py`;
     });
+    // What a page leaves running, such as workers, ends with it.
+    script.unshift("trap 'jobs -p | xargs --no-run-if-empty kill || true; wait' EXIT");
     const { status, stderr, stdout } = spawnSync('bash', ['-euxc', script.join('\n')], {
       cwd,
       // Searches for settings take as long as they may, and training as many epochs as it is told.
@@ -149,3 +155,35 @@ for (const page of pages) {
     assert.equal(status, 0, `${stdout}${stderr}`);
   });
 }
+
+/** Lines without what differs between processors, and without blank ones. */
+function formOf(text: string): string[] {
+  return text
+    .replace(/\\\n/g, ' ')
+    .split('\n')
+    .map((line) =>
+      line
+        .replace(/[\d.,]*\d/g, '#')
+        .replace(/\s+/g, ' ')
+        .trim(),
+    )
+    .filter((line) => line !== '');
+}
+
+test('the demo prints what the README says, but for figures', () => {
+  const cwd = join(folder, 'demo');
+  mkdirSync(cwd);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [resolve('dist/bench/demo.js')], {
+    cwd,
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
+  const printed = formOf(stdout);
+  const [said] = blocksOf('README.md').filter(({ language }) => language === 'console');
+  let at = 0;
+  for (const line of formOf(said.text).filter((line) => line !== '...')) {
+    const found = printed.indexOf(line, at);
+    assert.ok(found >= 0, `'${line}' is not in the rest of what the demo prints:\n${printed.slice(at).join('\n')}`);
+    at = found + 1;
+  }
+});

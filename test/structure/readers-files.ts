@@ -77,7 +77,7 @@ export async function writeReadersFiles(folder: string): Promise<void> {
       writeFileSync(at(join(root, name)), pictures[row % images]);
     });
   }
-  writeRecogniser(at('recogniser.onnx'));
+  for (const name of ['recogniser.onnx', 'w600k_r50.onnx']) writeRecogniser(at(name));
 }
 
 const nameOf = (row: number) => `${String(row % 20).padStart(2, '0')}/${String(row).padStart(6, '0')}.jpg`;

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { availableCores, readCgroupLimits } from '../src/cgroup.js';
+import { availableCores, readCgroupLimits } from '../../src/cgroup.js';
 
 const none = { memoryBytes: Number.POSITIVE_INFINITY, cores: Number.POSITIVE_INFINITY };
 
