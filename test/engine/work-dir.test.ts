@@ -85,11 +85,11 @@ const options = (head: keyof typeof models, more: Partial<LabelOptions> = {}): L
   ...more,
 });
 
-/** The bytes of every result of a run but run.json. */
+/** The bytes of every result of a run but run.json and report.html, which tell times. */
 async function results(wanted: LabelOptions): Promise<Map<string, Buffer>> {
   await label(wanted);
   const out = wanted.out!;
-  const names = readdirSync(out).filter((name) => name !== 'run.json');
+  const names = readdirSync(out).filter((name) => !['run.json', 'report.html'].includes(name));
   return new Map(names.sort().map((name) => [name, readFileSync(join(out, name))]));
 }
 
