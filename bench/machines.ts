@@ -7,7 +7,8 @@
  *
  * The log of the tasks of one worker is then replayed for more workers: tasks of a stage go to whoever is free, what they read and
  * write passes a storage of a given rate, and what every worker or the coordinator alone does is added. That is a model, which knows nothing
- * of the latency of a network or of disks. Needs Linux, and redis-server for workers. The set is made once and stays in the folder.
+ * of the latency of a network or of disks. Results: bench/results/machines.json. Needs Linux, and redis-server for workers. The set is made once
+ * and stays in the folder.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
