@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test';
 import { flagName } from '../../src/options/names.js';
 import type { Option } from '../../src/options/option.js';
 import { type CommandName, commands, optionsOf } from '../../src/options/table.js';
-import { temporaryFolder } from '../cli/naan.js';
+import { naan, temporaryFolder } from '../cli/naan.js';
 import { writeReadersFiles } from './readers-files.js';
 
 const pages = ['README.md', 'CONTRIBUTING.md', ...readdirSync('docs').map((name) => join('docs', name))].filter(
@@ -170,20 +170,36 @@ function formOf(text: string): string[] {
     .filter((line) => line !== '');
 }
 
+/** Fails unless lines of what a page says it prints, but those of commands and `...`, are among what was printed, in this order. */
+function assertPrints(printed: string, page: string): void {
+  const lines = formOf(printed);
+  const [said] = blocksOf(page).filter(({ language }) => language === 'console');
+  let at = 0;
+  for (const line of formOf(said.text).filter((line) => line !== '...' && !line.startsWith('$'))) {
+    const found = lines.indexOf(line, at);
+    assert.ok(found >= 0, `'${line}' is not in the rest of what is printed:\n${lines.slice(at).join('\n')}`);
+    at = found + 1;
+  }
+}
+
 test('the demo prints what the README says, but for figures', () => {
   const cwd = join(folder, 'demo');
   mkdirSync(cwd);
-  const { status, stdout, stderr } = spawnSync(process.execPath, [resolve('dist/bench/demo.js')], {
+  const demo = spawnSync(process.execPath, [resolve('dist/bench/demo.js')], { cwd, encoding: 'utf8' });
+  assert.equal(demo.status, 0, demo.stderr);
+  assertPrints(demo.stdout, 'README.md');
+});
+
+test('files in the layout of the published sets give the tables of docs/published.md, but for figures', async () => {
+  const cwd = join(folder, 'published');
+  mkdirSync(cwd);
+  const made = await naan('generate --out data --ids 60 --dim 32 --k 40 --seed 1 --quiet'.split(' '), { cwd });
+  assert.equal(made.code, 0, made.stderr);
+  const bench = spawnSync(process.execPath, [resolve('dist/bench/published.js')], {
     cwd,
+    env: { ...process.env, NAAN_EPOCHS: '1' },
     encoding: 'utf8',
   });
-  assert.equal(status, 0, stderr);
-  const printed = formOf(stdout);
-  const [said] = blocksOf('README.md').filter(({ language }) => language === 'console');
-  let at = 0;
-  for (const line of formOf(said.text).filter((line) => line !== '...')) {
-    const found = printed.indexOf(line, at);
-    assert.ok(found >= 0, `'${line}' is not in the rest of what the demo prints:\n${printed.slice(at).join('\n')}`);
-    at = found + 1;
-  }
+  assert.equal(bench.status, 0, bench.stderr);
+  assertPrints(bench.stdout, 'docs/published.md');
 });
