@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 /** Makes a copy of the program that finds all of its packages but one, or but those of one scope. */
 export function withoutPackage(unwanted: string, copy: string): { main: string; packages: string } {
   const packages = join(copy, 'node_modules');
-  for (const part of ['dist/src', 'dist/workers', 'package.json']) {
+  for (const part of ['dist/src', 'dist/workers', 'config', 'pages', 'package.json']) {
     cpSync(part, join(copy, part), { recursive: true });
   }
   symlinkSync(resolve('dist/runtime'), join(copy, 'dist/runtime'));

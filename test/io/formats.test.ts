@@ -249,7 +249,7 @@ test('every way to write an input in docs/formats.md is read as what was written
     if (title !== undefined) section = title;
     else cases.push({ section, form, code });
   }
-  assert.equal(cases.length, 29);
+  assert.equal(cases.length, 30);
   python(
     `import numpy as np, sys, os, json, struct, csv
 os.chdir(sys.argv[1])
