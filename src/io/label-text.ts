@@ -1,7 +1,6 @@
 /**
  * Labels in text, one a line, a column of a table whose fields are separated by commas, semicolons or tabs, or a field of the
- * objects of JSON Lines. A file of
- * 32-bit integers, which is what naan writes, is read byte by byte; any other is read again, line by line.
+ * objects of JSON Lines. A file of 32-bit integers, which is what naan writes, is read byte by byte; any other is read again, line by line.
  */
 import { NaanError } from '../errors.js';
 import { wholeFile, windows } from './byte-source.js';
