@@ -111,11 +111,14 @@ export function linkage(edges: CandidateEdges, scores: Float32Array, options: Li
 
 /**
  * Most bytes that a run takes beside edges and scores: links at both ends, what is kept of a node, and the lists of the
- * blocks that threads are at, with as much again twice that has not been given back yet.
+ * blocks that threads are at, with as much again twice that has not been given back yet. For `capacity` also what the run before
+ * has not given back, and the sizes of clusters.
  */
-export function linkageBytes(nodes: number, edges: number, threads: number): number {
+export function linkageBytes(nodes: number, edges: number, threads: number, absentPairs: AbsentPairs = 'room'): number {
   const inBlocks = nodes === 0 ? 0 : Math.min(1, (threads * nodesOfBlock(nodes, threads)) / nodes);
-  return 16 * edges + 42 * nodes + Math.ceil(3 * inBlocks * 24 * edges);
+  const ofRun = 16 * edges + 42 * nodes;
+  const before = absentPairs === 'capacity' ? ofRun + 16 * nodes : 0;
+  return before + ofRun + Math.ceil(3 * inBlocks * 24 * edges);
 }
 
 interface LinkageInput {

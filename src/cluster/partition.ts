@@ -32,7 +32,7 @@ interface PartitionMethod {
   /** The score from which edges unite before all else. */
   uniteFrom(options: PartitionOptions): number;
   /** Most bytes that it takes beside edges, scores and the disjoint set. */
-  bytes(nodes: number, edges: number, threads: number): number;
+  bytes(nodes: number, edges: number, threads: number, absentPairs?: AbsentPairs): number;
   /** Options that it takes beside the threshold. */
   readonly takes: readonly (keyof PropagationOptions)[];
   /** Options in which it is tried in calibration, the preferred ones first. */

@@ -118,7 +118,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     edges: edges * (4 + ofEdge.columns + reverseOfEdge + (inMemory ? ofEdge.rows : 0)),
     // Results are written after the partition, whose memory is free by then.
     partition: Math.max(
-      methodOf(partition).bytes(nodes, edges, threads) + (shape.constraintBytes ?? 0),
+      methodOf(partition).bytes(nodes, edges, threads, model.config.absentPairs) + (shape.constraintBytes ?? 0),
       (saveEdges ? 12 * edges + 4 * nodes : 0) +
         (trust ? trustBytes(nodes) : 0) +
         (shape.report ? sweepBytes(nodes) : 0) +

@@ -87,6 +87,15 @@ describe('planMemory', () => {
     assert.ok(more > 15 * shape.edges && more < 40 * shape.edges, `${more}`);
   });
 
+  it('counts links of two runs where the sizes of clusters are found first', () => {
+    const linkage = (absentPairs: 'room' | 'capacity') => {
+      const config = { ...model.config, absentPairs };
+      return planMemory({ ...shape, model: { ...model, config } as typeof model, partition: 'linkage' }, {}).parts
+        .partition;
+    };
+    assert.ok(linkage('capacity') >= linkage('room') + 16 * shape.edges);
+  });
+
   it('counts features that must be inflated, and says how to do without', () => {
     const features = 1_000_000 * 512 * 4;
     const plain = planMemory(shape, { memory: 16 * gib });
