@@ -6,6 +6,7 @@ import { checkOutputs } from '../io/outputs.js';
 import { readScoredPairs } from '../io/scored-pairs.js';
 import { cluster } from '../jobs/cluster.js';
 import { columnInput, constraintsOf, readDecidedRows } from '../jobs/decided-rows.js';
+import { absentPairsOf } from '../jobs/run-inputs.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
@@ -25,7 +26,11 @@ export const run: Run<'cut'> = async (values, { log }) => {
     { rowCount: nodes, items: names, itemsFile: items },
     log.warn,
   );
-  const settled = { ...options, constraints: decided && constraintsOf(decided).constraints };
+  const settled = {
+    ...options,
+    absentPairs: absentPairsOf(scoresPath),
+    constraints: decided && constraintsOf(decided).constraints,
+  };
   const cuts: Cut[] = [];
   for (const [i, threshold] of thresholds.entries()) {
     const labels = cluster(scored, nodes, { ...settled, threshold });

@@ -5,6 +5,7 @@ import { readLabels } from '../io/labels.js';
 import { writeText } from '../io/output-file.js';
 import { checkOutputs, isOurPage } from '../io/outputs.js';
 import { readScoredPairs } from '../io/scored-pairs.js';
+import { absentPairsOf } from '../jobs/run-inputs.js';
 import type { Chart } from '../report/page.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
@@ -34,7 +35,7 @@ export const run: Run<'sweep'> = async ({
   const points =
     partition === 'threshold'
       ? sweep(edges, placed, { truth })
-      : sweepPartition(edges, placed, partition, { truth, ...ladder });
+      : sweepPartition(edges, placed, partition, { truth, absentPairs: absentPairsOf(scoresPath), ...ladder });
   const best = bestOf(points);
   if (plot !== undefined) await writePlot(plot, points, best, scoresPath);
   return {

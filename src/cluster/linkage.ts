@@ -251,7 +251,7 @@ function singles(rooms: Float32Array): Clusters {
   return { parents, rooms, roomSums, settled: new Uint8Array(new SharedArrayBuffer(nodeCount)) };
 }
 
-/** Runs that find clusters for `capacity`, and their threshold. */
+/** Runs that find clusters for `capacity`, and their threshold (docs/quality.md). */
 const sizingRuns = 2;
 const sizingThreshold = 0.28;
 

@@ -5,6 +5,7 @@
 import { NaanError } from '../errors.js';
 import { wholeFile, windows } from './byte-source.js';
 import type { Input } from './input-file.js';
+import { parseJsonObject } from './json.js';
 import { isNumeric, LabelGatherer, type Labels } from './label-codes.js';
 import { quoted } from './messages.js';
 import { sampleLines, sampleRecords, textRecords } from './text-records.js';
@@ -154,7 +155,7 @@ function isUsualTitle(title: string): boolean {
 
 /** JSON Lines of objects, and the field of them that holds the labels; undefined for any other text. */
 function jsonTable(path: string, [line = '']: readonly string[], member: string | undefined): Table | undefined {
-  const first = objectIn(line);
+  const first = parseJsonObject(line);
   if (first === undefined) return undefined;
   const fields =
     member === undefined ? Object.keys(first).filter(isUsualTitle) : [member].filter((one) => one in first);
@@ -163,7 +164,7 @@ function jsonTable(path: string, [line = '']: readonly string[], member: string 
     throw new NaanError('BAD_INPUT', `${path}: is JSON Lines, found the fields: ${found}: name one as ${path}:FIELD`);
   }
   const labelOf = (text: string, where: string) => {
-    const label = objectIn(text)?.[fields[0]];
+    const label = parseJsonObject(text)?.[fields[0]];
     if (typeof label === 'string' && label.trim() !== '') return label.trim();
     if (typeof label === 'number' && Number.isSafeInteger(label)) return String(label);
     throw new NaanError(
@@ -172,15 +173,6 @@ function jsonTable(path: string, [line = '']: readonly string[], member: string 
     );
   };
   return { delimiter: undefined, columns: 1, column: 0, titled: false, labelOf };
-}
-
-function objectIn(line: string): Record<string, unknown> | undefined {
-  if (!line.startsWith('{')) return undefined;
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
 }
 
 /** What the first lines say of the others: which delimiter parts them, always as often, and what the first one names. */

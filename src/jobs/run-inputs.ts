@@ -1,15 +1,15 @@
 /** The inputs and options of a labelled run, from its run.json, for commands that go on from it. */
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { absentPairs } from '../cluster/linkage.js';
+import { type AbsentPairs, absentPairs } from '../cluster/linkage.js';
 import { type PartitionOptions, partitions } from '../cluster/partition.js';
 import { labelDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { digestFile } from '../io/digest.js';
-import { isStandardInput } from '../io/input-file.js';
+import { isStandardInput, parseInput } from '../io/input-file.js';
 import { isObject } from '../io/json.js';
 import { jsonText } from '../io/messages.js';
-import { readRun, recordName } from '../io/output-record.js';
+import { readRecord, readRun, recordName } from '../io/output-record.js';
 
 /** The options of a run; files are `unknown` as they may have been in memory. */
 export interface RunFacts extends Partial<Omit<PartitionOptions, 'threshold' | 'order' | 'constraints'>> {
@@ -73,6 +73,14 @@ export function factsOf(folder: string): RunFacts {
     hops: isHop(k1) && isHop(k2) ? [k1, k2] : undefined,
     sampleHops: isHop(sampleHops) ? sampleHops : undefined,
   };
+}
+
+/** How linkage of the run that wrote these scores counts absent pairs; undefined for scores without a run.json beside them. Throws as `factsOf`. */
+export function absentPairsOf(scores: string): AbsentPairs | undefined {
+  const { path } = parseInput(scores);
+  const folder = dirname(path);
+  if (!readRecord(folder).outputs.some(({ name }) => name === basename(path))) return undefined;
+  return factsOf(folder).absentPairs;
 }
 
 /** The path of an input. Throws BAD_INPUT where it was in memory. */

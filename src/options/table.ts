@@ -1141,7 +1141,10 @@ export const commands = {
         otherwise: 'sizes only',
         help: 'true identities, as for naan evaluate, for BCubed and pairwise',
       }),
-      partition: choice(partitions, { default: 'threshold', help: 'how scores become clusters, as for naan label' }),
+      partition: choice(partitions, {
+        default: 'threshold',
+        help: 'how scores become clusters, as for naan label; linkage as in the run whose run.json lies beside the scores',
+      }),
       ...ladder,
       plot: path({
         unit: 'file',
@@ -1178,7 +1181,7 @@ export const commands = {
       }),
       partition: choice(partitions, {
         default: partitions[0],
-        help: 'how scores become clusters, as for naan label',
+        help: 'how scores become clusters, as for naan label; linkage as in the run whose run.json lies beside the scores',
       }),
       ...ladder,
       items: path({

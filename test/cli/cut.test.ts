@@ -64,3 +64,28 @@ test('cut gives labels at several thresholds, each what it gives alone, and swee
   assert.equal(plotted.code, 0, plotted.stderr);
   assert.match(readFileSync(at('curve.html'), 'utf8'), /best BCubed F 1\.0000 at 0/);
 });
+
+test('cut and sweep give the clusters of the run whose scores they are, as its model counts absent pairs', async (t) => {
+  const folder = temporaryFolder(t);
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await naan([...args, '--json'], { cwd: folder });
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout);
+  };
+  await run('generate', '--out', 'set', '--ids', '40', '--dim', '32', '--k', '10', '--seed', '1');
+  const { threshold } = await run(
+    'label',
+    '--features',
+    'set/unlabeled/split1_feats.npz',
+    '--out',
+    'run',
+    '--save-edges',
+  );
+  const labels = readFileSync(join(folder, 'run/split1_labels.txt'), 'utf8');
+  const rows = String(labels.trimEnd().split('\n').length);
+  const saved = ['--edges', 'run/split1_edges.npy', '--scores', 'run/split1_scores.npy'];
+  const { clusters } = await run('cut', ...saved, '--rows', rows, '--threshold', String(threshold), '--out', 'cut.txt');
+  assert.equal(readFileSync(join(folder, 'cut.txt'), 'utf8'), labels);
+  const { points } = await run('sweep', ...saved, '--partition', 'linkage');
+  assert.equal(points.find((point: { threshold: number }) => point.threshold === threshold).clusters, clusters);
+});
