@@ -6,6 +6,7 @@ import { NaanError } from '../errors.js';
 import { featuresOfTable, usualFeatureTitles } from './feature-table.js';
 import type { Input } from './input-file.js';
 import { usualItemTitles } from './item-list.js';
+import { parseJsonObject } from './json.js';
 import { isNumeric } from './label-codes.js';
 import type { DeflatedMatrix } from './matrix.js';
 import { quoted } from './messages.js';
@@ -67,12 +68,8 @@ export async function featuresOfText({ path, member }: Input): Promise<DeflatedM
 
 function jsonLayout(path: string, lines: readonly string[], member: string | undefined): Layout {
   const objectOf = (text: string, line: number): Record<string, unknown> => {
-    try {
-      const value: unknown = JSON.parse(text);
-      if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-    } catch {
-      // Said below.
-    }
+    const value = parseJsonObject(text);
+    if (value !== undefined) return value;
     throw new NaanError('BAD_INPUT', `${path}: line ${line}: is no JSON object`);
   };
   const first = objectOf(lines[0], 1);

@@ -23,6 +23,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { NaanError } from '../errors.js';
 import { systemReason } from '../system-error.js';
 import { version } from '../version.js';
+import { parseJsonObject } from './json.js';
 import { type Lease, renewLease } from './lease.js';
 import { lifeOf, type ProcessIdentity, processOf, thisProcess } from './process-identity.js';
 import { syncFolder } from './sync-folder.js';
@@ -332,12 +333,8 @@ function parseOwner(text: string, inode: string): LockOwner | undefined {
     const token = text.padStart(32, '0');
     return { naan: 'older', host: hostname(), since: '', token, inode, ...processOf(Number(text)) };
   }
-  try {
-    const owner = JSON.parse(text) as LockOwner;
-    return tokenPattern.test(owner.token) && typeof owner.process === 'number' ? owner : undefined;
-  } catch {
-    return undefined;
-  }
+  const owner = parseJsonObject(text) as LockOwner | undefined;
+  return owner && tokenPattern.test(owner.token) && typeof owner.process === 'number' ? owner : undefined;
 }
 
 function lifeIn({ owner, copied }: Link): ReturnType<typeof lifeOf> {

@@ -5,6 +5,7 @@
 import { NaanError } from '../errors.js';
 import type { Input } from './input-file.js';
 import { type Items, mayBeIdentities, usualItemTitles, type VisitNames } from './item-list.js';
+import { parseJson } from './json.js';
 import { quoted } from './messages.js';
 import { sampleLines, sampleRecords, type TextRecord, textRecords } from './text-records.js';
 
@@ -172,10 +173,5 @@ function isName(value: unknown): value is string | number {
 /** The string or object of a line of JSON; undefined for any other text. */
 function valueIn(line: string): string | object | undefined {
   const text = line.trim();
-  if (!/^(\{.*\}|".*")$/s.test(text)) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return /^(\{.*\}|".*")$/s.test(text) ? (parseJson(text) as string | object | undefined) : undefined;
 }

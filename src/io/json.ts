@@ -27,6 +27,8 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 
 /** Whether a text keeps to the bounds above, by its brackets and colons outside of strings. */
 function isBounded(text: string): boolean {
+  // A line of JSON Lines has too few characters for many parts, and too few brackets, wherever they stand, for many levels.
+  if (text.length <= maxParts && !hasMore(text, '[', maxLevels / 2) && !hasMore(text, '{', maxLevels / 2)) return true;
   let open = 0;
   let parts = 0;
   let inString = false;
@@ -46,6 +48,13 @@ function isBounded(text: string): boolean {
     }
   }
   return true;
+}
+
+/** Whether a text has a character more than `most` times. */
+function hasMore(text: string, character: string, most: number): boolean {
+  let found = 0;
+  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1)) if (++found > most) return true;
+  return false;
 }
 
 const quote = 0x22;

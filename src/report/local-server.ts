@@ -9,6 +9,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { boundConnections, idleLimits } from '../connections.js';
 import { NaanError } from '../errors.js';
+import { parseJson } from '../io/json.js';
 
 export interface Answer {
   readonly status?: number;
@@ -85,7 +86,7 @@ async function answer(request: IncomingMessage, token: string, handle: Handler):
   if (method === 'POST') {
     const { origin, 'content-type': type } = request.headers;
     if (origin !== `http://${host}` || type !== 'application/json') return refused;
-    body = JSON.parse(await read(request));
+    body = parseJson(await read(request));
   }
   return handle({ method, path: rest.join('/'), query: url.searchParams, body });
 }
