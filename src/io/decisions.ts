@@ -63,50 +63,65 @@ export async function keepDecisions<T extends { readonly line: number }>(
 ): Promise<T[]> {
   const decisions: T[] = [];
   const placeOfId = new Map<string, number>();
+  /** First byte and length of the line of each decision. */
+  const spans: number[] = [];
+  let start = 0;
   const add = (bytes: Buffer, line: number, ended: boolean): void => {
+    const first = start;
+    start += bytes.length + 1;
     if (!ended && isTorn(bytes)) {
       onNotice?.(`${path}: line ${line} is torn, as a crash leaves it: it does not count`);
       return;
     }
     const text = textOf(bytes, `${path}: line ${line}`);
     if (text === '') return;
-    const decision = Object.assign(checked(parseJson(text), text, `${path}: line ${line}`), { line });
+    const decision = checked(parseJson(text), text, `${path}: line ${line}`);
     const place = placeOfId.get(decision.id);
     if (place === undefined) {
       placeOfId.set(decision.id, decisions.length);
-      decisions.push(keep(decision));
+      spans.push(first, bytes.length);
+      decisions.push(keep(Object.assign(decision, { line })));
       return;
     }
     // The same line may stand twice, as where files were joined.
-    const known = decisions[place];
-    if (JSON.stringify(keep(Object.assign(decision, { line: known.line }))) !== JSON.stringify(known)) {
-      throw new NaanError(
-        'BAD_INPUT',
-        `${path}: line ${line}: id ${quoted(decision.id)} is that of line ${known.line}`,
-      );
+    const known = parseJson(textOf(bytesAt(path, spans[2 * place], spans[2 * place + 1]), path));
+    if (JSON.stringify(decision) !== JSON.stringify(known)) {
+      const other = decisions[place].line;
+      throw new NaanError('BAD_INPUT', `${path}: line ${line}: id ${quoted(decision.id)} is that of line ${other}`);
     }
   };
   let parts: Uint8Array[] = [];
   let length = 0;
   let line = 1;
   for await (const window of windows(wholeFile(path), 0, windowBytes)) {
-    let start = 0;
-    for (let end = window.indexOf(newline); end >= 0; end = window.indexOf(newline, start)) {
-      const rest = Buffer.from(window.buffer, window.byteOffset + start, end - start);
+    let from = 0;
+    for (let end = window.indexOf(newline); end >= 0; end = window.indexOf(newline, from)) {
+      const rest = Buffer.from(window.buffer, window.byteOffset + from, end - from);
       add(parts.length === 0 ? rest : Buffer.concat([...parts, rest]), line++, true);
       parts = [];
       length = 0;
-      start = end + 1;
+      from = end + 1;
     }
     // The window is written over.
-    parts.push(window.slice(start));
-    length += window.length - start;
+    parts.push(window.slice(from));
+    length += window.length - from;
     if (length > longestLine) {
       throw tooLong(`${path}: line ${line}`);
     }
   }
   add(Buffer.concat(parts), line, false);
   return decisions;
+}
+
+/** Bytes of a file, fewer where it has become shorter. */
+function bytesAt(path: string, start: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  const fd = openSync(path, 'r');
+  try {
+    return bytes.subarray(0, readSync(fd, bytes, 0, length, start));
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The decisions that count. */

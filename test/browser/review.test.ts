@@ -153,4 +153,11 @@ test('the server answers this machine alone, by its token, and gives no file fro
   const twice = await naan(['review', run, '--decisions', join(folder, 'others.jsonl')]);
   assert.equal(twice.code, 2);
   assert.match(twice.stderr, /others\.jsonl\.lock: /);
+
+  // Two decisions of one id that differ in their items alone.
+  const ofOneId = ['1.png', '2.png'].map((item) => ({ ...decision, items: [hostile, item], line: undefined }));
+  writeFileSync(join(folder, 'twice.jsonl'), ofOneId.map((one) => `${JSON.stringify(one)}\n`).join(''));
+  const differing = await naan(['review', run, '--decisions', join(folder, 'twice.jsonl')]);
+  assert.equal(differing.code, 2);
+  assert.match(differing.stderr, /twice\.jsonl: line 2: id '.*' is that of line 1/);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { appendDecisions, type Decision, inForce, readDecisions } from '../../src/io/decisions.js';
+import { appendDecisions, type Decision, inForce, keepDecisions, readDecisions } from '../../src/io/decisions.js';
 import { temporaryFolder } from './python.js';
 
 const time = '2026-11-26T21:40:12.345Z';
@@ -38,6 +38,26 @@ test('a file cut at any byte keeps the decisions before it, and goes on with who
       (await readDecisions(path)).map(({ id }) => id),
       [...kept.map(({ id }) => id), 'e'],
     );
+  }
+});
+
+test('decisions of one id are told apart by all that they say, whatever is kept of them', async (t) => {
+  const path = join(temporaryFolder(t), 'decisions.jsonl');
+  const idsOf = async (lines: readonly object[]) => {
+    writeFileSync(path, lines.map((line) => JSON.stringify(line)).join('\n'));
+    return (await keepDecisions(path, ({ id, line }) => ({ id, line }))).map(({ id }) => id);
+  };
+  // Lines that reach over a window, and characters of several bytes.
+  const long = { ...decisions[0], items: Array.from({ length: 200_000 }, (_, i) => `ü${i}.jpg`) };
+  assert.deepEqual(await idsOf([long, ...decisions.slice(1), decisions[1], long]), ['a', 'b', 'c', 'd']);
+  for (const other of [
+    { ...decisions[1], items: ['y.jpg'] },
+    { ...decisions[1], from: [4] },
+  ]) {
+    await assert.rejects(idsOf([long, ...decisions.slice(1), other]), {
+      code: 'BAD_INPUT',
+      message: /decisions\.jsonl: line 5: id 'b' is that of line 2/,
+    });
   }
 });
 
