@@ -24,13 +24,24 @@
         .filter((one) => Boolean(one.right) === side)
         .map((one) => one.name)
         .join(', ');
+    // The outermost bars are as wide as the others: half of one lies outside of the values on each side.
+    const [first, last] = [chart.x[0], chart.x[chart.x.length - 1]];
+    const margin = chart.x.length > 1 ? (chart.x[1] - first) / 2 : 0.5;
+    const aroundBars = chart.log === 'x' ? [first * Math.SQRT1_2, last * Math.SQRT2] : [first - margin, last + margin];
     const scales = {
-      x: { time: false, distr: chart.log === 'x' ? 3 : 1 },
+      x: {
+        time: false,
+        ...(chart.log === 'x' && { distr: 3, log: 2 }),
+        ...(chart.kind === 'bars' && { range: () => aroundBars }),
+      },
       y: {
         distr: chart.log === 'y' ? 3 : 1,
         ...(chart.kind === 'bars' && chart.log !== 'y' && { range: (_, __, high) => [0, high * 1.05 || 1] }),
       },
     };
+    const tickWidth = 44;
+    const everySo = Math.ceil((chart.x.length * tickWidth) / place.clientWidth);
+    const binsWithRoom = () => chart.x.filter((_, i) => i % everySo === 0);
     const mark = {
       draw: (plot) => {
         if (!chart.mark) return;
@@ -47,7 +58,12 @@
         ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
         const left = x > bbox.left + bbox.width / 2;
         ctx.textAlign = left ? 'right' : 'left';
-        ctx.fillText(chart.mark.name, x + (left ? -6 : 6) * devicePixelRatio, bbox.top + 14 * devicePixelRatio);
+        const gap = 6 * devicePixelRatio;
+        const room = (left ? x - bbox.left : bbox.left + bbox.width - x) - gap;
+        const fits = ctx.measureText(chart.mark.name).width <= room;
+        (fits ? [chart.mark.name] : chart.mark.name.split(', ')).forEach((text, line) => {
+          ctx.fillText(text, x + (left ? -gap : gap), bbox.top + 14 * (line + 1) * devicePixelRatio);
+        });
         ctx.restore();
       },
     };
@@ -58,7 +74,10 @@
       legend: { show: false },
       cursor: { drag: { x: false, y: false } },
       axes: [
-        axis({ label: chart.xTitle }),
+        axis({
+          label: chart.xTitle,
+          ...(chart.log === 'x' && { splits: binsWithRoom, filter: (_, ticks) => ticks }),
+        }),
         axis({ label: nameOf(false), size: 60 }),
         ...(right ? [axis({ label: nameOf(true), scale: 'right', side: 1, size: 60, grid: { show: false } })] : []),
       ],
