@@ -1,7 +1,7 @@
 /** What naan reads from outside, each with whole files to damage and a way to make files that are wrong within. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import {
   columnFromArray,
   dictionary,
@@ -13,10 +13,16 @@ import {
   utf8,
 } from '@uwdata/flechette';
 import { parquetWriteFile } from 'hyparquet-writer';
+import { framed, imageHeader, rangeHeader } from '../../src/datasets/rec.js';
 import { readWork, workHeader } from '../../src/engine/work-dir.js';
+import { NaanError } from '../../src/errors.js';
+import { findRecords, namesOfRecords, readImageRecord } from '../../src/extraction/record-file.js';
 import type { RandomStream } from '../../src/graph/random.js';
 import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
+import { readClusterTable } from '../../src/io/cluster-table.js';
+import { readDecisions } from '../../src/io/decisions.js';
 import { locateFeatures } from '../../src/io/features.js';
+import { openInput } from '../../src/io/input-file.js';
 import { openItems, readItems } from '../../src/io/items.js';
 import { openKnnRows, readKnn } from '../../src/io/knn.js';
 import { readLabels } from '../../src/io/labels.js';
@@ -73,6 +79,11 @@ export async function makeReaders(folder: string): Promise<Reader[]> {
     { name: 'parquet', fileName: 'x.parquet', seeds: parquetSeeds(path), inTableProcess: true },
     { name: 'arrow', fileName: 'x.arrow', seeds: arrowSeeds(), inTableProcess: true },
     { name: 'config', fileName: 'x.yaml', seeds: configSeeds() },
+    { name: 'records', fileName: 'x.rec', seeds: [recordSeed()] },
+    { name: 'record index', fileName: 'x.idx', seeds: [textSeed(readRecords)(recordFile().index)] },
+    { name: 'record list', fileName: 'x.lst', seeds: [textSeed(readRecords)(recordList)] },
+    { name: 'decisions', fileName: 'x.jsonl', seeds: [decisionSeed()] },
+    { name: 'clusters', fileName: 'clusters.csv', seeds: [textSeed(readClusterTable)(clusterLines)] },
   ];
 }
 
@@ -575,3 +586,82 @@ function configSeeds(): Seed[] {
     read: (config) => resolve('label', { flags: { ...flags, config }, environment: {} }),
   }));
 }
+
+const imageCount = 6;
+const recordList = Array.from({ length: imageCount }, (_, i) => `${i + 1}\t${i % 2}\tfolder/${i}.jpg`).join('\n');
+
+/** Records of some images, one of which holds the magic of the framing; `change` makes others of their bytes before framing. */
+function recordFile(change = (record: Buffer, _key: number): Buffer => record): { whole: Buffer; index: string } {
+  const pieces: Buffer[] = [];
+  const positions: number[] = [];
+  let length = 0;
+  for (let key = 0; key <= imageCount + 1; key++) {
+    const isRange = key === 0 || key > imageCount;
+    const image = Buffer.concat([
+      imageHeader(key, key % 2),
+      Buffer.alloc(40 + key, key === 3 ? '\x0a#\xd7\xce' : key, 'latin1'),
+    ]);
+    const record = isRange ? rangeHeader(key, imageCount + 1, imageCount + 2) : image;
+    positions.push(length);
+    for (const piece of framed(change(record, key))) {
+      pieces.push(piece);
+      length += piece.length;
+    }
+  }
+  return { whole: Buffer.concat(pieces), index: positions.map((position, key) => `${key}\t${position}`).join('\n') };
+}
+
+function recordSeed(): Seed {
+  return {
+    whole: recordFile().whole,
+    structural: (random) => {
+      const chosen = random.below(imageCount + 2);
+      return recordFile((record, key) => (key === chosen ? damaged(random, record, record) : record)).whole;
+    },
+    read: readRecords,
+  };
+}
+
+/** Reads all images and names of a record file as `extract` does; of its three files those that are not given are whole. */
+async function readRecords(given: string): Promise<void> {
+  const { whole, index } = recordFile();
+  const files = { rec: whole, idx: index, lst: recordList };
+  const place = (ending: string) => join(dirname(given), `x.${ending}`);
+  for (const [ending, content] of Object.entries(files))
+    if (place(ending) !== given) writeFileSync(place(ending), content);
+  const path = place('rec');
+  const { positions } = await findRecords(path);
+  await namesOfRecords(path);
+  const fd = openInput(path);
+  try {
+    for (const position of positions) readImageRecord(fd, path, position);
+  } catch (error) {
+    // The reason why an image is left out, which becomes a line of the list of such images.
+    if (error instanceof NaanError || (error as Error).constructor !== Error) throw error;
+    throw new NaanError('BAD_INPUT', (error as Error).message);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function decisionSeed(): Seed {
+  const decisions: unknown[] = [
+    { kind: 'same', items: ['a', 'b', 'c'] },
+    { kind: 'same', items: ['a', 'd'] },
+    { kind: 'different', items: ['a', 7] },
+    { kind: 'name', items: ['b'], name: 'Ann' },
+    { kind: 'undo', undoes: '1' },
+  ].map((content, i) => ({ id: String(i + 1), time: '2026-01-01T00:00:00.000Z', ...content }));
+  const lines = (all: readonly unknown[]) => Buffer.from(all.map((one) => `${JSON.stringify(one)}\n`).join(''));
+  const ofText = textSeed(readDecisions)(lines(decisions).toString());
+  return {
+    ...ofText,
+    structural: (random) => {
+      if (random.below(2) === 0) return ofText.structural(random);
+      const other = withOtherValue(random, decisions);
+      return lines(Array.isArray(other) ? other : [other]);
+    },
+  };
+}
+
+const clusterLines = `cluster,size,cohesion,separation,weakest_join,trust\n${Array.from({ length: 30 }, (_, i) => `${i},${1 + (i % 4)},${i % 4 ? `0.${i},0.1,0.${i}` : ',0.2,'},0.${i}\n`).join('')}`;

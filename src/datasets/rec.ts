@@ -54,7 +54,7 @@ async function writeRecords(part: Part, destination: Destination, file: HashedFi
 }
 
 /** flag 0 (one label), label, key, second key. */
-function imageHeader(key: number, label: number): Buffer {
+export function imageHeader(key: number, label: number): Buffer {
   const header = Buffer.alloc(24);
   header.writeFloatLE(label, 4);
   header.writeBigUInt64LE(BigInt(key), 8);
@@ -62,7 +62,7 @@ function imageHeader(key: number, label: number): Buffer {
 }
 
 /** flag 2 (two labels behind the header): keys [first, end). */
-function rangeHeader(key: number, first: number, end: number): Buffer {
+export function rangeHeader(key: number, first: number, end: number): Buffer {
   const header = Buffer.alloc(32);
   header.writeUInt32LE(2, 0);
   header.writeBigUInt64LE(BigInt(key), 8);
@@ -76,7 +76,7 @@ function rangeHeader(key: number, first: number, end: number): Buffer {
  * the bytes at a multiple of four, it is left out and the record goes on in another chunk: 1 is the first, 2 a middle one, 3
  * the last, 0 a record of one.
  */
-function framed(record: Buffer): Buffer[] {
+export function framed(record: Buffer): Buffer[] {
   const chunks: Buffer[] = [];
   let start = 0;
   for (let at = record.indexOf(magic); at >= 0; at = record.indexOf(magic, at + 1)) {
