@@ -19,8 +19,9 @@ import type { Executor } from '../execution/executor.js';
 import type { Plan } from '../execution/plan.js';
 import { Pool } from '../execution/pool.js';
 import { runPlanOn } from '../execution/run-plan.js';
-import { startOffsets } from '../graph/candidate-edges.js';
+import { type CandidateEdges, startOffsets } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
+import { reverseOfMarked } from '../graph/reverse-edges.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import type { SimdLevel } from '../kernels/kernels.js';
 import { type FileCheck, featureRows, type RangeCheck, type RowsCheck } from '../memory/file-writes.js';
@@ -33,7 +34,7 @@ import { columnsOf, type Head, type Hops, isKept, type ShardWorkerData, type Sta
 import { cutShards, type EdgeStage, type LabelJob, type Shard, type WorkFiles } from './job.js';
 import type { WrittenRows } from './kept-shards.js';
 import type { KnownScores, Rescore } from './known-scores.js';
-import { type Layout, layOutPlan } from './layout.js';
+import { type Layout, layOutIn, layOutPlan } from './layout.js';
 import { messageVersion, type ShardResult, type ShardTask, type Verdict } from './messages.js';
 import type { RunObserver } from './run-observer.js';
 import type { LeftByShard, Spread } from './spread.js';
@@ -165,6 +166,11 @@ export class ScoringRun {
     return this.runPlan(layOutPlan(graph, this.threads));
   }
 
+  /** The graph in a given order. */
+  layOutIn(graph: KnnGraph, order: Int32Array): Promise<Layout> {
+    return this.runPlan(layOutIn(graph, order, this.threads));
+  }
+
   /** Surveys the features before anything is computed from them. */
   survey(features: MatrixLocation, findCopies: boolean): Promise<Survey> {
     return this.runPlan(surveyPlan(features, findCopies, surveyedRangesEach * this.threads));
@@ -219,7 +225,14 @@ export class ScoringRun {
     this.current = { ...this.job, version: this.job.version + 1, only };
     await this.timed('score', 'edges', this.edges.targets.length, async () => {
       const { scored, rounds } = await rescore(
-        { job: this.job, only, columns: this.columns, stages: this.stages, run: (stage) => this.runStage(stage) },
+        {
+          job: this.job,
+          only,
+          columns: this.columns,
+          stages: this.stages,
+          run: (stage) => this.runStage(stage),
+          findReverse: (marked) => this.findReverse(marked),
+        },
         known,
       );
       this.scoredAnew = scored;
@@ -231,7 +244,8 @@ export class ScoringRun {
   async open(input: ScoringInput): Promise<void> {
     this.load(input);
     if (this.options.work?.resumed) await this.measured('verify', () => this.verifyKept());
-    await this.buildEdges();
+    if (input.known && this.options.head.rescore) await this.takeEdges(input.known.edges);
+    else await this.buildEdges();
   }
 
   private load(input: ScoringInput): void {
@@ -329,27 +343,51 @@ export class ScoringRun {
   private async buildEdges(): Promise<void> {
     await this.timed('edges', 'nodes', this.job.nodeCount, async () => {
       await this.runEdgeStage('countEdges');
-      const { job } = this;
-      const { needsReverse } = this.options.head;
-      const edgeCount = startOffsets(job.offsets);
-      const reverse = needsReverse
-        ? { offsets: sharedCounts(job.nodeCount + 1), sources: sharedInts(edgeCount), edges: sharedCounts(edgeCount) }
-        : undefined;
-      const ofEdges = this.allocate('edge', edgeCount, shapeOf(job.features).dim, job.width);
-      this.current = {
-        ...job,
-        version: job.version + 1,
-        targets: sharedInts(edgeCount),
-        storage: joinStorage(job.storage, ofEdges),
-        ...(reverse && { reverse }),
-      };
+      this.makeRoom(startOffsets(this.job.offsets));
       await this.runEdgeStage('listEdges');
       await this.runEdgeStage('sortEdges');
-      if (!reverse) return;
-      await this.runEdgeStage('countReverse');
-      startOffsets(reverse.offsets);
-      await this.runEdgeStage('listReverse');
+      if (this.options.head.needsReverse) await this.findReverse();
     });
+  }
+
+  /** Takes candidate edges that are known, by input number. */
+  private async takeEdges(known: CandidateEdges): Promise<void> {
+    await this.timed('edges', 'nodes', this.job.nodeCount, async () => {
+      const { order, positions, nodeCount, offsets } = this.job;
+      this.makeRoom(known.targets.length);
+      const targets = this.job.targets!;
+      for (let p = 0, e = 0; p < nodeCount; p++) {
+        const a = order ? order[p] : p;
+        for (let i = known.offsets[a]; i < known.offsets[a + 1]; i++, e++) {
+          targets[e] = positions ? positions[known.targets[i]] : known.targets[i];
+        }
+        offsets[p + 1] = e;
+      }
+      this.counters.add(0, 'edges', nodeCount);
+    });
+  }
+
+  /** Memory for so many edges. */
+  private makeRoom(edgeCount: number): void {
+    const { job } = this;
+    const ofEdges = this.allocate('edge', edgeCount, shapeOf(job.features).dim, job.width);
+    const storage = joinStorage(job.storage, ofEdges);
+    this.current = { ...job, version: job.version + 1, targets: sharedInts(edgeCount), storage };
+  }
+
+  /** Finds the edges of marked nodes [n], or of all, at their other end. */
+  private async findReverse(marked?: Uint8Array): Promise<void> {
+    const { nodeCount, offsets, version } = this.job;
+    const targets = this.job.targets!;
+    const edgeCount = targets.length;
+    const reverse = marked
+      ? reverseOfMarked({ nodeCount, offsets, targets }, marked)
+      : { offsets: sharedCounts(nodeCount + 1), sources: sharedInts(edgeCount), edges: sharedCounts(edgeCount) };
+    this.current = { ...this.job, version: version + 1, reverse };
+    if (marked) return;
+    await this.runEdgeStage('countReverse');
+    startOffsets(reverse.offsets);
+    await this.runEdgeStage('listReverse');
   }
 
   /** Input number of the node at each position [n]; undefined where nodes keep the order of the input. */

@@ -69,7 +69,7 @@ export class EdgeBuilder {
 }
 
 /** True when ids[from..to] names the node. */
-function lists(ids: Int32Array, from: number, to: number, node: number): boolean {
+export function lists(ids: Int32Array, from: number, to: number, node: number): boolean {
   for (let at = from; at <= to; at++) if (ids[at] === node) return true;
   return false;
 }

@@ -57,6 +57,22 @@ export function localityOrder({ nodeCount, width, ids }: KnnGraph): Int32Array {
   return order;
 }
 
+/** Nodes by cluster [n], those without one beside their nearest neighbour: much like it, where clusters are known, and found at once. */
+export function clusterOrder(graph: KnnGraph, clusterOf: ArrayLike<number>, clusters: number): Int32Array {
+  const { nodeCount, width, ids } = graph;
+  const placeOf = (node: number) => {
+    const nearest = width > 1 ? ids[node * width + 1] : -1;
+    const cluster = clusterOf[node] < 0 && nearest >= 0 ? clusterOf[nearest] : clusterOf[node];
+    return cluster < 0 ? clusters : cluster;
+  };
+  const starts = new Int32Array(clusters + 2);
+  for (let node = 0; node < nodeCount; node++) starts[placeOf(node) + 1]++;
+  for (let c = 0; c <= clusters; c++) starts[c + 1] += starts[c];
+  const order = new Int32Array(new SharedArrayBuffer(nodeCount * 4));
+  for (let node = 0; node < nodeCount; node++) order[starts[placeOf(node)]++] = node;
+  return order;
+}
+
 /** The neighbour of each node at rank 1, 2, …, −1 for none: [n] each. */
 function linksByRank(nodeCount: number, width: number, ids: Int32Array): Int32Array[] {
   const links = Array.from({ length: Math.min(ranks, width - 1) }, () => new Int32Array(nodeCount));

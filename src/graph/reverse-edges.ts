@@ -34,7 +34,6 @@ export function listReverse(edges: CandidateEdges, start: number, end: number, r
 /** Both passes on the calling thread. */
 export function reverseEdges(edges: CandidateEdges): ReverseEdges {
   const { nodeCount, targets } = edges;
-  const shared = (length: number) => new SharedArrayBuffer(4 * length);
   const offsets = new Uint32Array(shared(nodeCount + 1));
   countReverse(edges, 0, nodeCount, offsets);
   startOffsets(offsets);
@@ -42,4 +41,25 @@ export function reverseEdges(edges: CandidateEdges): ReverseEdges {
   const reverse = { offsets, sources: new Int32Array(sources), edges: new Uint32Array(numbers) };
   listReverse(edges, 0, nodeCount, reverse);
   return reverse;
+}
+
+/** The edges of marked nodes [n] at their other end, on the calling thread; other nodes have none. */
+export function reverseOfMarked({ nodeCount, offsets, targets }: CandidateEdges, marked: Uint8Array): ReverseEdges {
+  const starts = new Uint32Array(shared(nodeCount + 1));
+  for (let e = 0; e < targets.length; e++) if (marked[targets[e]] === 1) starts[targets[e] + 1]++;
+  const count = startOffsets(starts);
+  const reverse = { offsets: starts, sources: new Int32Array(shared(count)), edges: new Uint32Array(shared(count)) };
+  for (let node = 0; node < nodeCount; node++) {
+    for (let e = offsets[node]; e < offsets[node + 1]; e++) {
+      if (marked[targets[e]] === 0) continue;
+      const at = starts[targets[e] + 1]++;
+      reverse.sources[at] = node;
+      reverse.edges[at] = e;
+    }
+  }
+  return reverse;
+}
+
+function shared(length: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(4 * length);
 }

@@ -15,6 +15,7 @@ import { featuresOf, usableRows } from '../engine/usable-rows.js';
 import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
+import { clusterOrder } from '../graph/locality-order.js';
 import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/node-map.js';
 import type { ClusterTable } from '../io/cluster-table.js';
 import { digestFile, fileState } from '../io/digest.js';
@@ -378,15 +379,18 @@ export async function prepare(
   });
 }
 
-/** The same where graph and survey are there. */
+/** The same where graph and survey are there. Few edges will be scored: the clusters of before are order enough. */
 async function prepareAgain(
   run: ScoringRun,
   { options, columns }: LabelPlan,
   features: MatrixLocation,
-  { graph, survey }: Continuation,
+  { graph: given, survey, known, previous: { before, earlier } }: Continuation,
 ) {
-  const layout = await run.layOut(withWidth(graph, columns));
-  return { layout, map: usableRows(features, survey, options) };
+  const graph = withWidth(given, columns);
+  const map = usableRows(features, survey, options);
+  if (!known) return { layout: await run.layOut(graph), map };
+  const clusterOf = map ? Int32Array.from(map.rows, (row) => before[row]) : before;
+  return { layout: await run.layOutIn(graph, clusterOrder(graph, clusterOf, earlier.ids.length)), map };
 }
 
 /** Finds the graph of the features; `saveKnn` gets it, and then stands for it. What there is to say of rows the run says. */

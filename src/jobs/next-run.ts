@@ -14,6 +14,7 @@ import { surveyPlan } from '../engine/survey.js';
 import { featuresOf, usableRows } from '../engine/usable-rows.js';
 import { NaanError } from '../errors.js';
 import { runPlan } from '../execution/plan.js';
+import { edgesAfter } from '../graph/edges-after.js';
 import { allocateKnnGraph, type KnnGraph } from '../graph/knn-graph.js';
 import { graphOfRows, type NodeMap } from '../graph/node-map.js';
 import { headOf } from '../heads/heads.js';
@@ -291,10 +292,8 @@ async function updateGraph(
     return { graph, survey, searched, displaced, known: undefined };
   }
   const pairs = scores.pairs.map((row) => numbers[row]);
-  for (let i = 0; i < pairs.length; i += 2) {
-    if (pairs[i] < 0 || pairs[i + 1] < 0 || pairs[i] === pairs[i + 1]) pairs.fill(-1, i, i + 2);
-  }
-  return { graph, survey, searched, displaced, known: { lists, pairs, rounds: scores.rounds } };
+  const after = edgesAfter(graph, { lists, pairs, rounds: scores.rounds }, { columns, sampleHops: hops.sampleHops });
+  return { graph, survey, searched, displaced, known: { ...after, graph, lists } };
 }
 
 /** The node of today of each row of the run before, −1 for a row that has left or is no node. */

@@ -10,6 +10,7 @@
  * each than all of them do: where many lists have changed, every round scores all edges.
  */
 import type { KnownScores, OpenRun, Rescore } from '../../engine/known-scores.js';
+import { listedInOne } from '../../graph/edges-after.js';
 import { sharedCopy } from '../../memory/shared-arrays.js';
 import { pathHops } from './structural-features.js';
 
@@ -21,72 +22,81 @@ const manyLists = [1 / 4, 1 / 16, 1 / 32];
 
 export const rescore: Rescore = async (run, known) => {
   const { job, only, columns, stages } = run;
-  const { nodeCount, offsets } = job;
+  const { nodeCount, offsets, order } = job;
   const targets = job.targets!;
-  const reverse = job.reverse!;
-  const edgeCount = targets.length;
   const scorings = stages.filter(({ name }) => name === 'score');
   const stageOf = (name: string, round = 0) => stages.find((one) => one.name === name && one.round === round)!;
-  const eachAt = (node: number, visit: (edge: number, other: number) => void) => {
-    for (let e = offsets[node]; e < offsets[node + 1]; e++) visit(e, targets[e]);
-    for (let i = reverse.offsets[node]; i < reverse.offsets[node + 1]; i++) visit(reverse.edges[i], reverse.sources[i]);
-  };
-  const eachEdge = (visit: (edge: number, key: number) => void) => {
-    for (let node = 0; node < nodeCount; node++) for (let e = offsets[node]; e < offsets[node + 1]; e++) visit(e, node);
-  };
+  if (known.changed.length > nodeCount * (manyLists[scorings.length - 1] ?? manyLists[2])) return scoreAll(run);
 
-  const changed = changedLists(run, known);
-  if (changed.length > nodeCount * (manyLists[scorings.length - 1] ?? manyLists[2])) return scoreAll(run);
-  const { places, unsettled } = placesOf(run, known);
-  const restructured = restructuredEdges(run, known, changed, eachAt);
+  /** Marks of the nodes whose edges are due, of the ends of these, and of those whose cosines are there [n]. */
+  const touched = new Uint8Array(nodeCount);
+  const ends = new Uint8Array(nodeCount);
+  const compared = new Uint8Array(nodeCount);
+  /** Edges whose structural features are there [E]. */
+  const structured = new Uint8Array(targets.length);
+  /** The key of each edge whose structural features may differ. */
+  const restructured = restructuredEdges(run, known);
+  const unsettled = Int32Array.from(known.unsettled, (node) => (job.positions ? job.positions[node] : node));
   await run.run(stageOf('load'));
 
-  /** Nodes whose cosines, and edges whose structural features are there. */
-  const compared = new Uint8Array(nodeCount);
-  const structured = new Uint8Array(edgeCount);
   const rounds: Float32Array[] = [];
-  let touched = unsettled.slice();
   let scored = 0;
+  let due: number[] = [];
   for (const [round, stage] of scorings.entries()) {
     const scores = columns[stage.columns[0]].values;
-    const due = restructured.slice();
-    const mark = (e: number) => {
-      due[e] = 1;
-    };
-    if (round > 0) for (let node = 0; node < nodeCount; node++) if (touched[node] === 1) eachAt(node, mark);
-    only.nodes.fill(0);
-    eachEdge((e, node) => {
-      only.edges[e] = due[e] === 0 ? 0 : 2 - structured[e];
-      if (only.edges[e] < 2) return;
+    const before = known.rounds[round];
+    for (const e of due) only.edges[e] = 0;
+    due = [];
+    const keys: number[] = [];
+    ends.fill(0);
+    const add = (e: number, node: number) => {
+      if (only.edges[e] > 0) return;
+      due.push(e);
+      keys.push(node);
+      only.edges[e] = 2 - structured[e];
       structured[e] = 1;
-      only.nodes[node] = 1;
-      only.nodes[targets[e]] = 1;
-    });
+      ends[node] = 1;
+      ends[targets[e]] = 1;
+    };
+    for (const [e, node] of restructured) add(e, node);
+    if (round > 0) {
+      for (let node = 0; node < nodeCount; node++) {
+        const own = touched[node] === 1;
+        for (let e = offsets[node]; e < offsets[node + 1]; e++) if (own || touched[targets[e]] === 1) add(e, node);
+      }
+    }
+    scored += due.length;
+    await run.findReverse(ends);
     for (let node = 0; node < nodeCount; node++) {
-      if (only.nodes[node] === 1) [only.nodes[node], compared[node]] = [1 - compared[node], 1];
+      only.nodes[node] = ends[node] & (1 - compared[node]);
+      compared[node] |= ends[node];
     }
     await run.run(stageOf('similarities'));
+    only.nodes.set(ends);
     if (round > 0) await run.run(stageOf('summarise', round));
-    const before = known.rounds[round];
-    for (let e = 0; e < edgeCount; e++) if (places[e] >= 0) scores[e] = before[places[e]];
+    for (let p = 0, e = 0; p < nodeCount; p++) {
+      const a = order ? order[p] : p;
+      for (let i = known.edges.offsets[a]; i < known.edges.offsets[a + 1]; i++) scores[e++] = before[i];
+    }
+    const old = Float32Array.from(due, (e) => scores[e]);
     await run.run(stage);
-    touched = unsettled.slice();
-    eachEdge((e, node) => {
-      if (due[e] === 0) return;
-      scored++;
-      if (places[e] >= 0 && scores[e] === before[places[e]]) return;
-      touched[node] = 1;
+    touched.fill(0);
+    for (const node of unsettled) touched[node] = 1;
+    for (const [i, e] of due.entries()) {
+      if (scores[e] === old[i]) continue;
+      touched[keys[i]] = 1;
       touched[targets[e]] = 1;
-    });
+    }
     rounds.push(sharedCopy(scores));
   }
   return { scored, rounds };
 };
 
 /** All stages, of all nodes and edges. */
-async function scoreAll({ job, only, columns, stages, run }: OpenRun): ReturnType<Rescore> {
+async function scoreAll({ job, only, columns, stages, run, findReverse }: OpenRun): ReturnType<Rescore> {
   only.nodes.fill(1);
   only.edges.fill(1);
+  await findReverse();
   const rounds: Float32Array[] = [];
   for (const stage of stages) {
     await run(stage);
@@ -95,96 +105,45 @@ async function scoreAll({ job, only, columns, stages, run }: OpenRun): ReturnTyp
   return { scored: rounds.length * job.targets!.length, rounds };
 }
 
-type EachAt = (node: number, visit: (edge: number, other: number) => void) => void;
-
-/**
- * The place of each edge among the pairs that were known, −1 for one that is new [E]; and the nodes of which an edge came or
- * went [n].
- */
-function placesOf({ job }: OpenRun, { pairs }: KnownScores): { places: Int32Array; unsettled: Uint8Array } {
-  const { nodeCount, offsets, order, positions } = job;
+/** Edges whose structural features may differ from what they were, each with the node that it is keyed by. */
+function restructuredEdges({ job }: OpenRun, known: KnownScores): Map<number, number> {
+  const { nodeCount, neighbours, width, offsets, positions } = job;
   const targets = job.targets!;
-  const numberAt = (position: number) => (order ? order[position] : position);
+  const { lists, changed } = known;
   const positionOf = (number: number) => (positions ? positions[number] : number);
-  const starts = new Uint32Array(nodeCount + 1);
-  for (let i = 0; i < pairs.length; i += 2) if (pairs[i] >= 0) starts[pairs[i] + 1]++;
-  for (let node = 0; node < nodeCount; node++) starts[node + 1] += starts[node];
-  const next = starts.slice(0, nodeCount);
-  const placed = new Int32Array(starts[nodeCount]);
-  for (let i = 0; i < pairs.length; i += 2) if (pairs[i] >= 0) placed[next[pairs[i]]++] = i >> 1;
-
-  const places = new Int32Array(targets.length).fill(-1);
-  const unsettled = new Uint8Array(nodeCount);
-  const isKept = new Uint8Array(pairs.length >> 1);
-  /** By the other end, of the node that is looked at [n]. */
-  const placeOfEnd = new Int32Array(nodeCount).fill(-1);
+  const found = new Map<number, number>();
+  const isChanged = new Uint8Array(nodeCount);
+  /** Of each node that one of changed list lists now and did not, or no more: those that do, as they are numbered inside. */
+  const anew = new Map<number, number[]>();
+  const isAnew = new Uint8Array(nodeCount);
+  for (const node of changed) {
+    const p = positionOf(node);
+    isChanged[p] = 1;
+    for (const other of listedInOne(known.graph, lists, node, width - 1)) {
+      const a = positionOf(other);
+      isAnew[a] = 1;
+      const by = anew.get(a);
+      if (by) by.push(p);
+      else anew.set(a, [p]);
+    }
+  }
+  /** Whether one of the first neighbours of b lists a now and did not, or no more. */
+  const isOnPath = (a: number, b: number) => {
+    const by = anew.get(a)!;
+    for (let c = 1; c <= pathHops && c < width; c++) if (by.includes(neighbours[b * width + c])) return true;
+    return false;
+  };
   for (let a = 0; a < nodeCount; a++) {
-    const p = positionOf(a);
-    if (offsets[p] === offsets[p + 1] && starts[a] === starts[a + 1]) continue;
-    for (let i = starts[a]; i < starts[a + 1]; i++) placeOfEnd[pairs[2 * placed[i] + 1]] = placed[i];
-    for (let e = offsets[p]; e < offsets[p + 1]; e++) {
-      const place = placeOfEnd[numberAt(targets[e])];
-      places[e] = place;
-      if (place >= 0) isKept[place] = 1;
-      else {
-        unsettled[p] = 1;
-        unsettled[targets[e]] = 1;
-      }
-    }
-    for (let i = starts[a]; i < starts[a + 1]; i++) placeOfEnd[pairs[2 * placed[i] + 1]] = -1;
-  }
-  for (let place = 0; place < isKept.length; place++) {
-    if (isKept[place] === 1 || pairs[2 * place] < 0) continue;
-    unsettled[positionOf(pairs[2 * place])] = 1;
-    unsettled[positionOf(pairs[2 * place + 1])] = 1;
-  }
-  return { places, unsettled };
-}
-
-/** The nodes whose lists are not as they were, in positions. */
-function changedLists({ job }: OpenRun, { lists }: KnownScores): number[] {
-  const { nodeCount, neighbours, width, order, positions } = job;
-  const numberAt = (position: number) => (order ? order[position] : position);
-  const positionOf = (number: number) => (number < 0 ? -1 : positions ? positions[number] : number);
-  const changed: number[] = [];
-  for (let p = 0; p < nodeCount; p++) {
-    const start = numberAt(p) * lists.width;
-    let same = true;
-    for (let c = 0; c < width && same; c++) same = neighbours[p * width + c] === positionOf(lists.ids[start + c] ?? -1);
-    if (!same) changed.push(p);
-  }
-  return changed;
-}
-
-/** Edges whose structural features may differ from what they were [E]. */
-function restructuredEdges(
-  { job }: OpenRun,
-  { lists }: KnownScores,
-  changed: readonly number[],
-  eachAt: EachAt,
-): Uint8Array {
-  const { neighbours, width, order, positions } = job;
-  const numberAt = (position: number) => (order ? order[position] : position);
-  const positionOf = (number: number) => (number < 0 ? -1 : positions ? positions[number] : number);
-  const marked = new Uint8Array(job.targets!.length);
-  const now = new Set<number>();
-  for (const p of changed) {
-    const start = numberAt(p) * lists.width;
-    eachAt(p, (e) => {
-      marked[e] = 1;
-    });
-    // Nodes that p lists now and did not, or no more: of each the edges to those that have p among their first neighbours.
-    now.clear();
-    for (let c = 1; c < width; c++) if (neighbours[p * width + c] >= 0) now.add(neighbours[p * width + c]);
-    for (let c = 1; c < width; c++) {
-      const other = positionOf(lists.ids[start + c]);
-      if (other >= 0 && !now.delete(other)) now.add(other);
-    }
-    for (const a of now) {
-      eachAt(a, (e, b) => {
-        for (let c = 1; c <= pathHops && c < width; c++) if (neighbours[b * width + c] === p) marked[e] = 1;
-      });
+    for (let e = offsets[a]; e < offsets[a + 1]; e++) {
+      const b = targets[e];
+      if (
+        isChanged[a] === 1 ||
+        isChanged[b] === 1 ||
+        (isAnew[a] === 1 && isOnPath(a, b)) ||
+        (isAnew[b] === 1 && isOnPath(b, a))
+      )
+        found.set(e, a);
     }
   }
-  return marked;
+  return found;
 }

@@ -114,7 +114,12 @@ export class PairwiseStages implements HeadWorker {
 
   private summarise(round: number, open: OpenJob, start: number, end: number): void {
     const before = open.column(scoresOf(round - 1, this.model.config.rounds));
-    summariseScores(open.edges(), open.reverse(), before, start, end, open.scratch('scoreSummaries'));
+    const summaries = open.scratch('scoreSummaries');
+    const only = open.job.only?.nodes;
+    if (!only) summariseScores(open.edges(), open.reverse(), before, start, end, summaries);
+    else
+      for (let node = start; node < end; node++)
+        if (only[node] === 1) summariseScores(open.edges(), open.reverse(), before, node, node + 1, summaries);
   }
 
   private async score(round: number, open: OpenJob, start: number, end: number): Promise<void> {
