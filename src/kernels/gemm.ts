@@ -2,7 +2,7 @@
  * Dense products by ONNX Runtime on the calling thread. Operands are views on ordinary (not shared) memory, such as an
  * arena's, used in place. A row of the result does not depend on the rows beside it.
  */
-import { constant, elementTypes, node, onnxModel } from './onnx-graph.js';
+import { constant, node, onnxModel } from './onnx-graph.js';
 import { InferenceSession, Tensor } from './onnx-runtime.js';
 import { oneThread, runInto } from './onnx-session.js';
 
@@ -77,7 +77,7 @@ export class InnerProducts {
 }
 
 /**
- * C = A B of small whole numbers, with integer sums, as float32: the same on any machine, several times faster than float32.
+ * C = A B of small whole numbers, as integers: the same on any machine, several times faster than float32.
  * a − 64 and b must lie in [−63, 63], or pairs of products overflow the 16 bits that processors without VNNI have for them.
  */
 export class WholeProducts {
@@ -90,22 +90,19 @@ export class WholeProducts {
 
   static async create(dim: number): Promise<WholeProducts> {
     const model = onnxModel({
-      nodes: [
-        node('MatMulInteger', ['a', 'b', 'zero'], ['sums']),
-        node('Cast', ['sums'], ['c'], { to: elementTypes.float32 }),
-      ],
+      nodes: [node('MatMulInteger', ['a', 'b', 'zero'], ['c'])],
       inputs: [
         ['a', ['m', dim], 'uint8'],
         ['b', [dim, 'n'], 'int8'],
         ['zero', [], 'uint8'],
       ],
-      outputs: [['c', ['m', 'n']]],
+      outputs: [['c', ['m', 'n'], 'int32']],
     });
     return new WholeProducts(await InferenceSession.create(model, oneThread), dim);
   }
 
   /** a [m × d], 64 for zero; b [d × n] → c [m × n]. */
-  async run(m: number, n: number, a: Uint8Array, b: Int8Array, c: Float32Array): Promise<void> {
+  async run(m: number, n: number, a: Uint8Array, b: Int8Array, c: Int32Array): Promise<void> {
     await runInto(
       this.session,
       {
@@ -113,7 +110,7 @@ export class WholeProducts {
         b: new Tensor('int8', b.subarray(0, n * this.dim), [this.dim, n]),
         zero: this.zero,
       },
-      { c: new Tensor('float32', c.subarray(0, m * n), [m, n]) },
+      { c: new Tensor('int32', c.subarray(0, m * n), [m, n]) },
     );
   }
 

@@ -109,12 +109,12 @@ export interface ReachingInput {
   readonly places: Int32Array;
 }
 
-/** A tile of similarities for rows picked from a block of lists; see assembly/top-k.ts. m rows, n columns. */
+/** A tile of sums of whole numbers for rows picked from a block of lists; see assembly/top-k.ts. m rows, n columns. */
 export interface OfferPickedInput {
   readonly rows: number;
   readonly columns: number;
-  /** [m × n]; 15 floats after it may be read. */
-  readonly similarities: Float32Array;
+  /** [m × n], of less than 24 bits; 15 after it may be read. */
+  readonly similarities: Int32Array;
   readonly k: number;
   /** Lists of the rows [m]. */
   readonly picked: Int32Array;
@@ -134,14 +134,41 @@ export interface OfferPickedInput {
 export interface UpperBoundsInput {
   readonly rows: number;
   readonly columns: number;
-  /** [m × n] in and out. */
-  readonly sums: Float32Array;
+  /** [m × n] in, and out as float32 in the same memory. */
+  readonly sums: Int32Array;
   /** [m]. */
   readonly rowSteps: Float32Array;
   readonly rowMargins: Float32Array;
   /** [n]. */
   readonly columnSteps: Float32Array;
   readonly columnMargins: Float32Array;
+}
+
+/** Sums of whole numbers whose greatest are wanted; see assembly/whole.ts. m rows, n columns. */
+export interface GreatestSumsInput {
+  readonly rows: number;
+  readonly columns: number;
+  /** [m × n]. */
+  readonly sums: Int32Array;
+  /** Number of column 0. */
+  readonly firstColumn: number;
+  /** Greatest sum of each row, and its column, of the columns before; those of these too afterwards [m]. */
+  readonly greatest: Int32Array;
+  readonly places: Int32Array;
+}
+
+/** Sums of whole numbers of which few reach the least of their row; see assembly/whole.ts. m rows, n columns. */
+export interface ReachingSumsInput {
+  readonly rows: number;
+  readonly columns: number;
+  /** [m × n]. */
+  readonly sums: Int32Array;
+  /** Number of row 0. */
+  readonly firstRow: number;
+  /** [m]. */
+  readonly least: Int32Array;
+  /** Out: how many there are, then the column of each · 65,536 + its row [1 + m × n]. */
+  readonly pairs: Int32Array;
 }
 
 export interface Kernels {
@@ -158,6 +185,10 @@ export interface Kernels {
   reaching(input: ReachingInput): void;
   offerPicked(input: OfferPickedInput): void;
   upperBounds(input: UpperBoundsInput): void;
+  greatestSums(input: GreatestSumsInput): void;
+  reachingSums(input: ReachingSumsInput): void;
+  /** rows [count × r], `zero` for zero, r a multiple of 16 → columns [r × count]. */
+  turnRows(count: number, rowBytes: number, zero: number, rows: Uint8Array, columns: Int8Array): void;
   /** Copies rows picked[0..count) of rows [· × rowBytes] to out; rowBytes is a multiple of 16. */
   pickRows(count: number, rowBytes: number, picked: Int32Array, rows: Uint8Array, out: Uint8Array): void;
   /** Puts lists [count × 2k] in order once all tiles were offered. */
@@ -311,6 +342,15 @@ function wrap(simd: SimdLevel, wasm: WasmExports): Kernels {
         i.columnSteps.byteOffset,
         i.columnMargins.byteOffset,
       );
+    },
+    greatestSums({ rows, columns, sums, firstColumn, greatest, places }) {
+      wasm.greatestSums(rows, columns, sums.byteOffset, firstColumn, greatest.byteOffset, places.byteOffset);
+    },
+    reachingSums({ rows, columns, sums, firstRow, least, pairs }) {
+      wasm.reachingSums(rows, columns, sums.byteOffset, firstRow, least.byteOffset, pairs.byteOffset);
+    },
+    turnRows(count, rowBytes, zero, rows, columns) {
+      wasm.turnRows(count, rowBytes, zero, rows.byteOffset, columns.byteOffset);
     },
     pickRows(count, rowBytes, picked, rows, out) {
       wasm.pickRows(count, rowBytes, picked.byteOffset, rows.byteOffset, out.byteOffset);

@@ -1,11 +1,13 @@
 /** Scalar twins of the SIMD kernels: the same results up to the order of additions, in plain loops over float64. */
 import type {
   AttendInput,
+  GreatestSumsInput,
   ListDotsInput,
   OfferPickedInput,
   OfferTileInput,
   PairScoresInput,
   ReachingInput,
+  ReachingSumsInput,
   RowDotsInput,
   UpperBoundsInput,
 } from './kernels.js';
@@ -135,13 +137,40 @@ export function offerPicked(input: OfferPickedInput): void {
 
 export function upperBounds(input: UpperBoundsInput): void {
   const { rows, columns, sums, rowSteps, rowMargins, columnSteps, columnMargins } = input;
+  const bounds = new Float32Array(sums.buffer, sums.byteOffset, sums.length);
   const round = Math.fround;
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) {
       const at = i * columns + j;
       const scaled = round(sums[at] * round(rowSteps[i] * columnSteps[j]));
-      sums[at] = scaled + round(rowMargins[i] + columnMargins[j]);
+      bounds[at] = scaled + round(rowMargins[i] + columnMargins[j]);
     }
+  }
+}
+
+export function greatestSums({ rows, columns, sums, firstColumn, greatest, places }: GreatestSumsInput): void {
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      if (sums[i * columns + j] <= greatest[i]) continue;
+      greatest[i] = sums[i * columns + j];
+      places[i] = firstColumn + j;
+    }
+  }
+}
+
+export function reachingSums({ rows, columns, sums, firstRow, least, pairs }: ReachingSumsInput): void {
+  let count = 0;
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      if (sums[i * columns + j] >= least[i]) pairs[++count] = j * 65536 + firstRow + i;
+    }
+  }
+  pairs[0] = count;
+}
+
+export function turnRows(count: number, rowBytes: number, zero: number, rows: Uint8Array, columns: Int8Array): void {
+  for (let c = 0; c < rowBytes; c++) {
+    for (let i = 0; i < count; i++) columns[c * count + i] = rows[i * rowBytes + c] - zero;
   }
 }
 

@@ -86,7 +86,8 @@ export async function createBoundSearch(job: BoundJob): Promise<(task: BoundTask
   });
   const [left, right] = [side(), side()];
   const turned = new Int8Array(right.codes.buffer, right.codes.byteOffset, right.codes.length);
-  const bounds = arena.float32(tile * stripColumns + 15);
+  const sums = arena.int32(tile * stripColumns + 15);
+  const bounds = new Float32Array(sums.buffer, sums.byteOffset, sums.length);
   const leastOfColumn = arena.float32(stripColumns + 15);
   let refiner: Refiner | undefined;
   let search: ReturnType<typeof createSampleSearch> | undefined;
@@ -108,10 +109,7 @@ export async function createBoundSearch(job: BoundJob): Promise<(task: BoundTask
       error = Math.max(error, margins[block.start + i]);
     }
     for (const { start, count } of strips(block)) {
-      for (let j = 0; j < count; j++) {
-        const row = (start + j) * r;
-        for (let c = 0; c < r; c++) turned[start * r + c * count + j] = left.codes[row + c] - wholeZero;
-      }
+      kernels.turnRows(count, r, wholeZero, left.codes.subarray(start * r), turned.subarray(start * r));
     }
     storeBytes(left.codes, codes, block.start, block.count);
     storeBytes(right.codes, turnedCodes, block.start, block.count);
@@ -129,11 +127,11 @@ export async function createBoundSearch(job: BoundJob): Promise<(task: BoundTask
     for (const { start: first, count: columns } of strips(b)) {
       for (let at = 0; at < tiles; at++) {
         const { start, count } = part(at, a.count, tiles);
-        await products.run(count, columns, left.codes.subarray(start * r), turned.subarray(first * r), bounds);
+        await products.run(count, columns, left.codes.subarray(start * r), turned.subarray(first * r), sums);
         kernels.upperBounds({
           rows: count,
           columns,
-          sums: bounds,
+          sums,
           rowSteps: left.steps.subarray(start),
           rowMargins: left.margins.subarray(start),
           columnSteps: other.steps.subarray(first),

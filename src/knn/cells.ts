@@ -11,11 +11,11 @@
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { Arena } from '../kernels/arena.js';
 import { WholeProducts, wholeZero } from '../kernels/gemm.js';
-import { listedIds, loadKernels } from '../kernels/kernels.js';
+import { type Kernels, listedIds, loadKernels } from '../kernels/kernels.js';
 import type { RangeCheck } from '../memory/file-writes.js';
 import { readSegment } from '../memory/segments.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
-import { load, type Range, store } from './blocks.js';
+import { load, loadBytes, type Range, store } from './blocks.js';
 import { mergeLists } from './merge-lists.js';
 import { leastTogether, raiseLists, reached } from './raise-lists.js';
 import { createRangeSearch, type RangeSearch } from './range-search.js';
@@ -33,7 +33,7 @@ export interface CellJob {
   readonly centroids: Int8Array;
   /** Rows that centroids are learnt from, and their cells [m]. */
   readonly training: { readonly ids: Int32Array; readonly cells: Int32Array };
-  /** Sketches of the rows [n × r bytes], 64 for zero. */
+  /** Sketches of the rows [n × r bytes], 64 for zero: by row, and by position once blocks are compared. */
   readonly sketches: SharedRowsHandle;
   /** Cell of each row, and how similar it is to that cell's centroid [n]. */
   readonly cells: Int32Array;
@@ -110,7 +110,9 @@ export type CellTask =
 export type CellResult = Float32Array | Int32Array | number | undefined;
 
 export const longestSegment = 256;
-export const rowsAtOnce = 128;
+/** Rows and cells of a tile of a search for cells. */
+const rowsAtOnce = 1024;
+const cellsAtOnce = 256;
 /** Rows that are searched for exactly in one pass over the others. */
 export const queriesAtMost = 1024;
 /** Rows and similarities of a tile: products of fewer rows cost more a pair, and a larger tile leaves the second-level cache. */
@@ -124,7 +126,10 @@ export function probeScore(similarity: number, own: number): number {
   return similarity - ownShare * own;
 }
 
-/** Similarities of rows to every centroid, on one thread. */
+/** More than any sum of products in a sketch. */
+const always = 2 ** 30;
+
+/** The search for the cells of rows, on one thread. */
 export class CellFinder {
   private constructor(
     private readonly sketcher: Sketcher,
@@ -132,10 +137,14 @@ export class CellFinder {
     private readonly job: Pick<CellJob, 'sketch' | 'cellCount' | 'centroids'>,
   ) {
     const { sketch, cellCount } = job;
+    const arena = new Arena(rowsAtOnce * (sketch.length + 4 * cellsAtOnce + 8));
+    this.kernels = loadKernels(arena);
     this.x = new Float32Array(rowsAtOnce * sketch.dim);
-    this.sketches = new Uint8Array(rowsAtOnce * sketch.length);
-    this.sketchWords = new Float32Array(this.sketches.buffer);
-    this.similarities = new Float32Array(rowsAtOnce * cellCount);
+    this.sketches = arena.uint8(rowsAtOnce * sketch.length);
+    this.sketchWords = new Float32Array(this.sketches.buffer, this.sketches.byteOffset, this.sketches.length / 4);
+    this.nearness = arena.int32(rowsAtOnce);
+    this.cells = arena.int32(rowsAtOnce);
+    this.sums = arena.int32(rowsAtOnce * cellsAtOnce);
     this.centroids = new Int8Array(sketch.length * cellCount);
   }
 
@@ -144,8 +153,12 @@ export class CellFinder {
   readonly sketches: Uint8Array;
   /** The same memory as 32-bit words. */
   readonly sketchWords: Float32Array;
-  /** [rows × C]. */
-  readonly similarities: Float32Array;
+  /** The cell of each row whose centroid is the most similar, of equals the first, and how similar it is. */
+  readonly cells: Int32Array;
+  readonly nearness: Int32Array;
+  private readonly kernels: Kernels;
+  private readonly sums: Int32Array;
+  /** Strips of `cellsAtOnce` cells, each [r × cells]. */
   private readonly centroids: Int8Array;
   private version = -1;
 
@@ -157,42 +170,39 @@ export class CellFinder {
     return this.sketcher.run(count, this.x, this.sketches);
   }
 
-  /** Compares `sketches` with the centroids, taken again when `version` is a new one. */
-  async compare(count: number, version: number): Promise<void> {
-    if (version !== this.version) this.centroids.set(this.job.centroids);
-    this.version = version;
-    await this.products.run(count, this.job.cellCount, this.sketches, this.centroids, this.similarities);
-  }
-
-  async release(): Promise<void> {
-    await this.sketcher.release();
-    await this.products.release();
-  }
-
-  /** The most similar cell of a row; of equals the first. */
-  nearest(i: number): number {
-    const { cellCount } = this.job;
-    let best = 0;
-    let most = Number.NEGATIVE_INFINITY;
-    for (let c = 0, at = i * cellCount; c < cellCount; c++, at++) {
-      if (this.similarities[at] > most) {
-        most = this.similarities[at];
-        best = c;
+  /** Finds the cells of `sketches`, with the centroids taken again when `version` is a new one. */
+  async find(count: number, version: number): Promise<void> {
+    const { sketch, cellCount, centroids } = this.job;
+    const { length } = sketch;
+    if (version !== this.version) {
+      for (let first = 0; first < cellCount; first += cellsAtOnce) {
+        const columns = Math.min(cellsAtOnce, cellCount - first);
+        for (let c = 0; c < length; c++) {
+          const line = c * cellCount + first;
+          this.centroids.set(centroids.subarray(line, line + columns), first * length + c * columns);
+        }
       }
     }
-    return best;
+    this.version = version;
+    this.nearness.fill(-(2 ** 31));
+    for (let first = 0; first < cellCount; first += cellsAtOnce) {
+      const columns = Math.min(cellsAtOnce, cellCount - first);
+      await this.products.run(count, columns, this.sketches, this.centroids.subarray(first * length), this.sums);
+      const { sums, nearness: greatest, cells: places } = this;
+      this.kernels.greatestSums({ rows: count, columns, sums, firstColumn: first, greatest, places });
+    }
   }
 }
 
 /** Bytes that a thread allocates to compare two blocks. */
 export function compareBytes(capacity: number, sketchLength: number, candidates: number): number {
   const ofSide = capacity * (2 * sketchLength + 8 * candidates + 4);
-  return 2 * ofSide + pickedAtOnce * (sketchLength + 4) + 4 * (tilePairs + 45);
+  return 2 * ofSide + pickedAtOnce * (sketchLength + 8) + 4 * (2 * tilePairs + 46);
 }
 
 /** Bytes that a thread allocates to find the cells of rows. */
 export function finderBytes(dim: number, sketchLength: number, cellCount: number): number {
-  return rowsAtOnce * (4 * dim + sketchLength + 4 * cellCount) + 2 * sketchLength * cellCount;
+  return rowsAtOnce * (4 * dim + 5 * sketchLength + 4 * cellsAtOnce + 8) + 2 * sketchLength * cellCount;
 }
 
 export async function createCellSearch(job: CellJob): Promise<(task: CellTask) => Promise<CellResult>> {
@@ -220,8 +230,10 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
   const [left, right] = [side(), side()];
   type Side = typeof left;
   const picked = arena.int32(pickedAtOnce);
+  const leastOfRows = arena.int32(pickedAtOnce);
   const pickedSketches = arena.uint8(pickedAtOnce * r);
-  const similarities = arena.float32(tilePairs + 15);
+  const similarities = arena.int32(tilePairs + 15);
+  const reaching = arena.int32(tilePairs + 1);
   let refiner: Refiner | undefined;
   let rangeSearch: Promise<RangeSearch> | undefined;
   let windowCosines: WindowCosines | undefined;
@@ -244,20 +256,17 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
   function train({ start, count }: Range, version: number): Promise<void> {
     return inSteps(start, count, async (first, taken) => {
       sketches.gather(training.ids.subarray(first, first + taken), taken, finder.sketchWords);
-      await finder.compare(taken, version);
-      for (let i = 0; i < taken; i++) training.cells[first + i] = finder.nearest(i);
+      await finder.find(taken, version);
+      training.cells.set(finder.cells.subarray(0, taken), first);
     });
   }
 
   function assign({ start, count }: Range, version: number): Promise<void> {
     return inSteps(start, count, async (first, taken) => {
       sketches.eachRun(first, taken, (view, at) => finder.sketches.set(bytesOf(view), (at - first) * r));
-      await finder.compare(taken, version);
-      for (let i = 0; i < taken; i++) {
-        const cell = finder.nearest(i);
-        cells[first + i] = cell;
-        nearness[first + i] = finder.similarities[i * cellCount + cell];
-      }
+      await finder.find(taken, version);
+      cells.set(finder.cells.subarray(0, taken), first);
+      nearness.set(finder.nearness.subarray(0, taken), first);
     });
   }
 
@@ -274,22 +283,14 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
 
   /** Sketches of a block row after row, and each segment on its own as [r × rows] with 0 for zero. */
   function fill(side: Side, block: CellBlock, { starts }: Segments): void {
-    const words = new Float32Array(side.rows.buffer, side.rows.byteOffset, side.rows.length / 4);
-    sketches.gather(order.subarray(block.start, block.start + block.count), block.count, words);
+    loadBytes(sketches, block.start, block.count, side.rows);
     for (let s = block.firstSegment; s < block.endSegment; s++) {
       const first = (starts[s] - block.start) * r;
-      turn(side.rows.subarray(first), side.columns.subarray(first), starts[s + 1] - starts[s]);
+      const length = starts[s + 1] - starts[s];
+      kernels.turnRows(length, r, wholeZero, side.rows.subarray(first), side.columns.subarray(first));
     }
     load(lists, block, side.lists);
     kernels.leastKept(block.count, candidates, side.lists, side.least);
-  }
-
-  /** rows [length × r], 64 for zero → columns [r × length], 0 for zero. */
-  function turn(rows: Uint8Array, columns: Int8Array, length: number): void {
-    for (let c = 0; c < r; c++) {
-      const line = c * length;
-      for (let j = 0, at = c; j < length; j++, at += r) columns[line + j] = rows[at] - wholeZero;
-    }
   }
 
   /** Finds the rows of a block that probe the cells of another. */
@@ -307,22 +308,31 @@ export async function createCellSearch(job: CellJob): Promise<(task: CellTask) =
       const line = c * cellCount + firstCell;
       nearCentroids.set(job.centroids.subarray(line, line + width), c * width);
     }
-    const most = Math.max(1, Math.floor(tilePairs / width));
+    const most = Math.min(pickedAtOnce, Math.max(1, Math.floor(tilePairs / width)));
     const offsets = new Int32Array(width + 1);
     let found = 0;
     for (let first = 0; first < from.count; first += most) {
       const taken = Math.min(most, from.count - first);
       await products.run(taken, width, side.rows.subarray(first * r), nearCentroids, similarities);
-      if (pairs.length < found + taken * width) pairs = longer(pairs, 2 * (found + taken * width));
       for (let i = 0; i < taken; i++) {
         const row = order[from.start + first + i];
         const own = cells[row] - firstCell;
-        const least = threshold + ownShare * nearness[row];
-        for (let c = 0, at = i * width; c < width; c++, at++) {
-          if (similarities[at] < least && c !== own) continue;
-          pairs[found++] = c * 65536 + first + i;
-          offsets[c + 1]++;
-        }
+        if (own >= 0 && own < width) similarities[i * width + own] = always;
+        leastOfRows[i] = Math.min(always, Math.ceil(threshold + ownShare * nearness[row]));
+      }
+      kernels.reachingSums({
+        rows: taken,
+        columns: width,
+        sums: similarities,
+        firstRow: first,
+        least: leastOfRows,
+        pairs: reaching,
+      });
+      const count = reaching[0];
+      if (pairs.length < found + count) pairs = longer(pairs, 2 * (found + count));
+      for (let p = 1; p <= count; p++) {
+        pairs[found++] = reaching[p];
+        offsets[(reaching[p] >>> 16) + 1]++;
       }
     }
     for (let c = 0; c < width; c++) offsets[c + 1] += offsets[c];

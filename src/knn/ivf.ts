@@ -17,14 +17,12 @@ import type { ProgressEvent, ProgressListener } from '../progress.js';
 import { type PairTask, pairRounds, part, type Range } from './blocks.js';
 import {
   type CellBlock,
-  CellFinder,
   type CellJob,
   type CellResult,
   type CellTask,
   longestSegment,
   probeScore,
   queriesAtMost,
-  rowsAtOnce,
   type Segments,
 } from './cells.js';
 import { checksumOf, type KeptLists, piecesOf } from './kept-lists.js';
@@ -423,7 +421,7 @@ async function searchRows(
     const segments = putInOrder(job);
     blocks = cutBlocks(segments, blockRows);
     ownBlocks = blocksOf(shares?.rank ?? 0);
-    const threshold = await fitThreshold(job, fitted, effort.miss, version);
+    const threshold = fitThreshold(job, fitted, effort.miss);
     stop();
     const own = [...roundsOf(blocks.length, shares)];
     const pairs = Math.max(
@@ -432,6 +430,7 @@ async function searchRows(
     );
     const lists = SharedRows.from(job.lists);
     const made = crc32(bytesOf(job.order), checksumOf(sketches));
+    sketches.arrange(job.order);
     const restored = kept ? await kept.restore(lists, made) : 0;
     const raises = shares ? raiseRounds(blocks.length, shares) : [];
     let [before, rounds, from, raised] = [0, 0, 0, 0];
@@ -570,42 +569,24 @@ function cutBlocks({ starts, cells }: Segments, blockRows: number): CellBlock[] 
  * The greatest threshold of probing at which all but a share of known neighbours meet: a pair meets when the better of
  * the two scores, of a row and the other's cell, reaches it.
  */
-async function fitThreshold(
-  job: CellJob,
-  exact: readonly Neighbours[],
-  miss: number,
-  version: number,
-): Promise<number> {
-  const { cells, cellCount } = job;
+function fitThreshold(job: CellJob, exact: readonly Neighbours[], miss: number): number {
+  const { cells, nearness, cellCount, centroids, sketch } = job;
   const sketches = SharedRows.from(job.sketches);
-  const finder = await CellFinder.create(job);
-  const pairScores: number[] = [];
-  /** Calls `visit` for each row with the place of its similarities. */
-  async function locate(ids: Int32Array, visit: (i: number, line: number) => void): Promise<void> {
-    for (let first = 0; first < ids.length; first += rowsAtOnce) {
-      const count = Math.min(rowsAtOnce, ids.length - first);
-      sketches.gather(ids.subarray(first, first + count), count, finder.sketchWords);
-      await finder.compare(count, version);
-      for (let i = 0; i < count; i++) visit(first + i, i * cellCount);
-    }
-  }
-  const scoreOf = (line: number, own: number, other: number) =>
-    probeScore(finder.similarities[line + other], finder.similarities[line + own]);
-  for (const { queries, ids } of exact) {
+  const scoreOf = (row: number, cell: number) => {
+    const values = bytesOf(sketches.row(row));
+    let similarity = 0;
+    for (let i = 0; i < sketch.length; i++) similarity += (values[i] - wholeZero) * centroids[i * cellCount + cell];
+    return probeScore(similarity, nearness[row]);
+  };
+  const scores = exact.flatMap(({ queries, ids }) => {
     const k = ids.length / queries.length;
-    const scores = new Float64Array(ids.length);
-    await locate(queries, (i, line) => {
-      for (let c = 0; c < k; c++) scores[i * k + c] = scoreOf(line, cells[queries[i]], cells[ids[i * k + c]]);
-    });
-    await locate(ids, (pair, line) => {
+    return Array.from(ids, (id, pair) => {
       const query = queries[Math.floor(pair / k)];
-      const [own, other] = [cells[ids[pair]], cells[query]];
-      scores[pair] = own === other ? Infinity : Math.max(scores[pair], scoreOf(line, own, other));
+      const [own, other] = [cells[query], cells[id]];
+      return own === other ? Infinity : Math.max(scoreOf(query, other), scoreOf(id, own));
     });
-    for (const score of scores) pairScores.push(score);
-  }
-  await finder.release();
-  const sorted = Float64Array.from(pairScores).sort();
+  });
+  const sorted = Float64Array.from(scores).sort();
   return sorted[Math.floor(miss * sorted.length)];
 }
 

@@ -102,6 +102,27 @@ export class SharedRows implements SharedRowsHandle, RowStore {
     }
   }
 
+  /** Puts the rows in another order: row ids[i] comes to place i, where ids has each row once. */
+  arrange(ids: Int32Array): void {
+    const rowBytes = this.dim * 4;
+    const held = Buffer.alloc(rowBytes);
+    const moved = new Uint8Array(this.rowCount);
+    const bytesOf = (row: number) => this.bytes[row >>> this.shift];
+    const startOf = (row: number) => (row & this.mask) * rowBytes;
+    for (let first = 0; first < this.rowCount; first++) {
+      if (moved[first] || ids[first] === first) continue;
+      bytesOf(first).copy(held, 0, startOf(first), startOf(first) + rowBytes);
+      let place = first;
+      for (let row = ids[place]; row !== first; row = ids[place]) {
+        bytesOf(row).copy(bytesOf(place), startOf(place), startOf(row), startOf(row) + rowBytes);
+        moved[place] = 1;
+        place = row;
+      }
+      held.copy(bytesOf(place), startOf(place));
+      moved[place] = 1;
+    }
+  }
+
   /** Nothing to close: the memory goes with the last reference to it. */
   close(): void {}
 

@@ -22,6 +22,18 @@ function fill(view: Float32Array, next: () => number): Float32Array {
   return view;
 }
 
+/** Sums of whole numbers. */
+function whole(view: Int32Array, next: () => number): Int32Array {
+  for (let i = 0; i < view.length; i++) view[i] = next() * 2 ** 20;
+  return view;
+}
+
+function inArena(arena: Arena, values: Int32Array): Int32Array {
+  const view = arena.int32(values.length);
+  view.set(values);
+  return view;
+}
+
 function assertClose(actual: Float32Array, expected: Float32Array, tolerance: number, what: string): void {
   for (let i = 0; i < expected.length; i++) {
     const error = Math.abs(actual[i] - expected[i]);
@@ -145,7 +157,7 @@ for (const [level, arena, kernels] of setups) {
         const input = {
           rows,
           columns,
-          sums: view(rows * columns),
+          sums: whole(arena.int32(rows * columns), next),
           rowSteps: view(rows),
           rowMargins: view(rows),
           columnSteps: view(columns),
@@ -155,6 +167,50 @@ for (const [level, arena, kernels] of setups) {
         kernels.upperBounds(input);
         scalar.upperBounds(twin);
         assert.deepEqual(input.sums.slice(), twin.sums);
+      }
+    });
+
+    it('greatestSums takes the first of equals, over columns that come in turn, any columns', () => {
+      for (const columns of [1, 3, 4, 5, 16, 33]) {
+        const next = random(columns);
+        const rows = 9;
+        const [greatest, places] = [arena.int32(rows).fill(-(2 ** 31)), arena.int32(rows)];
+        const twin = { greatest: greatest.slice(), places: places.slice() };
+        for (let firstColumn = 0; firstColumn < 3 * columns; firstColumn += columns) {
+          const sums = whole(arena.int32(rows * columns), next).map((sum) => sum >> 17);
+          const input = { rows, columns, sums: inArena(arena, sums), firstColumn };
+          kernels.greatestSums({ ...input, greatest, places });
+          scalar.greatestSums({ ...input, ...twin });
+        }
+        assert.deepEqual([greatest.slice(), places.slice()], [twin.greatest, twin.places], `${columns} columns`);
+      }
+    });
+
+    it('reachingSums agrees with its scalar twin, any columns', () => {
+      for (const columns of [1, 3, 4, 5, 16, 33]) {
+        const next = random(columns);
+        const rows = 9;
+        const sums = whole(arena.int32(rows * columns), next);
+        const least = whole(arena.int32(rows), next);
+        least[0] = sums[0];
+        const pairs = arena.int32(1 + rows * columns);
+        const expected = new Int32Array(1 + rows * columns);
+        kernels.reachingSums({ rows, columns, sums, firstRow: 70, least, pairs });
+        scalar.reachingSums({ rows, columns, sums, firstRow: 70, least, pairs: expected });
+        assert.deepEqual(pairs.slice(), expected, `${columns} columns`);
+      }
+    });
+
+    it('turnRows agrees with its scalar twin, any number of rows', () => {
+      for (const count of [1, 2, 3, 4, 5, 7, 8, 30, 33]) {
+        const rows = arena.uint8(count * 48);
+        for (let i = 0; i < rows.length; i++) rows[i] = 1 + ((i * 7919) % 127);
+        const out = arena.uint8(count * 48 + 1);
+        const columns = new Int8Array(out.buffer, out.byteOffset, out.length);
+        const expected = new Int8Array(count * 48 + 1);
+        kernels.turnRows(count, 48, 64, rows, columns);
+        scalar.turnRows(count, 48, 64, rows, expected);
+        assert.deepEqual(columns.slice(), expected, `${count} rows`);
       }
     });
 

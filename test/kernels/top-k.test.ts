@@ -94,7 +94,7 @@ for (const level of levels) {
       const kernels = loadKernels(arena, level);
       const picked = arena.int32(rows);
       picked.set(Array.from({ length: rows }, (_, i) => (i * 2) % listCount));
-      const similarities = arena.float32(rows * columns + 15);
+      const similarities = arena.int32(rows * columns + 15);
       const size = listCount * 2 * k;
       const [own, other] = [arena.float32(size), arena.float32(size)];
       const [ownLeast, otherLeast] = [arena.float32(listCount + 15), arena.float32(listCount + 15)];
@@ -109,7 +109,7 @@ for (const level of levels) {
       for (let i = 0; i < rows; i++) {
         for (let j = 0; j < columns; j++) {
           const [a, b] = [firstRow + picked[i], firstColumn + j].sort((x, y) => x - y);
-          values[i * columns + j] = ((a * 31 + b * 17) % 23) / 8 - 1;
+          values[i * columns + j] = ((a * 31 + b * 17) % 23) - 8;
         }
       }
       const shape = { rows, columns, k, picked, firstRow, firstColumn };

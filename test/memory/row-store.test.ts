@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { allocateRows, openStore, precisions } from '../../src/memory/row-store.js';
+import { SharedRows } from '../../src/memory/shared-rows.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'naan-rows-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -72,6 +73,20 @@ for (const precision of precisions) {
     });
   }
 }
+
+describe('rows in shared memory', () => {
+  it('are put in any order', () => {
+    fc.assert(
+      fc.property(fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6, 7, 8], { minLength: 9 }), (order) => {
+        const rows = SharedRows.allocate(order.length, 4);
+        for (let i = 0; i < order.length; i++) rows.row(i).fill(i);
+        rows.arrange(Int32Array.from(order));
+        for (const [place, row] of order.entries()) assert.deepEqual([...rows.row(place)], [row, row, row, row]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
 
 describe('rows in a file', () => {
   it('are kept when the store is allocated again, as far as they go', () => {

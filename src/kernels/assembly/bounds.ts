@@ -1,6 +1,6 @@
 /**
  * Turns products of codes into upper bounds of cosines, in place: u = sum · (s t) + (a + b), with the step s and margin a of
- * the row and the step t and margin b of the column. sums f32 [m × n]; steps and margins f32 [m] and [n].
+ * the row and the step t and margin b of the column. sums i32 [m × n] become f32; steps and margins f32 [m] and [n].
  */
 export function upperBounds(
   rows: i32, // m
@@ -22,11 +22,11 @@ export function upperBounds(
     for (; c < wholeBytes; c += 16) {
       const scale = f32x4.mul(steps, v128.load(columnSteps + c));
       const shift = f32x4.add(margins, v128.load(columnMargins + c));
-      v128.store(sums + c, f32x4.add(f32x4.mul(v128.load(sums + c), scale), shift));
+      v128.store(sums + c, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(v128.load(sums + c)), scale), shift));
     }
     for (; c < lineBytes; c += 4) {
       const scale = step * load<f32>(columnSteps + c);
-      store<f32>(sums + c, load<f32>(sums + c) * scale + (margin + load<f32>(columnMargins + c)));
+      store<f32>(sums + c, <f32>load<i32>(sums + c) * scale + (margin + load<f32>(columnMargins + c)));
     }
     sums += lineBytes;
   }

@@ -4,3 +4,4 @@ export { listDots } from './list-dots';
 export { pairScores } from './pair-scores';
 export { pickRows, rowDots, rowNorms } from './rows';
 export { leastKept, offerPicked, offerTile, reaching, sortLists } from './top-k';
+export { greatestSums, reachingSums, turnRows } from './whole';

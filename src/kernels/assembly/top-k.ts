@@ -85,14 +85,14 @@ export function leastKept(count: i32, k: i32, lists: usize, out: usize): void {
 }
 
 /**
- * Offers a tile to rows picked from one block of lists, and to its columns. A pair may come more than once: a list takes
+ * Offers a tile of sums of whole numbers to rows picked from one block of lists, and to its columns. A pair may come more than once: a list takes
  * an id once, and never its own. Ids count lists: that of row i is firstRow + picked[i], and its list the picked[i]-th.
  * The least similarity that each list keeps lies in an array of its own, which stays in the cache where the lists do not.
  */
 export function offerPicked(
   rows: i32, // m
   columns: i32, // n
-  similarities: usize, // f32 [m × n]
+  similarities: usize, // i32 [m × n], of less than 24 bits
   k: i32,
   picked: usize, // i32 [m]
   firstRow: i32, // id of the first of rowLists
@@ -113,11 +113,11 @@ export function offerPicked(
     let kept = f32x4.splat(leastOfRow);
     for (let j = 0; j < columns; j += 16) {
       const at = <usize>j << 2;
-      let passed = passingOf(line + at, kept, columnLeast + at, columns - j);
+      let passed = passingSums(line + at, kept, columnLeast + at, columns - j);
       for (; passed != 0; passed &= passed - 1) {
         const column = j + ctz(passed);
         if (firstColumn + column == rowId) continue;
-        const similarity = load<f32>(line + (<usize>column << 2));
+        const similarity = <f32>load<i32>(line + (<usize>column << 2));
         if (similarity >= leastOfRow) {
           offerOnce(list, k, keyOf(similarity, firstColumn + column));
           leastOfRow = least(list);
@@ -138,20 +138,41 @@ export function offerPicked(
 /** Mask of those of four similarities that their row or their column might keep: those that reach the lesser of the two. */
 // @ts-expect-error: decorator
 @inline
-function passing(similarities: usize, leastOfRow: v128, leastOfColumn: usize): v128 {
-  return f32x4.ge(v128.load(similarities), f32x4.pmin(leastOfRow, v128.load(leastOfColumn)));
+function passing(similarities: v128, leastOfRow: v128, leastOfColumn: usize): v128 {
+  return f32x4.ge(similarities, f32x4.pmin(leastOfRow, v128.load(leastOfColumn)));
 }
 
 /** Compares sixteen floats, of which the first `count` exist; the result is bits from the lowest on. */
 // @ts-expect-error: decorator
 @inline
 function passingOf(similarities: usize, leastOfRow: v128, leastOfColumn: usize, count: i32): i32 {
-  const first = passing(similarities, leastOfRow, leastOfColumn);
-  const second = passing(similarities + 16, leastOfRow, leastOfColumn + 16);
-  const third = passing(similarities + 32, leastOfRow, leastOfColumn + 32);
-  const fourth = passing(similarities + 48, leastOfRow, leastOfColumn + 48);
+  return bitsOf(
+    passing(v128.load(similarities), leastOfRow, leastOfColumn),
+    passing(v128.load(similarities, 16), leastOfRow, leastOfColumn + 16),
+    passing(v128.load(similarities, 32), leastOfRow, leastOfColumn + 32),
+    passing(v128.load(similarities, 48), leastOfRow, leastOfColumn + 48),
+    count,
+  );
+}
+
+/** The same of sixteen whole numbers. */
+// @ts-expect-error: decorator
+@inline
+function passingSums(sums: usize, leastOfRow: v128, leastOfColumn: usize, count: i32): i32 {
+  return bitsOf(
+    passing(f32x4.convert_i32x4_s(v128.load(sums)), leastOfRow, leastOfColumn),
+    passing(f32x4.convert_i32x4_s(v128.load(sums, 16)), leastOfRow, leastOfColumn + 16),
+    passing(f32x4.convert_i32x4_s(v128.load(sums, 32)), leastOfRow, leastOfColumn + 32),
+    passing(f32x4.convert_i32x4_s(v128.load(sums, 48)), leastOfRow, leastOfColumn + 48),
+    count,
+  );
+}
+
+// @ts-expect-error: decorator
+@inline
+function bitsOf(first: v128, second: v128, third: v128, fourth: v128, count: i32): i32 {
   const any = v128.or(v128.or(first, second), v128.or(third, fourth));
-  if (i32x4.bitmask(any) == 0) return 0;
+  if (!v128.any_true(any)) return 0;
   const passed =
     i32x4.bitmask(first) |
     (i32x4.bitmask(second) << 4) |
