@@ -24,5 +24,5 @@ export interface OpenRun {
   findReverse(marked?: Uint8Array): Promise<void>;
 }
 
-/** Leaves the column `scores` complete. Returns how often an edge was scored, and the scores of each round, in positions [E]. */
+/** Leaves the column `scores` complete. Returns how often an edge was scored, and the scores of each round, in the order of the known edges [E]. */
 export type Rescore = (run: OpenRun, known: KnownScores) => Promise<{ scored: number; rounds: Float32Array[] }>;

@@ -19,7 +19,7 @@ import type { Executor } from '../execution/executor.js';
 import type { Plan } from '../execution/plan.js';
 import { Pool } from '../execution/pool.js';
 import { runPlanOn } from '../execution/run-plan.js';
-import { type CandidateEdges, startOffsets } from '../graph/candidate-edges.js';
+import { type CandidateEdges, pairsOfEdges, startOffsets } from '../graph/candidate-edges.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { reverseOfMarked } from '../graph/reverse-edges.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
@@ -109,6 +109,8 @@ export class ScoringRun {
   readonly rounds: Float32Array[] = [];
   /** With `known`: times that an edge was scored. */
   scoredAnew: number | undefined;
+  /** With `known`: the edges by input number, and their scores in each round. */
+  private inOrder: (CandidateEdges & { readonly rounds: readonly Float32Array[] }) | undefined;
   private readonly batch: number;
   /** Passes of the head over the shards, in order. */
   readonly stages: readonly Stage[];
@@ -184,8 +186,12 @@ export class ScoringRun {
   }
 
   /** Candidate edges as pairs a < b of input numbers, sorted, and their scores; with `rounds` those of the rounds before the last too. */
-  sortedPairs(rounds = false): Promise<SortedPairs> {
+  async sortedPairs(rounds = false): Promise<SortedPairs> {
     const { order, positions } = this.job;
+    if (this.inOrder) {
+      const earlier = rounds ? this.inOrder.rounds.slice(0, -1) : [];
+      return { pairs: pairsOfEdges(this.inOrder), scores: this.inOrder.rounds.at(-1)!, rounds: earlier };
+    }
     const earlier = rounds ? this.rounds.slice(0, -1) : [];
     return this.runPlan(sortedPairsPlan({ edges: this.edges, rounds: earlier, order, positions }, this.threads));
   }
@@ -236,7 +242,7 @@ export class ScoringRun {
         known,
       );
       this.scoredAnew = scored;
-      this.rounds.push(...rounds);
+      this.inOrder = { ...known.edges, rounds };
     });
   }
 

@@ -123,6 +123,18 @@ export function candidateEdges(graph: KnnGraph, sampleHops: number): CandidateEd
   return edges;
 }
 
+/** The ends of each edge, its key first [E × 2]. */
+export function pairsOfEdges({ nodeCount, offsets, targets }: CandidateEdges): Int32Array {
+  const pairs = new Int32Array(2 * targets.length);
+  for (let node = 0; node < nodeCount; node++) {
+    for (let e = offsets[node]; e < offsets[node + 1]; e++) {
+      pairs[2 * e] = node;
+      pairs[2 * e + 1] = targets[e];
+    }
+  }
+  return pairs;
+}
+
 /** CSR from unordered pairs [e × 2] in any order, and the place of each pair in it: `place[e]`. */
 export function edgesFromPairs(
   nodeCount: number,

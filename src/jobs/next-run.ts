@@ -339,22 +339,25 @@ function listsBefore(
   { nodeCount, width, isNew }: { nodeCount: number; width: number; isNew: Uint8Array },
 ): KnnGraph {
   const lists = allocateKnnGraph(nodeCount, width);
+  const { ids } = lists;
+  const { ids: oldIds, width: oldWidth } = old;
   const listedBy = new Int32Array(nodeCount).fill(-1);
   for (let row = 0; row < numbers.length; row++) {
     const node = numbers[row];
-    // Where rows are copies of each other, the first has the list.
-    if (node < 0 || isNew[node] === 1 || lists.ids[node * width] >= 0) continue;
     const start = node * width;
-    lists.ids[start] = node;
+    // Where rows are copies of each other, the first has the list.
+    if (node < 0 || isNew[node] === 1 || ids[start] >= 0) continue;
+    ids[start] = node;
     listedBy[node] = node;
     let filled = 1;
-    for (let c = 1; c < old.width; c++) {
-      const id = old.ids[row * old.width + c];
-      if (id < 0) break;
-      const other = numbers[id];
-      if (other >= 0 && listedBy[other] === node) continue;
-      if (other >= 0) listedBy[other] = node;
-      lists.ids[start + filled++] = other;
+    const end = (row + 1) * oldWidth;
+    for (let at = row * oldWidth + 1; at < end && oldIds[at] >= 0; at++) {
+      const other = numbers[oldIds[at]];
+      if (other >= 0) {
+        if (listedBy[other] === node) continue;
+        listedBy[other] = node;
+      }
+      ids[start + filled++] = other;
     }
   }
   return lists;

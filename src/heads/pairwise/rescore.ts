@@ -11,7 +11,6 @@
  */
 import type { KnownScores, OpenRun, Rescore } from '../../engine/known-scores.js';
 import { listedInOne } from '../../graph/edges-after.js';
-import { sharedCopy } from '../../memory/shared-arrays.js';
 import { pathHops } from './structural-features.js';
 
 /**
@@ -26,7 +25,7 @@ export const rescore: Rescore = async (run, known) => {
   const targets = job.targets!;
   const scorings = stages.filter(({ name }) => name === 'score');
   const stageOf = (name: string, round = 0) => stages.find((one) => one.name === name && one.round === round)!;
-  if (known.changed.length > nodeCount * (manyLists[scorings.length - 1] ?? manyLists[2])) return scoreAll(run);
+  if (known.changed.length > nodeCount * (manyLists[scorings.length - 1] ?? manyLists[2])) return scoreAll(run, known);
 
   /** Marks of the nodes whose edges are due, of the ends of these, and of those whose cosines are there [n]. */
   const touched = new Uint8Array(nodeCount);
@@ -74,35 +73,52 @@ export const rescore: Rescore = async (run, known) => {
     await run.run(stageOf('similarities'));
     only.nodes.set(ends);
     if (round > 0) await run.run(stageOf('summarise', round));
-    for (let p = 0, e = 0; p < nodeCount; p++) {
-      const a = order ? order[p] : p;
-      for (let i = known.edges.offsets[a]; i < known.edges.offsets[a + 1]; i++) scores[e++] = before[i];
-    }
-    const old = Float32Array.from(due, (e) => scores[e]);
+    eachKnown(run, known, (i, e) => {
+      scores[e] = before[i];
+    });
     await run.run(stage);
     touched.fill(0);
     for (const node of unsettled) touched[node] = 1;
+    const now = before.slice();
     for (const [i, e] of due.entries()) {
-      if (scores[e] === old[i]) continue;
+      const place = known.edges.offsets[order ? order[keys[i]] : keys[i]] + e - offsets[keys[i]];
+      if (scores[e] === before[place]) continue;
+      now[place] = scores[e];
       touched[keys[i]] = 1;
       touched[targets[e]] = 1;
     }
-    rounds.push(sharedCopy(scores));
+    rounds.push(now);
   }
   return { scored, rounds };
 };
 
 /** All stages, of all nodes and edges. */
-async function scoreAll({ job, only, columns, stages, run, findReverse }: OpenRun): ReturnType<Rescore> {
+async function scoreAll(open: OpenRun, known: KnownScores): ReturnType<Rescore> {
+  const { job, only, columns, stages } = open;
   only.nodes.fill(1);
   only.edges.fill(1);
-  await findReverse();
+  await open.findReverse();
   const rounds: Float32Array[] = [];
   for (const stage of stages) {
-    await run(stage);
-    if (stage.name === 'score') rounds.push(sharedCopy(columns[stage.columns[0]].values));
+    await open.run(stage);
+    if (stage.name !== 'score') continue;
+    const scores = columns[stage.columns[0]].values;
+    const round = new Float32Array(scores.length);
+    eachKnown(open, known, (i, e) => {
+      round[i] = scores[e];
+    });
+    rounds.push(round);
   }
   return { scored: rounds.length * job.targets!.length, rounds };
+}
+
+/** Visits all edges with their places among the known ones and in the job. */
+function eachKnown({ job }: OpenRun, { edges }: KnownScores, visit: (place: number, edge: number) => void): void {
+  const { nodeCount, order } = job;
+  for (let p = 0, e = 0; p < nodeCount; p++) {
+    const a = order ? order[p] : p;
+    for (let i = edges.offsets[a]; i < edges.offsets[a + 1]; i++, e++) visit(i, e);
+  }
 }
 
 /** Edges whose structural features may differ from what they were, each with the node that it is keyed by. */
