@@ -1,8 +1,9 @@
 /** Functions of the public API that no command has a job for. */
 import { type FeatureSource, locateSource } from './io/feature-source.js';
 import { type FindKnnOptions, type FoundKnn, findKnn } from './knn/find.js';
+import { devicesForKnn, type KnnComputing } from './machine/choose-knn.js';
 
-export interface KnnOptions extends FindKnnOptions {
+export interface KnnOptions extends Omit<FindKnnOptions, 'onDevices'>, KnnComputing {
   /** Values of a row, which a raw file does not say. */
   readonly dim?: number | undefined;
 }
@@ -15,5 +16,5 @@ export interface KnnOptions extends FindKnnOptions {
  * BACKEND_UNAVAILABLE for method `hnsw` where the package usearch is not installed.
  */
 export async function knn(features: FeatureSource, options: KnnOptions = {}): Promise<FoundKnn> {
-  return findKnn(await locateSource(features, options.dim), options);
+  return findKnn(await locateSource(features, options.dim), { ...options, onDevices: devicesForKnn(options, options) });
 }

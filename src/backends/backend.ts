@@ -6,6 +6,7 @@
  * Shapes: B nodes a tile, R local rows, E edges, w list width, d features, p = d padded to a multiple of 4, M heads.
  */
 import type { SimdLevel } from '../kernels/kernels.js';
+import type { SharedRowsHandle } from '../memory/shared-rows.js';
 import type { FactoredModel } from '../model/factored.js';
 import type { RoundNetworks } from '../model/round-network.js';
 import type { BackendName, OnnxProvider } from './names.js';
@@ -58,6 +59,17 @@ export type PairwiseTile = {
   readonly logits: Float32Array;
 };
 
+/** L: entries of a list. */
+export type KnnTile = {
+  /** Unit vectors [B × d]: in of `nearest`. */
+  readonly x: Float32Array;
+  /** Ids of columns and their cosines, falling [B × L]: out of `nearest`. */
+  readonly ids: Int32Array;
+  readonly similarities: Float32Array;
+  /** The sum of the cosines with all columns, which is finite where all of them are [B]: out of `nearest`. */
+  readonly sums: Float32Array;
+};
+
 export interface Backend<Stage extends string = string, Tile extends TileMemory = TileMemory> {
   readonly name: BackendName;
   readonly simd?: SimdLevel;
@@ -83,10 +95,31 @@ export type ConcatBackend = Backend<ConcatStage, ConcatTile>;
  */
 export type PairwiseBackend = Backend<NetworkStage, PairwiseTile>;
 
-/** The weights that a head's stages compute with. */
-export type BackendModel = FactoredModel | RoundNetworks;
+/**
+ *   nearest     the columns of the greatest cosine
+ */
+export type KnnBackend = Backend<'nearest', KnnTile>;
+
+/** The columns of an exact kNN search, which are to it what weights are to a head. */
+export interface KnnColumns {
+  /** Unit vectors [n × d]. */
+  readonly columns: SharedRowsHandle;
+  /** L, at most n. */
+  readonly listed: number;
+  /** Columns are multiplied in tiles; neither a tile nor its products with a batch take more bytes. */
+  readonly tileBytes: number;
+  /** Bytes of a device's memory that tiles may take which stay there; others are uploaded for each batch. */
+  readonly residentBytes: number;
+}
+
+/** The weights that a head's stages compute with, or the columns of a kNN search. */
+export type BackendModel = FactoredModel | RoundNetworks | KnnColumns;
 /** The contract of a back-end with such weights. */
-export type BackendOf<Model extends BackendModel> = Model extends FactoredModel ? ConcatBackend : PairwiseBackend;
+export type BackendOf<Model extends BackendModel> = Model extends FactoredModel
+  ? ConcatBackend
+  : Model extends KnnColumns
+    ? KnnBackend
+    : PairwiseBackend;
 
 export interface BackendOptions {
   readonly simd?: SimdLevel | undefined;

@@ -7,7 +7,15 @@
 import type { FactoredModel } from '../model/factored.js';
 import { featureCount } from '../model/pairwise.js';
 import type { RoundNetworks } from '../model/round-network.js';
-import type { BackendModel, ConcatTile, PairwiseTile, TileCapacity, TileMemory } from './backend.js';
+import type {
+  BackendModel,
+  ConcatTile,
+  KnnColumns,
+  KnnTile,
+  PairwiseTile,
+  TileCapacity,
+  TileMemory,
+} from './backend.js';
 
 /** Numbers in one line of each of some arrays. */
 export type Lines<Name extends string = string> = Readonly<Partial<Record<Name, number>>>;
@@ -93,7 +101,23 @@ export function pairwiseLayout(
   };
 }
 
+export function knnLayout({ columns, listed }: KnnColumns, capacity: TileCapacity): TileLayout<'nearest', KnnTile> {
+  const { dim } = columns;
+  const { nodes } = capacity;
+  return {
+    capacity,
+    arrays: {
+      x: ['float32', nodes * dim],
+      ids: ['int32', nodes * listed],
+      similarities: ['float32', nodes * listed],
+      sums: ['float32', nodes],
+    },
+    stages: { nearest: { unit: 'nodes', own: { x: dim }, out: { ids: listed, similarities: listed, sums: 1 } } },
+  };
+}
+
 export function layoutOf(model: BackendModel, capacity: TileCapacity): TileLayout {
+  if ('columns' in model) return knnLayout(model, capacity);
   return 'rounds' in model ? pairwiseLayout(model, capacity) : concatLayout(model, capacity);
 }
 

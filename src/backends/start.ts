@@ -2,7 +2,7 @@
 import { NaanError } from '../errors.js';
 import type { FactoredModel } from '../model/factored.js';
 import type { RoundNetworks } from '../model/round-network.js';
-import type { BackendFactory, BackendModel, BackendOf, BackendOptions, TileCapacity } from './backend.js';
+import type { BackendFactory, BackendModel, BackendOf, BackendOptions, KnnColumns, TileCapacity } from './backend.js';
 import type { BackendName } from './names.js';
 
 type Loaders<Model extends BackendModel> = Readonly<Record<BackendName, () => Promise<BackendFactory<Model>>>>;
@@ -19,6 +19,17 @@ const pairwise: Loaders<RoundNetworks> = {
   reference: async () => (await import('./pairwise/reference.js')).createReference,
   tfjs: async () => (await import('./pairwise/tfjs.js')).createTfjs,
 };
+const knn: Loaders<KnnColumns> = {
+  native: async () => (await import('./knn/native.js')).createNative,
+  onnx: async () => (await import('./knn/onnx.js')).createOnnx,
+  reference: async () => (await import('./knn/reference.js')).createReference,
+  tfjs: async () => (await import('./knn/tfjs.js')).createTfjs,
+};
+
+function loadersFor(model: BackendModel) {
+  if ('columns' in model) return knn;
+  return 'rounds' in model ? pairwise : concat;
+}
 
 /** Throws BACKEND_UNAVAILABLE with the reason when it cannot start, BAD_USAGE when the tile asked for does not fit. */
 export async function startBackend<Model extends BackendModel>(
@@ -28,7 +39,7 @@ export async function startBackend<Model extends BackendModel>(
   options: BackendOptions = {},
 ): Promise<BackendOf<Model>> {
   try {
-    const loaders = ('rounds' in model ? pairwise : concat) as Loaders<Model>;
+    const loaders = loadersFor(model) as Loaders<Model>;
     const create = await loaders[name]();
     return await create(model, capacity, options);
   } catch (error) {

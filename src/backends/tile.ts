@@ -23,6 +23,11 @@ export function tileCapacity(batch: number, k1: number, k2: number): TileCapacit
   return { nodes: batch, width, rows: batch * width, edges: batch * width };
 }
 
+/** Local memory for batches of a kNN search. */
+export function rowCapacity(batch: number): TileCapacity {
+  return { nodes: batch, width: 0, rows: 0, edges: 0 };
+}
+
 export function allocateTile<Tile extends TileMemory>(
   { arrays }: TileLayout<never, Tile>,
   memory: Allocator = ownBuffers(),

@@ -5,13 +5,14 @@ import { type ClusterOptions, checkCluster } from '../jobs/cluster-options.js';
 import { findKnn } from '../knn/find.js';
 import type { KnnWork } from '../knn/kept-lists.js';
 import { describeKnnPlan, type KnnPlan } from '../knn/plan.js';
+import { devicesForKnn } from '../machine/choose-knn.js';
 import { peakResidentBytes } from '../memory/peak.js';
 import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
 export const run: Run<'knn'> = async (
-  { features, dim, out, overwrite, workDir, restart, cluster, rank, ranks, ...options },
-  { signal, onProgress, log, tell },
+  { features, dim, out, overwrite, workDir, restart, cluster, rank, ranks, ...values },
+  { signal, onProgress, log, tell, metrics },
 ) => {
   const began = performance.now();
   const file = { name: 'out', path: out, isOurs: isOurGraph, otherwise: 'is no kNN graph' };
@@ -19,12 +20,17 @@ export const run: Run<'knn'> = async (
   const isOther = share !== undefined && share.rank > 0;
   if (!isOther) await checkOutputs([file], { features }, overwrite);
   const location = await findFeatures(features, { dim });
-  const { graph, method, recall, attempts, copies, badRows } = await findKnn(location, {
+  const { backend, provider, devices, batch, deviceMemory, ...options } = values;
+  const work: KnnWork | undefined = workDir === undefined ? undefined : { path: workDir, features, restart, share };
+  const computing = { backend, provider, devices, batch, deviceMemory };
+  const onDevices = devicesForKnn(computing, { ...options, work });
+  const { graph, method, recall, attempts, copies, badRows, computed } = await findKnn(location, {
     ...options,
     signal,
     onProgress,
     onNotice: log.warn,
-    work: workDir === undefined ? undefined : { path: workDir, features, restart, share },
+    work,
+    onDevices: onDevices && { ...onDevices, onDevices: (readings) => metrics?.devices(readings) },
     onFound: ({ graph: { nodeCount, width, ids } }) =>
       isOther ? Promise.resolve() : writeNpy(out, 'i4', [nodeCount, width], ids),
     onPlan: (plan: KnnPlan) => void (options.quiet || tell(describeKnnPlan(plan))),
@@ -42,11 +48,13 @@ export const run: Run<'knn'> = async (
     ...(copies > 0 ? [['copies', count(copies)]] : []),
     ...(badRows > 0 ? [['left out', count(badRows)]] : []),
     ['method', method],
+    ...(computed ? [['computed by', computed.backend]] : []),
     ['recall', method === 'exact' ? '1' : `${recall.toFixed(4)} on a sample`],
     ['time', duration(seconds)],
     ['peak memory', bytes(peakRssBytes)],
   ]);
-  const json = { nodes: nodeCount, copies, badRows, k, method, recall, attempts, seconds, peakRssBytes, out };
+  const found = { nodes: nodeCount, copies, badRows, k, method, recall, attempts, ...computed };
+  const json = { ...found, seconds, peakRssBytes, out };
   return { json, text: `${facts}\n\nwritten to ${out}` };
 };
 

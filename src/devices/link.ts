@@ -24,6 +24,7 @@ const stateCell = 0;
 const callsCell = 1;
 const closingCell = 2;
 const fallbacksCell = 3;
+/** Number of what has started, from 1 on; 0 before. */
 const choiceCell = 4;
 const firstSlot = 5;
 
@@ -82,11 +83,11 @@ export class DeviceLink {
 
   // The worker's side.
 
-  /** Sleeps until the device has started, or cannot: then false. */
+  /** Sleeps until the device has started, or cannot: then false. One that was lost since has started. */
   waitForStart(): boolean {
     const { control } = this.handle;
     while (Atomics.load(control, stateCell) === starting) Atomics.wait(control, stateCell, starting, watchMs);
-    return Atomics.load(control, stateCell) === ready;
+    return Atomics.load(control, choiceCell) > 0;
   }
 
   /** Computes a stage on the slot's tile; false when the device has gone: the inputs are as they were. */
@@ -108,7 +109,7 @@ export class DeviceLink {
 
   /** Number of what has started. */
   get choice(): number {
-    return Atomics.load(this.handle.control, choiceCell);
+    return Atomics.load(this.handle.control, choiceCell) - 1;
   }
 
   /** Why the device has gone. */
@@ -133,7 +134,7 @@ export class DeviceLink {
 
   /** `choice`: number of what has started. */
   started(choice: number): void {
-    Atomics.store(this.handle.control, choiceCell, choice);
+    Atomics.store(this.handle.control, choiceCell, choice + 1);
     Atomics.compareExchange(this.handle.control, stateCell, starting, ready);
     Atomics.notify(this.handle.control, stateCell);
   }

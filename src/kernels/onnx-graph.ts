@@ -29,7 +29,7 @@ const string = (field: number, value: string): Bytes => bytes(field, text.encode
 const message = (field: number, ...parts: Bytes[]): Bytes => bytes(field, concat(parts));
 
 /** Element types of TensorProto that graphs here use. */
-const elementTypes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const;
+export const elementTypes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const;
 type ElementType = keyof typeof elementTypes;
 
 function elementType(data: Float32Array | Int32Array | BigInt64Array): ElementType {

@@ -16,6 +16,7 @@ import { type BuildKnnOptions, checkK, searchExactly } from './exact.js';
 import { loadUsearch, searchHnsw } from './hnsw.js';
 import { type ApproximateKnn, cellSizes, type Effort, mostRounds, searchCells } from './ivf.js';
 import { KeptLists, type KnnWork, openKnnWork } from './kept-lists.js';
+import { type KnnDeviceFacts, type KnnDevices, searchOnDevices } from './on-device.js';
 import { type KnnMethod, type KnnPlan, planKnn } from './plan.js';
 import { SearchShares, type SharedSearch } from './shares.js';
 import { tellNormalised, unitRows } from './unit-rows.js';
@@ -31,6 +32,8 @@ export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
   readonly memory?: number | undefined;
   /** Keeps an approximate search by cells in a folder: after a crash the same call goes on where it stopped. */
   readonly work?: KnnWork | undefined;
+  /** Computes an exact graph on devices; default: the CPU does (see `devicesForKnn`). */
+  readonly onDevices?: KnnDevices | undefined;
   /** Writes the graph; until that has ended a work directory is kept. */
   readonly onFound?: ((found: FoundKnn) => Promise<void>) | undefined;
   /** Hears what the search will keep where, before it starts. */
@@ -49,6 +52,8 @@ export interface FoundKnn {
   readonly badRows: number;
   /** Searches made until the recall was met. */
   readonly attempts: number;
+  /** What was seen of devices, where those found the graph. */
+  readonly computed?: KnnDeviceFacts;
 }
 
 /**
@@ -119,9 +124,16 @@ export async function findKnn(source: FeatureLocation, given: FindKnnOptions): P
         throw new NaanError('OUT_OF_MEMORY', `${found}; ${advice}`);
       }
     }
-    const graph = await searchExactly(rows!, search);
+    const { onDevices } = options;
     const attempts = chosen === 'exact' ? 1 : maxAttempts + 1;
-    return { graph: ofRows(graph), method: 'exact', recall: 1, attempts, ...counts };
+    const exactly = { method: 'exact', recall: 1, attempts, ...counts } as const;
+    if (onDevices && search.k > 0) {
+      const found = await searchOnDevices(rows!, search, onDevices);
+      if (found) return { graph: ofRows(found.graph), computed: found.facts, ...exactly };
+      // The CPU by itself takes more memory.
+      planSearch(used, { ...search, onDevices: undefined, memory: plan.limitBytes });
+    }
+    return { graph: ofRows(await searchExactly(rows!, search)), ...exactly };
   }
   try {
     const found = await searched();
@@ -206,11 +218,11 @@ async function arithmetic(signal: AbortSignal | undefined): Promise<string> {
   return ownArithmetic('pairwise', signal);
 }
 
-type Choice = Pick<FindKnnOptions, 'method' | 'minRecall'> & { readonly k: number };
+type Choice = Pick<FindKnnOptions, 'method' | 'minRecall' | 'onDevices'> & { readonly k: number };
 
 /** The method as asked, or the one that suits the rows. */
-function methodFor(rowCount: number, dim: number, { k, method = 'auto', minRecall }: Choice): KnnMethod {
-  if (k === 0 || (method === 'auto' && (rowCount < exactBelow(dim, k) || minRecall === 1))) return 'exact';
+function methodFor(rowCount: number, dim: number, { k, method = 'auto', minRecall, onDevices }: Choice): KnnMethod {
+  if (k === 0 || (method === 'auto' && (onDevices || rowCount < exactBelow(dim, k) || minRecall === 1))) return 'exact';
   return method === 'auto' ? 'ivf' : method;
 }
 
@@ -220,9 +232,9 @@ export function planSearch(
   options: Choice & Pick<FindKnnOptions, 'threads' | 'memory'>,
   effort: Effort = effortOf(0, options.minRecall ?? knnDefaults.minRecall),
 ): KnnPlan {
-  const { k, threads = availableCores(), memory } = options;
+  const { k, threads = availableCores(), memory, onDevices } = options;
   const { rowCount, dim } = shapeOf(features);
-  return planKnn(features, { k, method: methodFor(rowCount, dim, options), effort, threads, memory });
+  return planKnn(features, { k, method: methodFor(rowCount, dim, options), effort, threads, memory, onDevices });
 }
 
 function defaultK(features: FeatureLocation, onNotice?: (message: string) => void): number {

@@ -11,6 +11,7 @@ import { compareBytes, finderBytes } from './cells.js';
 import { codeLength } from './codes.js';
 import { boundCandidates } from './exact.js';
 import { cellSizes, type Effort } from './ivf.js';
+import { hostBytes, type KnnDevices, listedEntries } from './on-device.js';
 import { refinerBytes } from './refine.js';
 import { leastSketchLength } from './sketch.js';
 
@@ -20,7 +21,7 @@ export interface KnnPlan {
   readonly method: KnnMethod;
   readonly rowsIn: 'memory' | 'file';
   /** Bytes in memory at the peak, by what they are for. */
-  readonly parts: Readonly<Record<'rows' | 'sketches' | 'lists' | 'graph' | 'threads', number>>;
+  readonly parts: Readonly<Record<'rows' | 'sketches' | 'lists' | 'graph' | 'threads', number> & { devices?: number }>;
   /** Sum of the parts. */
   readonly memoryBytes: number;
   /** Bytes that the process may take. */
@@ -38,6 +39,8 @@ export interface KnnPlanRequest {
   readonly threads: number;
   /** Bytes that the process may take; default: most of what is free. */
   readonly memory?: number | undefined;
+  /** Devices that compute the exact graph. */
+  readonly onDevices?: KnnDevices | undefined;
 }
 
 /** Rows of the last step are read in windows no smaller than this. */
@@ -88,10 +91,16 @@ export function describeKnnPlan({ method, rowsIn, parts, memoryBytes, limitBytes
   return `${about} ${gib(memoryBytes)} of ${gib(limitBytes)} GiB of memory: ${named.join(', ')}`;
 }
 
-function partsBesideRows(n: number, dim: number, { k, method, effort, threads }: KnnPlanRequest) {
+function partsBesideRows(n: number, dim: number, request: KnnPlanRequest) {
+  const { k, method, effort, threads, onDevices } = request;
   const graph = 4 * n * (k + 1);
   const ofThreads = (bytes: number) => processBytes + threads * (threadBytes + bytes);
   if (method === 'hnsw') return { sketches: n * (2 * dim + linkBytes), lists: 0, graph, threads: ofThreads(0) };
+  if (method === 'exact' && onDevices) {
+    const listed = listedEntries(n, k);
+    const devices = hostBytes(n, dim, { listed, threads, ...onDevices });
+    return { sketches: 0, lists: 0, graph, threads: ofThreads(refinerBytes(n, dim, listed)), devices };
+  }
   if (method === 'exact') {
     const candidates = boundCandidates(n, dim, k);
     const byBounds = candidates > k;

@@ -32,7 +32,8 @@ export function addDeviceMetrics(registry: Registry, devices: readonly DeviceRea
     labelNames: ['device'],
     registers,
     collect() {
-      for (const reading of devices) this.set({ device: String(reading.device) }, reading.of('queue'));
+      this.reset();
+      for (const reading of devices) this.inc({ device: String(reading.device) }, reading.of('queue'));
     },
   });
 }

@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client';
+import type { DeviceReading } from '../devices/devices.js';
 import type { RunObserver, ShardStates, StartedBackend, WatchedRun } from '../engine/run-observer.js';
 import type { CoordinatorObserver, TaskObserver } from '../machines/task-observer.js';
 import type { ProgressEvent } from '../progress.js';
@@ -39,6 +40,7 @@ export class RunMetrics implements RunObserver, TrainingObserver {
     };
   }
 
+  private readonly watched: DeviceReading[] = [];
   private recordShards: ((states: ShardStates) => void) | undefined;
 
   progress(event: ProgressEvent): void {
@@ -54,7 +56,13 @@ export class RunMetrics implements RunObserver, TrainingObserver {
     this.tellBuild(this.build);
     addWorkMetrics(this.registry, counters);
     addWorkerMetrics(this.registry, counters);
-    if (devices.length > 0) addDeviceMetrics(this.registry, devices);
+    if (devices.length > 0) this.devices(devices);
+  }
+
+  /** Called when devices are about to start; those of several stages are counted together. */
+  devices(readings: readonly DeviceReading[]): void {
+    if (this.watched.length === 0) addDeviceMetrics(this.registry, this.watched);
+    this.watched.push(...readings);
   }
 
   backend({ backend, simd }: StartedBackend): void {

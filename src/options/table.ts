@@ -503,6 +503,7 @@ export const commands = {
     examples: [
       ['naan knn --features split1_feats.npz --out split1_knn.npy --k 80', 'the graph that naan label reads'],
       ['naan knn --features F --out K --k 20 --method ivf --min-recall 0.999', 'approximate, with few misses'],
+      ['naan knn --features F --out K --backend onnx --provider cuda', 'exact, on a GPU'],
     ],
     options: {
       features,
@@ -533,6 +534,18 @@ export const commands = {
       dim,
       threads,
       memory,
+      ...computing,
+      batch: integer({
+        unit: 'rows',
+        min: 1,
+        max: 65_536,
+        default: labelDefaults.batch,
+        help: 'rows that a device compares with all others at once',
+      }),
+      deviceMemory: byteCount({
+        otherwise: 'half of what is free on an NVIDIA GPU, 1 GiB on other devices',
+        help: "rows that stay in a device's memory for the whole search; the others are uploaded for each batch",
+      }),
       workDir: path({
         unit: 'folder',
         otherwise: 'nothing is kept',

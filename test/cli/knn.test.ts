@@ -40,6 +40,24 @@ test('knn --method ivf prints the recall that it measured, and writes the same f
   assert.deepEqual(readFileSync(one), readFileSync(two));
 });
 
+test('knn --backend finds the exact graph on a device, and says by what', async () => {
+  const out = join(folder, 'device.npy');
+  const onDevice = [...search(out), '--backend', 'onnx', '--provider', 'cpu'];
+  const { code, stdout, stderr } = await naan([...onDevice, '--batch', '200', '--json']);
+  assert.equal(code, 0, stderr);
+  const { method, backend, devices, searchedAgain } = JSON.parse(stdout);
+  assert.deepEqual({ method, backend, searchedAgain }, { method: 'exact', backend: 'onnx (cpu)', searchedAgain: 0 });
+  assert.equal(devices[0].rows, 1500);
+  assert.deepEqual(readFileSync(out), readFileSync(exact));
+  const text = await naan([...onDevice, '--overwrite', '--device-memory', '1MiB']);
+  assert.match(text.stderr, /^naan knn: at most 0\.\d+ of \d+\.\d GiB of memory: .*, threads 0\.\d+, devices 0\.\d+$/m);
+  assert.match(text.stdout, /^computed by +onnx \(cpu\)$/m);
+  assert.deepEqual(readFileSync(out), readFileSync(exact));
+  const refused = await naan([...onDevice, '--overwrite', '--method', 'ivf']);
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /method: back-ends beside native find exact graphs, got ivf/);
+});
+
 test('knn says beforehand what it keeps, and refuses what does not fit into --memory', async () => {
   const out = join(folder, 'planned.npy');
   const told = await naan([...search(out), '--method', 'ivf', '--memory', '2GiB']);

@@ -3,6 +3,7 @@
  *   most=N   out of memory for more than N nodes or edges
  *   lost=N   every call from the Nth on fails
  *   nan=N    every call from the Nth on gives NaN
+ *   off=X    every float of a result is greater by X
  *   dies=N   the thread ends in the Nth call
  *   slow=N   each call takes N ms in which its thread sees nothing
  *   absent   does not start
@@ -33,6 +34,12 @@ export const startDevice: typeof start = async <Model extends BackendModel>(
       if (count > at('most')) throw new Error('out of memory');
       if (faults.has('slow')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, at('slow'));
       await backend.run(stage, count);
+      if (faults.has('off')) {
+        for (const name of Object.keys(stages[stage].out)) {
+          const values = backend.tile[name];
+          if (values instanceof Float32Array) for (let i = 0; i < values.length; i++) values[i] += at('off');
+        }
+      }
       if (calls >= at('nan')) for (const name of Object.keys(stages[stage].out)) backend.tile[name][0] = NaN;
     },
     release: () => backend.release(),
