@@ -16,5 +16,6 @@ export interface KnnOptions extends Omit<FindKnnOptions, 'onDevices'>, KnnComput
  * BACKEND_UNAVAILABLE for method `hnsw` where the package usearch is not installed.
  */
 export async function knn(features: FeatureSource, options: KnnOptions = {}): Promise<FoundKnn> {
-  return findKnn(await locateSource(features, options.dim), { ...options, onDevices: devicesForKnn(options, options) });
+  const located = await locateSource(features, options.dim);
+  return findKnn(located, { ...options, onDevices: await devicesForKnn(located, options, options) });
 }

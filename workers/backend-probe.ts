@@ -30,11 +30,12 @@ async function answer(request: ProbeRequest): Promise<void> {
   let told: ProbeAnswer;
   try {
     const probes = await Promise.all(Array.from({ length: request.threads }, share));
-    const sum = (key: 'nodesPerSecond' | 'edgesPerSecond' | 'gflops') =>
+    const sum = (key: 'nodesPerSecond' | 'edgesPerSecond' | 'pairsPerSecond' | 'gflops') =>
       probes.reduce((total, probe) => total + probe[key], 0);
     const rates = {
       nodesPerSecond: sum('nodesPerSecond'),
       edgesPerSecond: sum('edgesPerSecond'),
+      pairsPerSecond: sum('pairsPerSecond'),
       gflops: sum('gflops'),
     };
     told = { probe: { ...probes[0], ...rates } };

@@ -55,7 +55,7 @@ function rates({ backends }: Diagnosis): string {
     native === undefined ? '' : (rate / native).toFixed(2);
   const started = backends.filter(({ reason }) => reason === undefined);
   const rows = started.flatMap((diagnosis) =>
-    diagnosis.rates.map(({ threads, nodesPerSecond, edgesPerSecond, gflops }, index) => [
+    diagnosis.rates.map(({ threads, nodesPerSecond, edgesPerSecond, pairsPerSecond, gflops }, index) => [
       index === 0 ? nameOf(diagnosis) : '',
       String(threads),
       count(nodesPerSecond),
@@ -63,9 +63,14 @@ function rates({ backends }: Diagnosis): string {
       ofNative(nodesPerSecond, most?.nodesPerSecond),
       count(edgesPerSecond),
       ofNative(edgesPerSecond, most?.edgesPerSecond),
+      (pairsPerSecond / 1e6).toFixed(1),
+      ofNative(pairsPerSecond, most?.pairsPerSecond),
     ]),
   );
-  const heading = ['back-end', 'threads', 'concat: nodes/s', 'GFLOP/s', 'of native', 'pairwise: edges/s', 'of native'];
+  const heading = [
+    ...['back-end', 'threads', 'concat: nodes/s', 'GFLOP/s', 'of native'],
+    ...['pairwise: edges/s', 'of native', 'kNN: million pairs/s', 'of native'],
+  ];
   const measured = table([heading, ...rows]);
   const missing = backends.filter(({ reason }) => reason !== undefined);
   if (missing.length === 0) return measured;
@@ -73,15 +78,19 @@ function rates({ backends }: Diagnosis): string {
   return `${measured}\n\nnot here (docs/gpu.md tells how to get them):\n${reasons}`;
 }
 
-function conclusion({ arithmetic, auto }: Diagnosis): string {
+function conclusion({ arithmetic, auto, autoKnn }: Diagnosis): string {
   const taken = (Object.keys(arithmetic) as HeadName[]).map((head) => {
     const chosen = auto[head];
     if (!chosen) return `--backend auto finds nothing that starts here for head ${head}`;
     return `--backend auto takes ${nameOf(chosen)} for head ${head}: ${chosen.reason}`;
   });
+  const knn = autoKnn.map(({ rows, dim, reason, ...chosen }) => {
+    return `--backend auto takes ${nameOf(chosen)} for the kNN graph of ${count(rows)} rows × ${dim}: ${reason}`;
+  });
   return [
     ...taken,
-    'software adapters, TensorRT and TensorFlow.js are to be asked for; kNN and training compute on the CPU',
+    ...knn,
+    'software adapters, TensorRT and TensorFlow.js are to be asked for; training computes on the CPU',
   ].join('\n');
 }
 

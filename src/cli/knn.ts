@@ -23,7 +23,7 @@ export const run: Run<'knn'> = async (
   const { backend, provider, devices, batch, deviceMemory, ...options } = values;
   const work: KnnWork | undefined = workDir === undefined ? undefined : { path: workDir, features, restart, share };
   const computing = { backend, provider, devices, batch, deviceMemory };
-  const onDevices = devicesForKnn(computing, { ...options, work });
+  const onDevices = await devicesForKnn(location, computing, { ...options, work, signal, onNotice: log.warn });
   const { graph, method, recall, attempts, copies, badRows, computed } = await findKnn(location, {
     ...options,
     signal,

@@ -5,6 +5,8 @@ import type { Counters } from '../execution/counters.js';
 export interface RunObserver {
   /** The run begins: called once, before the first stage. Workers raise `counters` while they run. */
   start(run: WatchedRun): void;
+  /** Called when devices are about to find the kNN graph. */
+  devices?(readings: readonly DeviceReading[]): void;
   /** Called when the workers have reported which back-end they started, and again when it is another. */
   backend(started: StartedBackend): void;
   /** The states of shards have changed. */

@@ -2,11 +2,13 @@
 import { backendNames, onnxProviders } from '../backends/names.js';
 import { missingFor } from '../backends/onnx-providers.js';
 import type { BackendChoice } from '../backends/plan.js';
+import { knnDefaults } from '../defaults.js';
 import type { Head } from '../engine/head.js';
 import { NaanError } from '../errors.js';
 import { type HeadName, headNames, heads } from '../heads/heads.js';
 import { type Probe, type ProbeRequest, probeBackend } from '../machine/backend-probe.js';
 import { type ChosenBackend, fastestBy } from '../machine/choose-backend.js';
+import { type ChosenKnn, fastestKnn } from '../machine/choose-knn.js';
 import { type Limits, measureLimits } from '../machine/limits.js';
 import { describeMachine, type Machine } from '../machine/machine.js';
 import { arithmeticOf } from '../machines/arithmetic.js';
@@ -25,6 +27,8 @@ interface Rate {
   readonly nodesPerSecond: number;
   /** Edges through the networks of head `pairwise`. */
   readonly edgesPerSecond: number;
+  /** Pairs of rows of 512 columns, compared for kNN. */
+  readonly pairsPerSecond: number;
   readonly gflops: number;
 }
 
@@ -47,12 +51,17 @@ export interface Diagnosis {
   readonly backends: readonly BackendDiagnosis[];
   /** The back-end that `--backend auto` takes for each head, and why; none where none starts. */
   readonly auto: Readonly<Partial<Record<HeadName, ChosenBackend>>>;
+  /** The same for the kNN graph of sets of some sizes. */
+  readonly autoKnn: readonly ChosenKnn[];
 }
 
 /** Every back-end and provider. */
 export const candidates: readonly BackendChoice[] = backendNames.flatMap((backend): BackendChoice[] =>
   backend === 'onnx' ? onnxProviders.map((provider) => ({ backend, provider })) : [{ backend }],
 );
+
+/** Sets whose kNN graph a diagnosis tells of. */
+const knnSets = [100_000, 1_000_000].map((rows) => ({ rows, dim: 512, k: knnDefaults.k }));
 
 const secondsEach = 0.5;
 const batch = 512;
@@ -82,19 +91,25 @@ export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> 
     const chosen = automatic(heads[name], backends);
     if (chosen) auto[name] = chosen;
   }
-  return { machine, limits, arithmetic: arithmetic as Record<HeadName, string>, backends, auto };
+  const autoKnn = knnSets.map((set) => fastestKnn(set, mostOf(backends))).filter((chosen) => chosen !== undefined);
+  return { machine, limits, arithmetic: arithmetic as Record<HeadName, string>, backends, auto, autoKnn };
 }
 
 function automatic({ backendRate }: Head, backends: readonly BackendDiagnosis[]): ChosenBackend | undefined {
   if (!backendRate) return { backend: 'native', reason: 'it computes nothing that a GPU would' };
-  const measured = backends
+  return fastestBy(backendRate.name, mostOf(backends));
+}
+
+/** Back-ends that start, with their greatest rates. */
+function mostOf(backends: readonly BackendDiagnosis[]) {
+  return backends
     .filter(({ rates }) => rates.length > 0)
     .map(({ rates, ...backend }) => ({
       ...backend,
       nodesPerSecond: Math.max(...rates.map((rate) => rate.nodesPerSecond)),
       edgesPerSecond: Math.max(...rates.map((rate) => rate.edgesPerSecond)),
+      pairsPerSecond: Math.max(...rates.map((rate) => rate.pairsPerSecond)),
     }));
-  return fastestBy(backendRate.name, measured);
 }
 
 async function diagnoseBackend(
@@ -110,8 +125,8 @@ async function diagnoseBackend(
     const [{ backend, provider, software }] = probes;
     if (threads > 1 && usesThreads(probes[0])) probes.push(await probeBackend({ ...request, threads }, signal));
     const rates = probes.map((probe): Rate => {
-      const { nodesPerSecond, edgesPerSecond, gflops } = probe;
-      return { threads: probe.threads, nodesPerSecond, edgesPerSecond, gflops };
+      const { nodesPerSecond, edgesPerSecond, pairsPerSecond, gflops } = probe;
+      return { threads: probe.threads, nodesPerSecond, edgesPerSecond, pairsPerSecond, gflops };
     });
     return { backend, provider, software, rates };
   } catch (error) {

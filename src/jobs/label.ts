@@ -5,6 +5,7 @@ import { type ChangeKind, countChanges, type Identities, identitiesOf } from '..
 import type { Partition } from '../cluster/partition.js';
 import { clustersOf, countClusters, relabel } from '../cluster/relabel.js';
 import { clusterSizes, leaveOut, leftOut, type Trust, trustOf } from '../cluster/trust.js';
+import type { DeviceReading } from '../devices/devices.js';
 import { checkGraph } from '../engine/graph-check.js';
 import { isKept, settledModel } from '../engine/head.js';
 import type { Layout } from '../engine/layout.js';
@@ -25,6 +26,7 @@ import { inflate } from '../io/locate-matrix.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { resolveBackend } from '../machine/choose-backend.js';
+import { candidatesOf, fasterDevices } from '../machine/choose-knn.js';
 import { peakResidentBytes } from '../memory/peak.js';
 import { curvesPlan, type ScoreCurves } from '../report/curves.js';
 import { constraintsOf, labelGroups } from './decided-rows.js';
@@ -53,8 +55,8 @@ export interface LabelSummary {
   readonly unlabelled: number;
   /** Nodes of the largest cluster. */
   readonly largest: number;
-  /** The search for the kNN graph, where none was given: neighbours of a row, method, and recall on sampled rows. */
-  readonly search?: { readonly k: number; readonly method: string; readonly recall: number };
+  /** The search for the kNN graph, where none was given: neighbours of a row, method, recall on sampled rows, and the device's back-end. */
+  readonly search?: { readonly k: number; readonly method: string; readonly recall: number; readonly backend?: string };
   /** Decisions that count, where some were given. */
   readonly decisions?: number;
   /** With `previous`: identities by what became of them. */
@@ -393,16 +395,29 @@ async function prepareAgain(
   return { layout: await run.layOutIn(graph, clusterOrder(graph, clusterOf, earlier.ids.length)), map };
 }
 
-/** Finds the graph of the features; `saveKnn` gets it, and then stands for it. What there is to say of rows the run says. */
+/**
+ * Finds the graph of the features, on a GPU where that is faster; `saveKnn` gets it, and then stands for it. What there is to say of rows
+ * the run says.
+ */
 async function searchGraph({ options, columns, memory }: LabelPlan, features: MatrixLocation): Promise<GraphSource> {
   const { findKnn } = await import('../knn/find.js');
-  const { signal, onProgress, threads, duplicates, badRows, saveKnn } = options;
+  const { signal, onProgress, onNotice, observer, threads, duplicates, badRows, saveKnn } = options;
   const k = Math.min(columns, shapeOf(features).rowCount) - 1;
-  const limits = { threads, memory: memory.limitBytes };
-  const found = await findKnn(features, { k, signal, onProgress, duplicates, badRows, ...limits });
-  const { graph, method, recall } = found;
+  const search = { k, signal, threads, memory: memory.limitBytes };
+  const found = await fasterDevices(features, options, { ...search, onNotice }, candidatesOf(options));
+  const onDevices = found && {
+    ...found,
+    onDevices: (readings: readonly DeviceReading[]) => observer?.devices?.(readings),
+  };
+  const { graph, method, recall, computed } = await findKnn(features, {
+    ...search,
+    onProgress,
+    duplicates,
+    badRows,
+    onDevices,
+  });
   if (saveKnn !== undefined) await writeNpy(saveKnn, 'i4', [graph.nodeCount, graph.width], graph.ids);
-  return { knn: saveKnn ?? graph, search: { k, method, recall } };
+  return { knn: saveKnn ?? graph, search: { k, method, recall, ...(computed && { backend: computed.backend }) } };
 }
 
 async function readGraph({ options, nodes }: LabelPlan, knn: string | KnnGraph, columns: number): Promise<KnnGraph> {

@@ -61,7 +61,7 @@ export interface FoundKnn {
  * d 512 that is at about 22,000 rows for k 20 and 37,000 for k 80, at d 64 at 63,000 and 67,000: products of few columns cost
  * little, the rest of an approximate search as much as ever.
  */
-function exactBelow(dim: number, k: number): number {
+export function exactBelow(dim: number, k: number): number {
   return 17_000 * Math.sqrt(512 / dim) + 250 * k;
 }
 
@@ -124,19 +124,22 @@ export async function findKnn(source: FeatureLocation, given: FindKnnOptions): P
         throw new NaanError('OUT_OF_MEMORY', `${found}; ${advice}`);
       }
     }
-    const { onDevices } = options;
+    const graph = await searchExactly(rows!, search);
     const attempts = chosen === 'exact' ? 1 : maxAttempts + 1;
-    const exactly = { method: 'exact', recall: 1, attempts, ...counts } as const;
-    if (onDevices && search.k > 0) {
-      const found = await searchOnDevices(rows!, search, onDevices);
-      if (found) return { graph: ofRows(found.graph), computed: found.facts, ...exactly };
-      // The CPU by itself takes more memory.
-      planSearch(used, { ...search, onDevices: undefined, memory: plan.limitBytes });
-    }
-    return { graph: ofRows(await searchExactly(rows!, search)), ...exactly };
+    return { graph: ofRows(graph), method: 'exact', recall: 1, attempts, ...counts };
+  }
+  async function searchedOnDevices(onDevices: KnnDevices): Promise<FoundKnn> {
+    const found = await searchOnDevices(rows!, search, onDevices).catch((error) => {
+      if (!onDevices.unasked || !(error instanceof NaanError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
+      onNotice?.(`the kNN graph is found on the CPU: ${error.message}`);
+    });
+    // The CPU has another choice of methods, and another plan.
+    if (!found) return findKnn(source, { ...given, k, onDevices: undefined, onFound: undefined, work: undefined });
+    return { graph: ofRows(found.graph), method: 'exact', recall: 1, attempts: 1, ...counts, computed: found.facts };
   }
   try {
-    const found = await searched();
+    const { onDevices } = options;
+    const found = await (onDevices && search.k > 0 ? searchedOnDevices(onDevices) : searched());
     await options.onFound?.(found);
     if (shared) await endShared(shared);
     else await work?.finish();

@@ -16,8 +16,10 @@ import { inPortions, type Neighbours } from './sample.js';
 
 /** The devices of a kNN search. */
 export interface KnnDevices {
-  /** The first that starts is taken; where none does, that is an error. */
+  /** The first that starts is taken. */
   readonly choices: readonly BackendChoice[];
+  /** Nobody has asked for them by name: where none starts the CPU finds the graph, which is told. */
+  readonly unasked?: boolean | undefined;
   /** Numbers of the devices; default: 0 alone. */
   readonly devices?: readonly number[] | undefined;
   /** Rows that are compared with all others at once. */
@@ -48,9 +50,21 @@ const defaultTileBytes = 2 ** 27;
 /** Copies of a tile of columns that a graph with them as a constant is made through. */
 const uploadCopies = 5;
 
-/** Entries of a device's list beside a row's neighbours: the row itself, and some that neighbours may not be told apart from. */
+/** Entries of a device's list: a row's neighbours, the row itself, and some that neighbours may not be told apart from. */
 export function listedEntries(rowCount: number, k: number): number {
   return Math.min(rowCount, k + 17 + (k >> 3));
+}
+
+/** The columns of a search for k neighbours. */
+export function knnColumns(
+  rows: SharedRows,
+  {
+    k,
+    residentBytes,
+    tileBytes = defaultTileBytes,
+  }: Pick<KnnDevices, 'residentBytes' | 'tileBytes'> & { readonly k: number },
+): KnnColumns {
+  return { columns: rows.handle(), listed: listedEntries(rows.rowCount, k), tileBytes, residentBytes };
 }
 
 /** Bytes of this process's memory that devices take beside the rows: batches on their way, a tile that is being uploaded, and, where the device is the CPU, all that it holds. */
@@ -82,12 +96,7 @@ export async function searchOnDevices(
   const { k, signal, onProgress, onNotice, threads = availableCores() } = options;
   const { rowCount, dim } = rows;
   const { batch = labelDefaults.batch, devices: numbers = [0] } = given;
-  const columns: KnnColumns = {
-    columns: rows.handle(),
-    listed: listedEntries(rowCount, k),
-    tileBytes: given.tileBytes ?? defaultTileBytes,
-    residentBytes: given.residentBytes,
-  };
+  const columns = knnColumns(rows, { k, ...given });
   const capacity = rowCapacity(Math.min(batch, rowCount));
   const graph = allocateKnnGraph(rowCount, k + 1);
   const devices = new Devices({

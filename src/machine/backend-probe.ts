@@ -10,10 +10,13 @@ import type { BackendName } from '../backends/names.js';
 import { holdsRealAdapter } from '../backends/onnx-providers.js';
 import { type ConcatStage, concatLayout, concatStages } from '../backends/stages.js';
 import { startBackend } from '../backends/start.js';
-import { tileCapacity } from '../backends/tile.js';
+import { rowCapacity, tileCapacity } from '../backends/tile.js';
+import { knnDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { RandomStream } from '../graph/random.js';
 import { cachedTile } from '../heads/pairwise/scorer.js';
+import { knnColumns } from '../knn/on-device.js';
+import { SharedRows } from '../memory/shared-rows.js';
 import type { FactoredModel } from '../model/factored.js';
 import { featureCount } from '../model/pairwise.js';
 import type { MlpParameters } from '../model/round-network.js';
@@ -42,6 +45,8 @@ export interface Probe {
   readonly nodesPerSecond: number;
   /** The rate of all threads together, through both networks of a `pairwise` model of two rounds. */
   readonly edgesPerSecond: number;
+  /** The rate of all threads together at comparing a row with another for kNN, each with all others. */
+  readonly pairsPerSecond: number;
   readonly gflops: number;
   /** Scores of the tile's edges, the same tile for every back-end of one `batch`. */
   readonly scores: Float32Array;
@@ -125,6 +130,7 @@ export async function probeTile(request: ProbeRequest, ready: () => void): Promi
   const software = backend.provider === 'webgpu' && !holdsRealAdapter();
   await backend.release();
   const edgesPerSecond = await probeNetworks(request);
+  const pairsPerSecond = await probeKnn(request);
   const perThousand = (stage: ConcatStage) => (1000 * spent[stage]) / (batch * tiles);
   const stageSeconds = Object.fromEntries(concatStages.map((stage) => [stage, perThousand(stage)])) as StageSeconds;
   const nodesPerSecond = 1000 / concatStages.reduce((sum, stage) => sum + stageSeconds[stage], 0);
@@ -137,6 +143,7 @@ export async function probeTile(request: ProbeRequest, ready: () => void): Promi
     stageSeconds,
     nodesPerSecond,
     edgesPerSecond,
+    pairsPerSecond,
     gflops: (nodesPerSecond * flopsOfANode) / 1e9,
     scores,
   };
@@ -161,6 +168,32 @@ async function probeNetworks({ backend: name, batch, seconds, ...options }: Prob
   let tiles = 0;
   for (; performance.now() - began < seconds * 500; tiles++) await both();
   const rate = (1000 * tiles * capacity.edges) / (performance.now() - began);
+  await backend.release();
+  return rate;
+}
+
+/** Pairs a second of a kNN search for 80 neighbours. A device gets as many columns as a tile of a search has, so that it has enough to do. */
+async function probeKnn({ backend: name, batch, seconds, ...options }: ProbeRequest): Promise<number> {
+  const isDevice = options.provider !== undefined && options.provider !== 'cpu';
+  const columns = SharedRows.allocate(batch * (isDevice ? 128 : 16), dim);
+  const base = new Float32Array(batch * dim);
+  new RandomStream(1, 4, 0).gaussians(base);
+  for (let i = 0; i < base.length; i++) base[i] /= Math.sqrt(dim);
+  for (let row = 0; row < columns.rowCount; row++) {
+    // Every batch of columns is the first one, turned by another number of places.
+    const shift = Math.floor(row / batch);
+    const from = base.subarray((row % batch) * dim, ((row % batch) + 1) * dim);
+    columns.row(row).set(from.subarray(shift));
+    columns.row(row).set(from.subarray(0, shift), dim - shift);
+  }
+  const model = knnColumns(columns, { k: knnDefaults.k, residentBytes: 2 ** 31 });
+  const backend = await startBackend(name, model, rowCapacity(batch), options);
+  backend.tile.x.set(base);
+  await backend.run('nearest', batch);
+  const began = performance.now();
+  let batches = 0;
+  for (; performance.now() - began < seconds * 500; batches++) await backend.run('nearest', batch);
+  const rate = (1000 * batches * batch * columns.rowCount) / (performance.now() - began);
   await backend.release();
   return rate;
 }

@@ -28,7 +28,7 @@ export interface ChosenBackend {
 
 const unitOf: Readonly<Record<RateName, string>> = { nodesPerSecond: 'nodes/s', edgesPerSecond: 'edges/s' };
 /** Providers that are taken of themselves, on a real adapter. */
-const unasked = ['cuda', 'webgpu'];
+export const unasked = ['cuda', 'webgpu'];
 
 /** The fastest of `native` and of the real GPUs; undefined where `native` does not start and no GPU is. */
 export function fastestBy(rateName: RateName, measured: readonly MeasuredBackend[]): ChosenBackend | undefined {

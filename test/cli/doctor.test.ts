@@ -12,7 +12,7 @@ interface Diagnosed {
   backend: string;
   provider?: string;
   software?: boolean;
-  rates: { threads: number; nodesPerSecond: number; edgesPerSecond: number; gflops: number }[];
+  rates: Record<'threads' | 'nodesPerSecond' | 'edgesPerSecond' | 'pairsPerSecond' | 'gflops', number>[];
   reason?: string;
 }
 
@@ -50,11 +50,15 @@ test('doctor --json says what the machine has, measures what starts, and has aut
       threads,
       name,
     );
-    assert.ok(rates.every((rate) => rate.nodesPerSecond > 0 && rate.edgesPerSecond > 0 && rate.gflops > 0));
+    assert.ok(rates.every((rate) => Object.values(rate).every((value) => value > 0)));
   }
   for (const head of ['concat', 'pairwise']) {
     assert.equal(auto[head].backend, 'native');
     assert.match(auto[head].reason, /^native [\d,]+ (nodes|edges)\/s, and no GPU to compare it with$/);
+  }
+  for (const chosen of found.autoKnn) {
+    assert.equal(chosen.backend, 'native');
+    assert.match(chosen.reason, /^native in about \d+ s, and no GPU to compare it with$/);
   }
   if (withoutSwiftShader) return t.diagnostic(`no software adapter: ${withoutSwiftShader}`);
   const webgpu = backends.get('onnx webgpu');
@@ -71,11 +75,15 @@ test('doctor says why a back-end does not start and what it needs', { skip: tens
   const { code, stdout } = await naan(['doctor', '--quiet'], { main });
   assert.equal(code, 0);
   assert.match(stdout, /^TensorFlow\.js +not installed$/m);
-  assert.match(stdout, /^native +1 +[\d,]+ +[\d.]+ +\d\.\d\d +[\d,]+ +\d\.\d\d$/m);
+  assert.match(stdout, /^native +1 +[\d,]+ +[\d.]+ +\d\.\d\d +[\d,]+ +\d\.\d\d +[\d.]+ +\d\.\d\d$/m);
   assert.match(stdout, /^onnx \(cpu\) +1 +[\d,]+ /m);
   assert.match(stdout, /^tfjs +no TensorFlow\.js is installed: for a GPU 'npm install/m);
   assert.match(stdout, /^--backend auto takes native for head concat: native [\d,]+ nodes\/s, and no GPU/m);
   assert.match(stdout, /^--backend auto takes native for head pairwise: native [\d,]+ edges\/s/m);
+  assert.match(
+    stdout,
+    /^--backend auto takes native for the kNN graph of 1,000,000 rows × 512: native in about \d+ s/m,
+  );
 });
 
 test('doctor outlives a driver that ends its process', async () => {

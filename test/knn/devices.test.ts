@@ -208,6 +208,22 @@ describe('kNN on a device', () => {
     await assert.rejects(find(faulty('absent')), { code: 'BACKEND_UNAVAILABLE', message: 'the driver is too old' });
   });
 
+  it('that nobody asked for and that does not start leaves the graph to the CPU, which is told', async () => {
+    const notices: string[] = [];
+    const onNotice = (text: string) => void notices.push(text);
+    const features = { kind: 'memory', name: 'test rows', rows: rows.handle() } as const;
+    const onDevices = {
+      choices: [{ backend: 'onnx' }],
+      unasked: true,
+      residentBytes: allStay,
+      ...faulty('absent'),
+    } as const;
+    const { graph, method, computed } = await findKnn(features, { k, onDevices, onNotice });
+    assert.deepEqual({ method, computed }, { method: 'exact', computed: undefined });
+    assert.deepEqual(graph.ids, (await searchByCosines(rows, { k, threads: 1 })).ids);
+    assert.deepEqual(notices, ['the kNN graph is found on the CPU: the driver is too old']);
+  });
+
   it('ends when it is told to', async () => {
     const stopping = new AbortController();
     const devices = { choices: [{ backend: 'onnx' }], batch: 4, residentBytes: allStay, ...faulty('slow=20') } as const;

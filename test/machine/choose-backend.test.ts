@@ -17,7 +17,12 @@ function rates(table: Readonly<Record<string, number>>, asked: ProbeRequest[] = 
     const { backend, provider, threads, batch } = choice;
     const nodesPerSecond = table[provider ?? backend];
     if (nodesPerSecond === undefined) throw new NaanError('BACKEND_UNAVAILABLE', 'the driver is too old');
-    const rest = { stageSeconds: {} as Probe['stageSeconds'], gflops: 1, scores: new Float32Array(0) };
+    const rest = {
+      pairsPerSecond: 1,
+      stageSeconds: {} as Probe['stageSeconds'],
+      gflops: 1,
+      scores: new Float32Array(0),
+    };
     return { backend, provider, software: false, threads, batch, nodesPerSecond, edgesPerSecond: 1e6, ...rest };
   };
 }

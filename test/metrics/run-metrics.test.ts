@@ -107,6 +107,16 @@ test('a scrape shows what devices have done', async () => {
   }
 });
 
+test('devices that find the graph and those that score are counted together', async () => {
+  const metrics = new RunMetrics('label');
+  const [knn, scores] = [5, 7].map((batches) => [{ device: 0, of: () => batches }]);
+  metrics.devices(knn);
+  const counters = Counters.allocate(1, ['edges', 'project', 'embed']);
+  metrics.start({ head: 'concat', counters, threads: 1, shards: 1, devices: scores });
+  const text = await scrape(await serve(metrics));
+  assert.ok(text.includes('naan_device_batches_total{device="0"} 12\n'), text);
+});
+
 test('a run that has ended says when, and whether all went well', async () => {
   const metrics = new RunMetrics('knn');
   const server = await serve(metrics);
