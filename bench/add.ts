@@ -1,7 +1,7 @@
 /**
  * Rows that join a labelled set by `naan add`, beside a full run over all rows.
  *
- *     node dist/bench/add.js [--model model.safetensors] [--nodes 100000] [--portions 10,1000,10000] [--method exact] [--folder DIR]
+ *     node dist/bench/add.js [--model model.safetensors] [--nodes 100000] [--dim 64] [--portions 10,1000,10000] [--method exact] [--folder DIR]
  *     node dist/bench/add.js --set SET/split1 --grow 5 [--model model.safetensors] [--folder DIR]
  *
  * The first: portions of several sizes into one generated set, processor seconds of whole processes (bash's `time`), beside a labelling of all rows
@@ -30,6 +30,7 @@ const { values } = parseArgs({
   options: {
     model: { type: 'string' },
     nodes: { type: 'string', default: '100000' },
+    dim: { type: 'string', default: '64' },
     portions: { type: 'string', default: '10,1000,10000' },
     method: { type: 'string', default: 'exact' },
     set: { type: 'string' },
@@ -71,7 +72,7 @@ const labelsIn = async (run: string) => (await readLabels(join(run, 'features_la
 async function portionsOfSizes(): Promise<void> {
   const portions = values.portions.split(',').map(Number);
   const model = values.model ?? at('model.safetensors');
-  const kind = ['--dim', '64', '--k', '20', '--planted-knn', '--shuffle', '--seed', '3'];
+  const kind = ['--dim', values.dim, '--k', '20', '--planted-knn', '--shuffle', '--seed', '3'];
   const rowsInAll = nodes + 1 + portions.reduce((sum, count) => sum + count, 0);
   if (!existsSync(at('set')))
     naan('generate', '--out', at('set'), '--nodes', String(rowsInAll), '--labeled-ids', '300', ...kind);
@@ -123,7 +124,13 @@ async function portionsOfSizes(): Promise<void> {
     start += count;
   }
   reader.close();
-  report(`add-${nodes}`, { nodes, method: values.method, cpuSecondsOfSearch: search, portions: figures });
+  report(values.dim === '64' ? `add-${nodes}` : `add-${nodes}x${values.dim}`, {
+    nodes,
+    dim: Number(values.dim),
+    method: values.method,
+    cpuSecondsOfSearch: search,
+    portions: figures,
+  });
 }
 
 async function growth(split: string): Promise<void> {

@@ -79,45 +79,45 @@ export async function readClusterTable(path: string): Promise<ClusterTable> {
   const ids = new Int32Array(count);
   const sizes = new Int32Array(count);
   const [cohesion, separation, weakestJoin, trust] = [0, 1, 2, 3].map(() => new Float32Array(count));
+  const fields = new Float64Array(6);
   let at = head + 1;
-  const field = (): number => {
-    const start = at;
-    let sign = 1;
-    let value = 0;
-    let scale = 0;
-    for (; at < bytes.length; at++) {
-      const byte = bytes[at];
-      if (byte >= 48 && byte <= 57) {
-        value = 10 * value + byte - 48;
-        scale *= 10;
-      } else if (byte === dot && scale === 0) scale = 1;
-      else if (byte === minus && at === start) sign = -1;
-      else break;
-    }
-    const result = at === start ? Number.NaN : (sign * value) / (scale || 1);
-    if (bytes[at] === comma) at++;
-    else if (bytes[at] !== newline) return Number.POSITIVE_INFINITY;
-    return result;
-  };
   for (let c = 0; c < count; c++) {
-    ids[c] = field();
-    sizes[c] = field();
-    cohesion[c] = field();
-    separation[c] = field();
-    weakestJoin[c] = field();
-    trust[c] = field();
-    const scores = [cohesion[c], separation[c], weakestJoin[c], trust[c]];
-    const isWhole = sizes[c] > 0 && scores.every((x) => x !== Number.POSITIVE_INFINITY);
-    const end = bytes.indexOf(newline, at);
-    if (!isWhole || end < 0) {
+    at = readFields(bytes, at, fields);
+    if (at < 0 || !(fields[1] > 0)) {
       throw new NaanError(
         'BAD_INPUT',
         `${path}: line ${c + 2}: is no line of a table of clusters, expected cluster,size and four scores`,
       );
     }
-    at = end + 1;
+    ids[c] = fields[0];
+    sizes[c] = fields[1];
+    cohesion[c] = fields[2];
+    separation[c] = fields[3];
+    weakestJoin[c] = fields[4];
+    trust[c] = fields[5];
   }
   return { ids, sizes, cohesion, separation, weakestJoin, trust };
+}
+
+/** Reads the numbers of a line from `start` on, NaN for an empty field; returns where the next line starts, −1 for a line of anything else. */
+function readFields(bytes: Uint8Array, start: number, fields: Float64Array): number {
+  let at = start;
+  for (let field = 0; field < fields.length; field++) {
+    const first = at;
+    const isNegative = bytes[at] === minus;
+    if (isNegative) at++;
+    let value = 0;
+    for (; bytes[at] >= 48 && bytes[at] <= 57; at++) value = 10 * value + bytes[at] - 48;
+    if (bytes[at] === dot) {
+      let scale = 1;
+      for (at++; bytes[at] >= 48 && bytes[at] <= 57; at++, scale *= 10) value = 10 * value + bytes[at] - 48;
+      value /= scale;
+    }
+    if (bytes[at] !== (field < fields.length - 1 ? comma : newline)) return -1;
+    fields[field] = at === first ? Number.NaN : isNegative ? -value : value;
+    at++;
+  }
+  return at;
 }
 
 /** Throws BAD_INPUT unless a table is of these clusters, given by label and size in the order of their first rows; `labels` names them. */

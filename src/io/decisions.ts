@@ -130,7 +130,7 @@ export function inForce(decisions: readonly DecisionAt[]): readonly DecisionAt<S
 }
 
 /** Those that count of decisions of which no more is known than what takes others back. */
-export function counted<T extends { readonly id: string; readonly kind: string; readonly undoes?: string }>(
+export function counted<T extends { readonly id: string; readonly kind: string; readonly undoes?: string | undefined }>(
   decisions: readonly T[],
 ): T[] {
   const undoneBy = new Map<string, string[]>();

@@ -19,22 +19,16 @@ export interface Judgement {
   readonly clusters?: readonly number[] | undefined;
   /** The labelling that has these clusters. */
   readonly of?: string | undefined;
-  readonly name?: string;
-  readonly undoes?: string;
+  readonly name?: string | undefined;
+  readonly undoes?: string | undefined;
 }
 
 export function judgementOf(decision: Noted & { readonly line: number }): Judgement {
   const { id, kind, line, action, clusters, of } = decision;
-  return {
-    id,
-    kind,
-    line,
-    action,
-    clusters,
-    of,
-    ...(decision.kind === 'name' && { name: decision.name }),
-    ...(decision.kind === 'undo' && { undoes: decision.undoes }),
-  };
+  // All of one shape, which takes less time and memory.
+  const name = decision.kind === 'name' ? decision.name : undefined;
+  const undoes = decision.kind === 'undo' ? decision.undoes : undefined;
+  return { id, kind, line, action, clusters, of, name, undoes };
 }
 
 const recentOnes = 20;
@@ -123,25 +117,27 @@ export class Judgements {
   private changeLists(one: Judgement, change: (list: Judgement[]) => void): void {
     const places = this.placesOf(one);
     if (!places) return;
-    const changeIn = (lists: Map<number, Judgement[]>, key: number) => {
-      const list = lists.get(key) ?? [];
-      change(list);
-      if (list.length > 0) lists.set(key, list);
-      else lists.delete(key);
-    };
     if (places.length !== 2) {
-      changeIn(this.ofClusters, places[0]);
+      changeIn(this.ofClusters, places[0], change);
       return;
     }
     const [a, b] = places;
-    for (const [from, to] of [
-      [a, b],
-      [b, a],
-    ]) {
-      const lists = this.ofPairs.get(from) ?? new Map<number, Judgement[]>();
-      changeIn(lists, to);
-      if (lists.size > 0) this.ofPairs.set(from, lists);
-      else this.ofPairs.delete(from);
-    }
+    this.changePair(a, b, change);
+    this.changePair(b, a, change);
   }
+
+  private changePair(from: number, to: number, change: (list: Judgement[]) => void): void {
+    const lists = this.ofPairs.get(from) ?? new Map<number, Judgement[]>();
+    changeIn(lists, to, change);
+    if (lists.size === 0) this.ofPairs.delete(from);
+    else this.ofPairs.set(from, lists);
+  }
+}
+
+function changeIn(lists: Map<number, Judgement[]>, key: number, change: (list: Judgement[]) => void): void {
+  const known = lists.get(key);
+  const list = known ?? [];
+  change(list);
+  if (list.length === 0) lists.delete(key);
+  else if (!known) lists.set(key, list);
 }

@@ -220,16 +220,14 @@ class Session {
     const { trust, table, sizes } = this.run;
     if (of === 'merges') return this.merges();
     const key = of === 'splits' && table ? table.weakestJoin : trust;
-    // Sorted as numbers that hold both the key, cut to 22 bits, and the place; clusters without one follow, the largest first.
+    // Sorted by the key, cut to 22 bits; clusters without one follow, the largest first.
     const steps = 2 ** 22 - 2;
-    const numbers = new Float64Array(sizes.length);
+    const numbers = new Uint32Array(sizes.length);
     for (let c = 0; c < sizes.length; c++) {
       const share = Number.isNaN(key[c]) ? 1 : Math.min(1, Math.max(0, (key[c] + 1) / 2));
-      numbers[c] = Math.round(share * steps) * 2 ** 31 + (Number.isNaN(key[c]) && sizes[c] === 1 ? 2 ** 52 : 0) + c;
+      numbers[c] = Math.round(share * steps) + (Number.isNaN(key[c]) && sizes[c] === 1 ? 2 ** 22 : 0);
     }
-    numbers.sort();
-    const places = new Float64Array(sizes.length);
-    for (let i = 0; i < sizes.length; i++) places[i] = numbers[i] - Math.floor(numbers[i] / 2 ** 31) * 2 ** 31;
+    const places = new Float64Array(placesByRising(numbers));
     return of === 'splits' ? places.filter((c) => sizes[c] > 1) : places;
   }
 
@@ -428,6 +426,21 @@ function isAsked(body: unknown): body is Asked {
   if (!isObject(body)) return false;
   const { name, rows = [] } = body;
   return (name === undefined || typeof name === 'string') && Array.isArray(rows);
+}
+
+/** Places of keys below 2^24 by rising key, of equal ones the first first: by their lower 12 bits, then by the upper ones. */
+function placesByRising(keys: Uint32Array): Uint32Array {
+  let places = new Uint32Array(keys.length);
+  for (let i = 0; i < places.length; i++) places[i] = i;
+  for (const shift of [0, 12]) {
+    const starts = new Uint32Array(2 ** 12 + 1);
+    for (let i = 0; i < keys.length; i++) starts[((keys[i] >>> shift) & 0xfff) + 1]++;
+    for (let i = 1; i < starts.length; i++) starts[i] += starts[i - 1];
+    const sorted = new Uint32Array(keys.length);
+    for (let i = 0; i < keys.length; i++) sorted[starts[(keys[places[i]] >>> shift) & 0xfff]++] = places[i];
+    places = sorted;
+  }
+  return places;
 }
 
 function json(value: unknown): Answer {

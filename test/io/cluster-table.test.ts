@@ -37,6 +37,8 @@ test('another table, and a line that is none of a cluster, are refused by their 
     ['item,label\na,1\n', /clusters\.csv: line 1: is no title/],
     [`${title}\n0,2,0.5,0.1,0.5,0.2\n1,0,,,,\n`, /clusters\.csv: line 3: is no line/],
     [`${title}\n0,2,0.5,x,0.5,0.2\n`, /clusters\.csv: line 2: is no line/],
+    [`${title}\n0,2,0.5,0.1,0.5,0.2\n1,2,0.5\n`, /clusters\.csv: line 3: is no line/],
+    [`${title}\n0,2,0.5,0.1,0.5,0.2,7\n`, /clusters\.csv: line 2: is no line/],
   ] as const) {
     writeFileSync(path, text);
     await assert.rejects(readClusterTable(path), { code: 'BAD_INPUT', message });
