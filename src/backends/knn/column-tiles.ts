@@ -18,7 +18,7 @@ export interface ColumnTile {
 }
 
 /** What a tile of columns has for each row of a batch. */
-export interface Nearest {
+interface Nearest {
   /** Cosines, falling [B × listed]. */
   readonly similarities: Float32Array;
   /** Their places in the tile [B × listed]. */
@@ -28,7 +28,7 @@ export interface Nearest {
 }
 
 /** Computes the nearest of one tile for the first `count` rows of `x`. */
-export type NearestOfTile = (tile: ColumnTile, count: number) => Promise<Nearest>;
+type NearestOfTile = (tile: ColumnTile, count: number) => Promise<Nearest>;
 
 /** Columns are selected by chunks of so many where a tile can be cut into them. */
 export const chunkColumns = 64;
