@@ -130,7 +130,7 @@ export function probeScore(similarity: number, own: number): number {
 const always = 2 ** 30;
 
 /** The search for the cells of rows, on one thread. */
-export class CellFinder {
+class CellFinder {
   private constructor(
     private readonly sketcher: Sketcher,
     private readonly products: WholeProducts,
