@@ -120,8 +120,8 @@ const pairwise: Scorer = {
   async prepare(labelled, seed) {
     const { rows, graph, labels } = labelled;
     const whitening = await findWhitening({ rows, dim: rows.dim, graph, labels });
-    const set = await labelledLists(await whitened(rows, whitening), graph, labels, { k, seed });
-    return { ...labelled, ...set, edges: candidateEdges(set.lists, sampleHops), whitening };
+    const set = await labelledLists(rows, graph, labels, { k, seed, whitening });
+    return { ...labelled, ...set, edges: candidateEdges(set.lists, sampleHops), whitening: whitening?.whitening };
   },
   async score(labelled, unlabelled, seed) {
     const began = performance.now();
@@ -137,11 +137,10 @@ const pairwise: Scorer = {
 };
 
 /** Rows as a model with this whitening has them. */
-async function whitened(rows: SharedRows, whitening: Whitening | undefined): Promise<SharedRows> {
-  if (!whitening) return rows;
+async function whitened(rows: SharedRows, whitening: Whitening): Promise<SharedRows> {
   const copy = SharedRows.allocate(rows.rowCount, rows.dim);
   for (let row = 0; row < rows.rowCount; row++) copy.row(row).set(rows.row(row));
-  await whitenRows(copy, rows.dim, whitening);
+  await whitenRows(copy, whitening);
   return copy;
 }
 

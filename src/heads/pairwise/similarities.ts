@@ -13,6 +13,8 @@ export interface SimilaritiesJob {
   readonly rows: SharedRowsHandle;
   /** Written: cosines beside ids. */
   readonly lists: NeighbourLists;
+  /** The nodes whose lists are to have them; by default all. */
+  readonly nodes?: Int32Array | undefined;
 }
 
 /** Adds to a kNN graph room for the cosines of its entries, which `similaritiesOf` finds. */
@@ -27,15 +29,16 @@ export function withSimilarities(graph: KnnGraph, rows: SharedRows): NeighbourLi
   return lists;
 }
 
-/** Cosines of the lists of nodes start .. end−1. One list at a time is in local memory: gathered rows. */
-export function similaritiesOf({ rows: handle, lists }: SimilaritiesJob, start: number, end: number): void {
+/** Cosines of the lists of nodes start .. end−1, by their places in `nodes`. One list at a time is in local memory: gathered rows. */
+export function similaritiesOf({ rows: handle, lists, nodes }: SimilaritiesJob, start: number, end: number): void {
   const { width, ids, similarities } = lists;
   const rows = SharedRows.from(handle);
   const dim = paddedDim(rows.dim);
   const arena = new Arena(4 * width * (dim + 2), 3);
   const kernels = loadKernels(arena);
   const [local, list, dots] = [arena.float32(width * dim), arena.int32(width), arena.float32(width)];
-  for (let node = start; node < end; node++) {
+  for (let place = start; place < end; place++) {
+    const node = nodes ? nodes[place] : place;
     for (let c = 0; c < width; c++) {
       const id = ids[node * width + c];
       list[c] = id < 0 ? -1 : c;

@@ -37,7 +37,8 @@ export async function pairwiseBytes(
   const kept = Math.max(k, boundCandidates(copied, padded, k));
   const ofFeatures = featureCount(0) + (rounds > 1 ? featureCount(1) : 0);
   return {
-    rows: 4 * nodes * padded,
+    // As they are, and whitened.
+    rows: 8 * nodes * padded,
     // As it came, cut to k neighbours, cosines beside it; the same of the copy, and what finds it; both side by side.
     graph:
       4 * nodeCount * (width + (width === columns ? 0 : columns) + columns) +

@@ -30,7 +30,7 @@ import { pairwiseBytes } from './memory.js';
 import { labelledLists, type TrainingLists } from './strangers.js';
 import { startTrainingThreads } from './threads.js';
 import { type PairwiseRound, type PairwiseState, pairwiseDefaults, trainPairwise } from './training.js';
-import { findWhitening, whitenRows } from './whitening.js';
+import { findWhitening } from './whitening.js';
 
 const maxFolds = 10;
 
@@ -87,9 +87,8 @@ async function runPairwise(
     onNotice?.(`${location.name}: ${normalisedRows} rows were not unit vectors and were normalised`);
   }
   const { dim } = shapeOf(location);
-  const whitening = await findWhitening({ rows, dim, graph, labels, differences });
-  if (whitening) {
-    await whitenRows(rows, dim, whitening);
+  const found = await findWhitening({ rows, dim, graph, labels, differences });
+  if (found) {
     onNotice?.('whitening by how rows of one identity differ tells identities held out apart better: the model has it');
   }
   const executor = startTrainingThreads(threads);
@@ -97,12 +96,13 @@ async function runPairwise(
     const set = await labelledLists(rows, graph, labels, {
       k: settings.k,
       seed: settings.seed,
+      whitening: found,
       threads,
       executor,
       signal,
     });
     const trained = await trainOn({ ...set, differences }, { features: location, graph }, settings, executor, options);
-    return whitening ? withWhitening(trained, dim, whitening) : trained;
+    return found ? withWhitening(trained, dim, found.whitening) : trained;
   } finally {
     await executor.close();
   }

@@ -16,10 +16,12 @@ import { RandomStream } from '../../graph/random.js';
 import type { NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
 import { type SimilaritiesJob, similaritiesOf, withRoomForSimilarities } from '../../heads/pairwise/similarities.js';
 import { buildKnn } from '../../knn/exact.js';
+import { sharedInts } from '../../memory/shared-arrays.js';
 import { SharedRows } from '../../memory/shared-rows.js';
 import type { SimilaritiesTask } from './job.js';
 import { shuffled } from './pairs.js';
 import { rangesOf } from './threads.js';
+import { type FoundWhitening, whitenedIn, whitenRows } from './whitening.js';
 
 /** Graphs side by side. */
 export interface LabelledLists {
@@ -33,6 +35,8 @@ export interface LabelledLists {
 export interface StrangerOptions {
   readonly k: number;
   readonly seed: number;
+  /** Whitens rows before cosines are found; lists are those of rows as they are, as in labelling. */
+  readonly whitening?: FoundWhitening | undefined;
   readonly threads?: number | undefined;
   /** Threads of `startTrainingThreads`; without them cosines are found on the calling thread. */
   readonly executor?: Executor | undefined;
@@ -93,28 +97,45 @@ async function copyWithStrangers(
   const features = { kind: 'memory', name: 'strangers', rows: copy.handle() } as const;
   const graph = await buildKnn(features, { k: Math.min(k, count - 1), threads, signal });
   if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
-  const lists = await withCosines(withWidth(graph, k + 1), copy, options);
+  const lists = await withCosines(withWidth(graph, k + 1), copy, identities, options);
   return { lists, labels: identities, groups: identities };
 }
 
 const nodesAtOnce = 2 ** 13;
 
+/** Adds cosines to lists; those of a list are by a whitening that has not seen the identity of the list's node. */
 async function withCosines(
   graph: KnnGraph,
   rows: SharedRows,
-  { executor, signal }: StrangerOptions,
+  identities: Int32Array,
+  options: StrangerOptions,
 ): Promise<NeighbourLists> {
-  const job: SimilaritiesJob = { rows: rows.handle(), lists: withRoomForSimilarities(graph) };
-  if (executor) {
-    const tasks = rangesOf(graph.nodeCount, nodesAtOnce).map(
-      (range): SimilaritiesTask => ({ kind: 'similarities', ...range }),
-    );
-    await executor.runAll(tasks, ({ start, end }) => `cosines of nodes ${start} to ${end - 1}`, {
-      context: job,
-      signal,
-    });
-  } else similaritiesOf(job, 0, graph.nodeCount);
-  return job.lists;
+  const lists = withRoomForSimilarities(graph);
+  const { heldOut } = options.whitening ?? {};
+  if (!heldOut) {
+    await findCosines({ rows: rows.handle(), lists }, options);
+    return lists;
+  }
+  const whitened = SharedRows.allocate(rows.rowCount, rows.dim);
+  for (const [fold, whitening] of heldOut.entries()) {
+    const nodes = sharedInts(identities.reduce((count, identity) => count + Number(whitenedIn(identity) === fold), 0));
+    let count = 0;
+    for (const [node, identity] of identities.entries()) if (whitenedIn(identity) === fold) nodes[count++] = node;
+    for (let row = 0; row < rows.rowCount; row++) whitened.row(row).set(rows.row(row));
+    await whitenRows(whitened, whitening);
+    await findCosines({ rows: whitened.handle(), lists, nodes }, options);
+  }
+  return lists;
+}
+
+async function findCosines(job: SimilaritiesJob, { executor, signal }: StrangerOptions): Promise<void> {
+  const count = job.nodes?.length ?? job.lists.nodeCount;
+  if (!executor) {
+    similaritiesOf(job, 0, count);
+    return;
+  }
+  const tasks = rangesOf(count, nodesAtOnce).map((range): SimilaritiesTask => ({ kind: 'similarities', ...range }));
+  await executor.runAll(tasks, ({ start, end }) => `cosines of nodes ${start} to ${end - 1}`, { context: job, signal });
 }
 
 function rowsByIdentity(labels: Int32Array): number[][] {
@@ -169,7 +190,7 @@ export async function labelledLists(
 ): Promise<TrainingLists> {
   const identities = labels.slice();
   relabel(identities);
-  const lists = await withCosines(withWidth(graph, options.k + 1), rows, options);
+  const lists = await withCosines(withWidth(graph, options.k + 1), rows, identities, options);
   const own = { lists, labels: identities, groups: identities };
   const copy = await copyWithStrangers(rows, identities, options);
   const set = copy ? sideBySide([own, copy]) : own;
