@@ -8,7 +8,7 @@
  *   q            quality: log-normal
  *   N g          variation in a few directions that all identities share, as embeddings that were not made for a set have
  *   D_o          where images of a domain, such as a camera, are moved to
- *   m            a direction that all images share
+ *   m            a direction that all images share; poor images also move towards another one, by their quality beyond the median
  *
  * Every vector has an expected length of 1 and one spectrum, flat up to a knee and then falling.
  */
@@ -28,6 +28,8 @@ export interface SetRecipe {
   readonly medianSize: number;
   readonly sizeSpread: number;
   readonly largestSize: number;
+  /** Sizes by a power law instead, P(size ≥ s) = s^−tail, up to the greatest size. */
+  readonly tail?: number | undefined;
   /** Size of the first identity, whatever the others have. */
   readonly oneOf?: number | undefined;
   /** Identities of one image, for each of the others. */
@@ -44,6 +46,8 @@ export interface SetRecipe {
   readonly domains: number;
   readonly domainShift: number;
   readonly common: number;
+  /** How far poor images are moved to where all poor images are; default: 0. */
+  readonly poor?: number | undefined;
 }
 
 export interface MadeSet {
@@ -69,13 +73,17 @@ export function madeSet(recipe: SetRecipe): MadeSet {
   const sizeOf = Array.from({ length: identities + Math.round(strangers * identities) }, (_, p) => {
     if (p >= identities) return 1;
     if (p === 0 && oneOf !== undefined) return oneOf;
-    const size = Math.round(recipe.medianSize * Math.exp(recipe.sizeSpread * sizes.gaussian()));
+    const size =
+      recipe.tail === undefined
+        ? Math.round(recipe.medianSize * Math.exp(recipe.sizeSpread * sizes.gaussian()))
+        : Math.floor((1 - sizes.uniform()) ** (-1 / recipe.tail));
     return Math.min(Math.max(size, 1), recipe.largestSize);
   });
   const shared = new RandomStream(recipe.sharedSeed ?? seed, purpose.shared, 0);
   const [common] = vectors(shared, 1);
   const nuisances = vectors(shared, recipe.nuisanceRank);
   const domains = vectors(shared, recipe.domains);
+  const [poor] = vectors(shared, 1);
 
   const count = sizeOf.reduce((sum, size) => sum + size, 0);
   const rowOf = shuffled(count, new RandomStream(seed, purpose.order, 0));
@@ -99,11 +107,12 @@ export function madeSet(recipe: SetRecipe): MadeSet {
       const t = recipe.pose * Math.sign(toEnd) * Math.sqrt(Math.abs(toEnd));
       const domain = domains[stream.below(domains.length)];
       const amounts = nuisances.map(() => (recipe.nuisance * stream.gaussian()) / Math.sqrt(nuisances.length));
+      const toPoor = (recipe.poor ?? 0) * Math.max(0, quality / recipe.noise - 1);
       const x = rows.row(rowOf[image]);
       let squares = 0;
       for (let c = 0; c < dim; c++) {
         let value = wide * (ofFamily[c] + ofClan[c]) + narrow * own[c] + t * pose[c] + quality * noise[c];
-        value += recipe.common * common[c] + recipe.domainShift * (domain?.[c] ?? 0);
+        value += recipe.common * common[c] + recipe.domainShift * (domain?.[c] ?? 0) + toPoor * poor[c];
         for (const [m, amount] of amounts.entries()) value += amount * nuisances[m][c];
         x[c] = value;
         squares += value * value;
