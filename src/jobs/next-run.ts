@@ -2,8 +2,8 @@
  * A run that goes on from another: of the same rows but for some that joined or left. The rows, their names, the graph and all scores of each round go
  * to the folder of the new run, so that it needs nothing of the one before and can be gone on from itself.
  *
- * The graph becomes what a search over all rows finds (`knn/update.ts`); only what depends on lists that changed is scored (`Head.rescore`); clusters
- * keep their identities as with `previous`.
+ * The graph becomes what a search over all rows finds (`knn/update.ts`), its edges those of before but for what changed lists bring and take
+ * (`graph/edges-after.ts`); only what depends on lists that changed is scored (`Head.rescore`); clusters keep their identities as with `previous`.
  */
 import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
