@@ -15,7 +15,7 @@ import { pathHops } from './structural-features.js';
 
 /**
  * The share of lists that have changed from which on all edges are scored, by the rounds of the model: where both ways took equally long, of 100,000
- * rows of `naan generate`.
+ * rows of `naan generate`, when candidate edges were still found anew.
  */
 const manyLists = [1 / 4, 1 / 16, 1 / 32];
 

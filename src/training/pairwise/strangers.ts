@@ -21,7 +21,7 @@ import { SharedRows } from '../../memory/shared-rows.js';
 import type { SimilaritiesTask } from './job.js';
 import { shuffled } from './pairs.js';
 import { rangesOf } from './threads.js';
-import { type FoundWhitening, whitenedIn, whitenRows } from './whitening.js';
+import { type FoundWhitening, whiteningFold, whitenRows } from './whitening.js';
 
 /** Graphs side by side. */
 export interface LabelledLists {
@@ -118,9 +118,9 @@ async function withCosines(
   }
   const whitened = SharedRows.allocate(rows.rowCount, rows.dim);
   for (const [fold, whitening] of heldOut.entries()) {
-    const nodes = sharedInts(identities.reduce((count, identity) => count + Number(whitenedIn(identity) === fold), 0));
-    let count = 0;
-    for (const [node, identity] of identities.entries()) if (whitenedIn(identity) === fold) nodes[count++] = node;
+    const own = Int32Array.from(identities.keys()).filter((node) => whiteningFold(identities[node]) === fold);
+    const nodes = sharedInts(own.length);
+    nodes.set(own);
     for (let row = 0; row < rows.rowCount; row++) whitened.row(row).set(rows.row(row));
     await whitenRows(whitened, whitening);
     await findCosines({ rows: whitened.handle(), lists, nodes }, options);

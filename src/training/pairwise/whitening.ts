@@ -40,7 +40,7 @@ export interface FoundWhitening {
 const folds = 4;
 
 /** The fold of an identity, by its number in the order of first appearance; −1, of which nothing was found, is in any. */
-export function whitenedIn(identity: number): number {
+export function whiteningFold(identity: number): number {
   return Math.max(0, identity) % folds;
 }
 
@@ -111,7 +111,7 @@ function scattersOf({ rows, dim }: LabelledRows, identities: Int32Array): { mean
   const away = new Float64Array(dim);
   for (const [identity, own] of rowsOf) {
     if (own.length < 2) continue;
-    const scatter = scatters[whitenedIn(identity)];
+    const scatter = scatters[whiteningFold(identity)];
     const { products } = scatter;
     scatter.freedom += own.length - 1;
     centre.fill(0);
@@ -205,7 +205,7 @@ async function gain(
       list.set(rows.row(id).subarray(0, dim), i * dim);
     });
     for (let i = 1; i <= others.length; i++) before.push(dot(list, 0, i * dim, dim));
-    await whiteners[whitenedIn(identities[row])].run(list, others.length + 1);
+    await whiteners[whiteningFold(identities[row])].run(list, others.length + 1);
     for (let i = 1; i <= others.length; i++) after.push(dot(list, 0, i * dim, dim));
     for (const id of others) same.push(Number(identities[id] === identities[row]));
   }
