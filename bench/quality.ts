@@ -20,7 +20,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { madeSet, type SetRecipe } from '../scripts/made-sets.js';
-import { labelsAt, methodOf, type Partition, partitionEdges, partitions } from '../src/cluster/partition.js';
+import type { AbsentPairs } from '../src/cluster/linkage.js';
+import { type Partition, partitionEdges, partitions } from '../src/cluster/partition.js';
 import { concatTrainingDefaults, partitionDefaults } from '../src/defaults.js';
 import { ScoringRun } from '../src/engine/scoring-run.js';
 import { auc } from '../src/evaluation/auc.js';
@@ -80,7 +81,7 @@ const shown: Partition[] = ['threshold', 'linkage', 'propagation'];
 const resamples = 20;
 
 /** A partition, and a threshold for each. */
-type Choice = Pick<Calibration, 'partition' | 'absentPairs'> & {
+type Choice = Pick<Calibration, 'partition'> & {
   readonly partitions: Readonly<Record<Partition, { readonly threshold: number }>>;
 };
 
@@ -94,6 +95,8 @@ interface Scored {
 interface Scorer {
   readonly name: string;
   readonly seeds: number;
+  /** The weight of absent pairs in linkage that suits it. */
+  readonly absentPairs: AbsentPairs;
   /** What is learnt and calibrated from: the labelled split, or more. */
   prepare(labelled: Split, seed: number): Promise<Labelled>;
   score(labelled: Labelled, unlabelled: Split, seed: number): Promise<Scored>;
@@ -109,6 +112,7 @@ type Labelled = Pick<Split, 'location' | 'graph' | 'edges' | 'lists' | 'labels'>
 const cosine: Scorer = {
   name: 'cosine',
   seeds: 1,
+  absentPairs: 'all',
   prepare: async (labelled) => labelled,
   async score(labelled, unlabelled) {
     return { calibration: cosines(labelled), scores: cosines(unlabelled), seconds: { train: 0, score: 0 } };
@@ -118,6 +122,7 @@ const cosine: Scorer = {
 const pairwise: Scorer = {
   name: 'pairwise',
   seeds: Number(values.seeds),
+  absentPairs: 'room',
   async prepare(labelled, seed) {
     const { rows, graph, labels } = labelled;
     const whitening = await findWhitening({ rows, dim: rows.dim, graph, labels });
@@ -149,6 +154,7 @@ async function whitened(rows: SharedRows, whitening: Whitening): Promise<SharedR
 const concat: Scorer = {
   name: 'concat',
   seeds: Number(values.seeds),
+  absentPairs: 'room',
   prepare: async (labelled) => labelled,
   async score({ location, graph, labels }, unlabelled, seed) {
     const began = performance.now();
@@ -177,18 +183,19 @@ const concat: Scorer = {
 const general: Scorer = {
   name: 'general',
   seeds: 1,
+  absentPairs: 'capacity',
   prepare: async (labelled) => labelled,
   async score(_, { location, graph, rows, edges }) {
     const began = performance.now();
     const model = settleModel((await readModel(generalModel)) as PairwiseModel, location);
-    const { middle, partition, threshold, thresholds, absentPairs } = model.config;
+    const { middle, partition, threshold, thresholds } = model.config;
     const lists = withSimilarities(graph, rows);
     besideMiddle(lists.similarities, middle!);
     const scores = await scorePairwise(model, lists, edges);
     const of = (name: Partition) => ({ threshold: thresholds?.[name] ?? threshold! });
     const found = Object.fromEntries(partitions.map((name) => [name, of(name)])) as Choice['partitions'];
     return {
-      calibration: { partition: partition!, absentPairs: absentPairs!, partitions: found },
+      calibration: { partition: partition!, partitions: found },
       scores,
       seconds: { train: 0, score: (performance.now() - began) / 1000 },
     };
@@ -345,7 +352,7 @@ interface Row {
   readonly seed: number;
   /** The partition that calibration would take. */
   readonly chosen: boolean;
-  readonly settings: { readonly threshold: number; readonly absentPairs: Calibration['absentPairs'] } | object;
+  readonly settings: { readonly threshold: number; readonly absentPairs: AbsentPairs } | object;
   readonly auc?: number;
   readonly bcubed: Agreement['bcubed'];
   readonly pairwise: Agreement['pairwise'];
@@ -376,19 +383,8 @@ function curvesOf({ sums, agreement }: Cuts) {
 }
 type Curves = ReturnType<typeof curvesOf>;
 
-/** The place of a partition's curve, −1 where calibration does not try it: linkage it tries in several forms. */
-function placeOf(partition: Partition, absentPairs: Calibration['absentPairs']): number {
-  const forms = methodOf('linkage').variants;
-  if (partition === 'linkage') return forms.findIndex((form) => form.absentPairs === absentPairs);
-  return forms.length + partitions.indexOf(partition) - 1;
-}
-
-/** The best BCubed F of a partition of split1 at any threshold. */
-function bestOf(split: Split, scores: Float32Array, partition: Partition, absentPairs: Calibration['absentPairs']) {
-  const thresholds = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
-  const cuts = labelsAt({ ...split.edges, scores }, partition, { ...partitionDefaults, absentPairs }, thresholds);
-  return Math.max(...Array.from(cuts, (labels) => evaluate(labels.slice(), split.labels).all.bcubed.f));
-}
+/** The place of a threshold on a curve. */
+const placeOf = (threshold: number) => Math.round(threshold * 50) - 1;
 
 function lossOf(labelled: Cuts, curves: Curves): Omit<Loss, 'set' | 'scorer' | 'seed'> {
   const all = curves.flat();
@@ -401,11 +397,10 @@ function lossOf(labelled: Cuts, curves: Curves): Omit<Loss, 'set' | 'scorer' | '
   for (let r = 0; r < resamples; r++) {
     const random = new RandomStream(7, 1, r);
     const identities = Int32Array.from({ length: identityCount }, () => random.below(identityCount));
-    const { partition, partitions: found, absentPairs } = choose(labelled, identities);
-    const at = (name: Partition) => curves[placeOf(name, absentPairs)][Math.round(found[name].threshold * 50) - 1];
+    const { partition, partitions: found } = choose(labelled, identities);
+    const at = (name: Partition) => curves[partitions.indexOf(name)][placeOf(found[name].threshold)];
     const own = at(partition);
-    const name = partition === 'linkage' ? `linkage, absent pairs by ${absentPairs}` : partition;
-    chosen[name] = (chosen[name] ?? 0) + 1;
+    chosen[partition] = (chosen[partition] ?? 0) + 1;
     thresholds.push(found[partition].threshold);
     for (const other of partitions) {
       worst.bcubed = Math.max(worst.bcubed, at(other).bcubed.f - own.bcubed.f);
@@ -474,14 +469,15 @@ for (const set of values.sets) {
     for (let seed = 1; seed <= seedsOf(set, scorer); seed++) {
       const labelled = await scorer.prepare(split0, seed);
       const { calibration, scores, seconds } = await scored(scorer, set, labelled, unlabelled, seed);
-      const curves = curvesOf(await cutEverywhere({ ...unlabelled.edges, scores }, unlabelled.labels));
+      const { absentPairs } = scorer;
+      const curves = curvesOf(await cutEverywhere({ ...unlabelled.edges, scores }, unlabelled.labels, { absentPairs }));
       let calibrated: Choice;
       if (calibration instanceof Float32Array) {
-        const cuts = await cutEverywhere({ ...labelled.edges, scores: calibration }, labelled.own ?? labelled.labels);
+        const edges = { ...labelled.edges, scores: calibration };
+        const cuts = await cutEverywhere(edges, labelled.own ?? labelled.labels, { absentPairs });
         calibrated = choose(cuts);
         losses.push({ set, scorer: scorer.name, seed, ...lossOf(cuts, curves) });
       } else calibrated = calibration;
-      const { absentPairs } = calibrated;
       for (const partition of shown) {
         const { threshold } = calibrated.partitions[partition];
         const began = performance.now();
@@ -489,11 +485,7 @@ for (const set of values.sets) {
         const labels = partitionEdges(unlabelled.edges, scores, partition, options);
         const partitionSeconds = (performance.now() - began) / 1000;
         const { bcubed, pairwise } = evaluate(labels, unlabelled.labels).all;
-        const place = placeOf(partition, absentPairs);
-        const best =
-          place < 0
-            ? bestOf(unlabelled, scores, partition, absentPairs)
-            : Math.max(...curves[place].map((point) => point.bcubed.f));
+        const best = Math.max(...curves[partitions.indexOf(partition)].map((point) => point.bcubed.f));
         rows.push({
           set,
           method: `${scorer.name} → ${partition}`,

@@ -35,8 +35,6 @@ interface PartitionMethod {
   bytes(nodes: number, edges: number, threads: number, absentPairs?: AbsentPairs): number;
   /** Options that it takes beside the threshold. */
   readonly takes: readonly (keyof PropagationOptions)[];
-  /** Options in which it is tried in calibration, the preferred ones first. */
-  readonly variants: readonly Pick<PartitionOptions, 'absentPairs'>[];
   /** Labels at each of some rising thresholds, where that takes less than a run for each. */
   cuts?(edges: ScoredEdges, options: PartitionOptions, thresholds: readonly number[]): Iterable<Int32Array>;
 }
@@ -50,7 +48,6 @@ const methods: Readonly<Record<Partition, PartitionMethod>> = {
     uniteFrom: ({ threshold }) => threshold,
     bytes: linkageBytes,
     takes: [],
-    variants: [{ absentPairs: 'room' }, { absentPairs: 'all' }],
     cuts: linkageCuts,
   },
   threshold: {
@@ -61,14 +58,12 @@ const methods: Readonly<Record<Partition, PartitionMethod>> = {
     uniteFrom: ({ threshold }) => threshold,
     bytes: ladderBytes,
     takes: [],
-    variants: [{}],
   },
   propagation: {
     plan: propagationPlan,
     uniteFrom: ({ start, threshold }) => (start === 'all' ? Number.NEGATIVE_INFINITY : threshold),
     bytes: ladderBytes,
     takes: ['step', 'maxSize', 'maxIterations', 'start', 'leftovers'],
-    variants: [{}],
   },
 };
 

@@ -7,12 +7,13 @@
  * where a threshold counts with those beside it: another set has its best one a little elsewhere, so the edge of a cliff is no
  * good place. Pairwise F does not choose thresholds: a single join of two halves of a large identity can decide it, and the
  * next set has no such identity. A partition is preferred to one before it in the list if it is better by both measures in
- * most of the resamples.
+ * most of the resamples. `linkage` is tried with rooms alone: with every absent pair counted fully it is seldom better, and where
+ * few identities happen to say so, it cuts the large ones of the next set apart.
  */
 
 import { setImmediate } from 'node:timers/promises';
 import type { AbsentPairs } from '../cluster/linkage.js';
-import { labelsAt, methodOf, type Partition, partitions } from '../cluster/partition.js';
+import { labelsAt, type Partition, partitions } from '../cluster/partition.js';
 import type { Differences } from '../cluster/truth.js';
 import { partitionDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
@@ -41,31 +42,23 @@ export interface Calibration {
 
 type CalibrationEdges = CandidateEdges & { readonly scores: Float32Array };
 
-interface Method {
-  readonly partition: Partition;
-  readonly absentPairs?: AbsentPairs | undefined;
-}
-
-/** Methods, beginning with the one to take when nothing tells them apart. */
-const methods: readonly Method[] = partitions.flatMap((partition) =>
-  methodOf(partition).variants.map((variant): Method => ({ partition, ...variant })),
-);
-
 const thresholds = Array.from({ length: 49 }, (_, i) => (i + 1) / 50);
 const resampleCount = 100;
 /** Purpose of a random stream. */
 const resamplePurpose = 86;
 
-/** The sums that identities add to agreement, for each method at each threshold. */
+/** The sums that identities add to agreement, for each partition at each threshold. */
 export interface Cuts {
   readonly agreement: IdentityAgreement;
-  /** [methods × thresholds] */
+  /** The weight of absent pairs in `linkage`. */
+  readonly absentPairs: AbsentPairs;
+  /** [partitions × thresholds] */
   readonly sums: readonly (readonly IdentitySums[])[];
 }
 
 /** Most bytes that `calibrate` takes beside edges and scores and what a partition takes. */
 export function calibrationBytes(nodes: number, identities: number): number {
-  const cuts = methods.length * thresholds.length;
+  const cuts = partitions.length * thresholds.length;
   // Sums of each cut, how often an identity is in each resample; truth, its rows, labels and clusters, and rows known to be others.
   return identities * (8 * 4 * cuts + 2 * resampleCount) + 44 * nodes;
 }
@@ -77,38 +70,39 @@ export function calibrationBytes(nodes: number, identities: number): number {
 export async function calibrate(
   edges: CalibrationEdges,
   truth: Int32Array,
-  {
-    signal,
-    differences,
-  }: { readonly signal?: AbortSignal | undefined; readonly differences?: Differences | undefined } = {},
+  options: Omit<CutOptions, 'absentPairs'> = {},
 ): Promise<Calibration> {
-  return choose(await cutEverywhere(edges, truth, signal, differences));
+  return choose(await cutEverywhere(edges, truth, options));
+}
+
+interface CutOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly differences?: Differences | undefined;
+  readonly absentPairs?: AbsentPairs | undefined;
 }
 
 /** All partitions at all thresholds. It looks up between them, for signals. Throws CANCELLED after an abort. */
 export async function cutEverywhere(
   edges: CalibrationEdges,
   truth: Int32Array,
-  signal?: AbortSignal,
-  differences?: Differences,
+  { signal, differences, absentPairs = 'room' }: CutOptions = {},
 ): Promise<Cuts> {
   const agreement = new IdentityAgreement(truth, differences);
   const sums: IdentitySums[][] = [];
-  for (const method of methods) {
-    const ofMethod: IdentitySums[] = [];
-    const { partition, absentPairs } = method;
+  for (const partition of partitions) {
+    const ofPartition: IdentitySums[] = [];
     for (const labels of labelsAt(edges, partition, { ...partitionDefaults, absentPairs }, thresholds)) {
-      ofMethod.push(agreement.sums(labels));
+      ofPartition.push(agreement.sums(labels));
       await setImmediate();
       if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
     }
-    sums.push(ofMethod);
+    sums.push(ofPartition);
   }
-  return { agreement, sums };
+  return { agreement, absentPairs, sums };
 }
 
 /** The choice by these identities, given by their numbers, some perhaps more than once; by default each once. */
-export function choose({ agreement, sums }: Cuts, identities?: Int32Array): Calibration {
+export function choose({ agreement, absentPairs, sums }: Cuts, identities?: Int32Array): Calibration {
   const { identityCount } = agreement;
   const all = identities ?? Int32Array.from({ length: identityCount }, (_, y) => y);
   const resamples = Array.from({ length: resampleCount }, (_, r) => {
@@ -119,40 +113,37 @@ export function choose({ agreement, sums }: Cuts, identities?: Int32Array): Cali
     );
   });
   const once = timesOf(all, identityCount);
-  const judged = sums.map((ofMethod) =>
-    ofMethod.map((cut) => {
+  const judged = sums.map((ofPartition) =>
+    ofPartition.map((cut) => {
       const { bcubed, pairwise } = agreement.agreement(cut, once);
       const resampled = resamples.map((times) => agreement.agreement(cut, times));
       const [b, p] = [resampled.map((r) => r.bcubed.f), resampled.map((r) => r.pairwise.f)];
       return { bcubed, pairwise, b, p };
     }),
   );
-  /** The place of the threshold of each method. */
+  /** The place of the threshold of each partition. */
   const places = judged.map((curve) => {
     const bests = resamples.map((_, r) => middleOfBest(smoothed(curve.map(({ b }) => b[r]))));
     return bests.sort((a, b) => a - b)[resampleCount >> 1];
   });
-  const at = (method: number) => judged[method][places[method]];
-  const chosen = methods.reduce((a, _, b) => {
+  const at = (partition: number) => judged[partition][places[partition]];
+  const chosen = partitions.reduce<number>((a, _, b) => {
     const better = at(b).b.filter((f, r) => f > at(a).b[r] && at(b).p[r] > at(a).p[r]).length;
     return better > resampleCount / 2 ? b : a;
   }, 0);
 
-  const calibratedAt = (method: number): Calibrated => {
-    const { bcubed, pairwise, b, p } = at(method);
-    const threshold = thresholds[places[method]];
+  const calibratedAt = (partition: number): Calibrated => {
+    const { bcubed, pairwise, b, p } = at(partition);
+    const threshold = thresholds[places[partition]];
     return { threshold, bcubed, pairwise, deviation: { bcubed: deviation(b), pairwise: deviation(p) } };
   };
-  /** The variant of a partition: the chosen one, or the preferred. */
-  const variantOf = (name: Partition) =>
-    methods[chosen].partition === name ? chosen : methods.findIndex(({ partition }) => partition === name);
   return {
-    partition: methods[chosen].partition,
-    partitions: Object.fromEntries(partitions.map((name) => [name, calibratedAt(variantOf(name))])) as Record<
+    partition: partitions[chosen],
+    partitions: Object.fromEntries(partitions.map((name, i) => [name, calibratedAt(i)])) as Record<
       Partition,
       Calibrated
     >,
-    absentPairs: methods[variantOf('linkage')].absentPairs ?? 'room',
+    absentPairs,
   };
 }
 

@@ -41,6 +41,11 @@ test('calibration finds for every partition a threshold near the best, and the b
     assert.ok(bcubed.f <= found[partition].bcubed.f + 1e-3);
   }
   assert.notEqual(partition, 'threshold', 'components run through single wrong edges');
+  assert.equal(
+    absentPairs,
+    'room',
+    'these small groups, and they alone, would be a little better with absent pairs counted fully',
+  );
 });
 
 test('what calibration tells is what labels at its threshold have, and resamples say how sure it is', async () => {
