@@ -173,7 +173,14 @@ async function dispatchSeconds(): Promise<number> {
     );
     clear(work);
     mkdirSync(work);
-    const announcement = { naan: version, run: 'nothing', workDir: work, options: {}, identity: {} };
+    const announcement = {
+      naan: version,
+      job: 'label' as const,
+      run: 'nothing',
+      workDir: work,
+      options: {},
+      identity: {},
+    };
     const spread = await QueueSpread.start(forCoordinator, announcement, { last: 0, async note() {} }, {});
     const before = countsNow().cpuSeconds;
     const serving = serveRun(forWorker, { ...announcement, epoch: 1 }, { threads: 1, compute: async () => [] });

@@ -1,8 +1,8 @@
 import { findFeatures } from '../io/features.js';
 import { writeNpy } from '../io/npy-writer.js';
 import { checkOutputs, isOurGraph } from '../io/outputs.js';
-import { type ClusterOptions, checkCluster } from '../jobs/cluster-options.js';
-import { findKnn } from '../knn/find.js';
+import { checkCluster } from '../jobs/cluster-options.js';
+import { type FindKnnOptions, findKnn } from '../knn/find.js';
 import type { KnnWork } from '../knn/kept-lists.js';
 import { describeKnnPlan, type KnnPlan } from '../knn/plan.js';
 import { devicesForKnn } from '../machine/choose-knn.js';
@@ -11,12 +11,13 @@ import type { Run } from './command.js';
 import { bytes, count, duration, table } from './format.js';
 
 export const run: Run<'knn'> = async (
-  { features, dim, out, overwrite, workDir, restart, cluster, rank, ranks, ...values },
-  { signal, onProgress, log, tell, metrics },
+  { features, dim, out, overwrite, workDir, restart, cluster, rank, ranks, clusterPasswordFile, clusterCa, ...values },
+  { signal, onProgress, log, tell, metrics, clusterPassword },
 ) => {
   const began = performance.now();
   const file = { name: 'out', path: out, isOurs: isOurGraph, otherwise: 'is no kNN graph' };
-  const share = shareOf({ cluster, rank, ranks, workDir, restart });
+  checkCluster({ cluster, rank, ranks, workDir, restart }, 'ranks');
+  const share = cluster === undefined ? undefined : { rank: rank ?? 0, ranks: ranks ?? 1 };
   const isOther = share !== undefined && share.rank > 0;
   if (!isOther) await checkOutputs([file], { features }, overwrite);
   const location = await findFeatures(features, { dim });
@@ -24,7 +25,7 @@ export const run: Run<'knn'> = async (
   const work: KnnWork | undefined = workDir === undefined ? undefined : { path: workDir, features, restart, share };
   const computing = { backend, provider, devices, batch, deviceMemory };
   const onDevices = await devicesForKnn(location, computing, { ...options, work, signal, onNotice: log.warn });
-  const { graph, method, recall, attempts, copies, badRows, computed } = await findKnn(location, {
+  const search: FindKnnOptions = {
     ...options,
     signal,
     onProgress,
@@ -34,7 +35,16 @@ export const run: Run<'knn'> = async (
     onFound: ({ graph: { nodeCount, width, ids } }) =>
       isOther ? Promise.resolve() : writeNpy(out, 'i4', [nodeCount, width], ids),
     onPlan: (plan: KnnPlan) => void (options.quiet || tell(describeKnnPlan(plan))),
-  });
+  };
+  const address = { clusterPassword, clusterPasswordFile, clusterCa, onNotice: log.warn };
+  const { graph, method, recall, attempts, copies, badRows, computed } =
+    work && share && cluster !== undefined && cluster !== 'files'
+      ? await findByWorkers(
+          location,
+          { ...search, work },
+          { ...share, ...address, cluster, dim, observer: metrics?.coordinates() },
+        )
+      : await findKnn(location, search);
   if (isOther) {
     return { json: { cluster, ...share }, text: `rank ${rank} of ${ranks} has done its part: rank 0 writes the graph` };
   }
@@ -58,9 +68,8 @@ export const run: Run<'knn'> = async (
   return { json, text: `${facts}\n\nwritten to ${out}` };
 };
 
-/** Throws BAD_USAGE for options that do not go together. */
-function shareOf(options: ClusterOptions): KnnWork['share'] {
-  const { cluster, rank = 0, ranks = 1 } = options;
-  checkCluster(options);
-  return cluster === undefined ? undefined : { rank, ranks };
-}
+/** Loaded when asked for. */
+const findByWorkers: typeof import('../jobs/knn-ranks.js').findKnnByWorkers = async (...given) => {
+  const { findKnnByWorkers } = await import('../jobs/knn-ranks.js');
+  return findKnnByWorkers(...given);
+};

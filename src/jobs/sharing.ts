@@ -114,6 +114,7 @@ async function shareByQueue(
       const { header } = work;
       const announcement = {
         naan: version,
+        job: 'label' as const,
         run: runOf(header),
         workDir: resolve(workDir),
         options: { ...taken, shards: header.shards, precision: header.precision },

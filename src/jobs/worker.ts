@@ -6,7 +6,6 @@ import { isKept, type Stage } from '../engine/head.js';
 import { ScoringRun } from '../engine/scoring-run.js';
 import type { LeftByShard } from '../engine/spread.js';
 import { featuresOf } from '../engine/usable-rows.js';
-import { readWork, runOf } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { inflate } from '../io/locate-matrix.js';
 import { ownArithmetic } from '../machines/arithmetic.js';
@@ -16,6 +15,7 @@ import { checkFolder, type QueueTiming, serveRun } from '../machines/queue-worke
 import { Cluster, type ClusterAddress } from '../machines/redis.js';
 import type { TaskObserver } from '../machines/task-observer.js';
 import type { RangeCheck } from '../memory/file-writes.js';
+import { takeRanks } from './knn-ranks.js';
 import { identityOf, prepare, settled } from './label.js';
 import { type LabelOptions, planLabel } from './label-plan.js';
 
@@ -32,12 +32,12 @@ export interface WorkerOptions extends ClusterAddress {
 
 export interface WorkerSummary {
   readonly runs: number;
-  /** Shards that were computed. */
+  /** Shards of `label` and ranks of `knn` that were computed. */
   readonly tasks: number;
 }
 
 const lookMs = 500;
-/** A folder or a file that another machine has just made may take so long to be seen here. */
+/** A file that another machine has just made may take so long to be seen here. */
 const patienceMs = 90_000;
 
 /**
@@ -79,13 +79,19 @@ export async function work(options: WorkerOptions): Promise<WorkerSummary> {
   }
 }
 
-async function workFor(
+function workFor(cluster: Cluster, announcement: Announcement, options: WorkerOptions): Promise<void> {
+  return announcement.job === 'knn'
+    ? takeRanks(cluster, announcement, options)
+    : takeShards(cluster, announcement, options);
+}
+
+async function takeShards(
   cluster: Cluster,
   announcement: Announcement,
   { threads, memory, signal, onNotice, timing, observer }: WorkerOptions,
 ): Promise<void> {
   const { run: name, epoch, workDir, options: given } = announcement;
-  checkFolder(announcement, await runSeen(workDir, signal));
+  await checkFolder(announcement, workDir, signal);
   const asked = { ...given, threads, memory, signal, onNotice, workDir, graphCheck: 'skip' } as LabelOptions;
   const planned = await planLabel(asked);
   const features = await inflate(planned.features, planned.memory.parts.features);
@@ -125,15 +131,6 @@ async function workFor(
     if (!signal?.aborted) onNotice?.(`run ${name} (epoch ${epoch}) is over`);
   } finally {
     await run.close();
-  }
-}
-
-/** The run that the folder holds as it is seen here, once it is seen. */
-async function runSeen(workDir: string, signal: AbortSignal | undefined): Promise<string | undefined> {
-  for (let waited = 0; ; waited += lookMs) {
-    const found = readWork(workDir);
-    if (found || waited >= patienceMs) return found && runOf(found.header);
-    await wait(lookMs, undefined, { signal });
   }
 }
 

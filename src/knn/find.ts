@@ -15,7 +15,7 @@ import { Ranks } from '../machines/ranks.js';
 import { type BuildKnnOptions, checkK, searchExactly } from './exact.js';
 import { loadUsearch, searchHnsw } from './hnsw.js';
 import { type ApproximateKnn, cellSizes, type Effort, mostRounds, searchCells } from './ivf.js';
-import { KeptLists, type KnnWork, openKnnWork } from './kept-lists.js';
+import { KeptLists, type KnnWork, openKnnWork, type SearchShare } from './kept-lists.js';
 import { type KnnDeviceFacts, type KnnDevices, searchOnDevices } from './on-device.js';
 import { type KnnMethod, type KnnPlan, planKnn } from './plan.js';
 import { SearchShares, type SharedSearch } from './shares.js';
@@ -139,6 +139,7 @@ export async function findKnn(source: FeatureLocation, given: FindKnnOptions): P
   }
   try {
     const { onDevices } = options;
+    if (work) await share?.onOpen?.(work);
     const found = await (onDevices && search.k > 0 ? searchedOnDevices(onDevices) : searched());
     await options.onFound?.(found);
     if (shared) await endShared(shared);
@@ -163,9 +164,7 @@ function byCells(options: FindKnnOptions): FindKnnOptions {
   );
 }
 
-type Share = NonNullable<KnnWork['share']>;
-
-function sharedBy(work: WorkDir, { rank, ranks }: Share, options: FindKnnOptions): SharedSearch {
+function sharedBy(work: WorkDir, { rank, ranks }: SearchShare, options: FindKnnOptions): SharedSearch {
   const { signal, onNotice } = options;
   const { identity, files } = work.header;
   const group = new Ranks({ folder: options.work!.path, rank, ranks, identity, files, signal, onNotice });

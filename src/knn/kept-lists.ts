@@ -24,7 +24,14 @@ export interface KnnWork {
   /** Milliseconds between two times that lists are written; default: 30 seconds, and at least 20 times as long as that takes. */
   readonly intervalMs?: number | undefined;
   /** The search is shared: each rank has a folder of its own in `path`. */
-  readonly share?: { readonly rank: number; readonly ranks: number } | undefined;
+  readonly share?: SearchShare | undefined;
+}
+
+export interface SearchShare {
+  readonly rank: number;
+  readonly ranks: number;
+  /** Awaited when the folder of this rank is open. */
+  onOpen?(work: WorkDir): Promise<void>;
 }
 
 interface KnnWorkRequest {
@@ -53,13 +60,7 @@ const leftBytesEach = 512;
 export async function openKnnWork(work: KnnWork, request: KnnWorkRequest): Promise<WorkDir> {
   const { path, features, restart = false, share } = work;
   const { rowCount, rounds, listBytes, attempts, agreed, signal, onNotice } = request;
-  const { sampledSha256 } = await digestFile(features);
-  const { member } = parseInput(features);
-  const identity = {
-    ...request.identity,
-    ...agreed,
-    features: member === undefined ? sampledSha256 : `${sampledSha256} ${member}`,
-  };
+  const identity = { ...request.identity, ...agreed, features: await identityOfFeatures(features) };
   const files = Array.from({ length: attempts }, (_, attempt) => [0, 1].map((slot) => fileOf(attempt, slot))).flat();
   const stages = [[stage, 0]] as const;
   const segments = share && { segments: true };
@@ -70,6 +71,13 @@ export async function openKnnWork(work: KnnWork, request: KnnWorkRequest): Promi
   // What ranks leave each other is as large as the lists, once more.
   const diskBytes = share ? 3 * listBytes + leftBytesEach * rowCount : 2 * listBytes;
   return WorkDir.open(own, header, { restart, diskBytes, features: state, signal, onNotice });
+}
+
+/** Tells the rows of a feature file, as it was named, from others. */
+export async function identityOfFeatures(features: string): Promise<string> {
+  const { sampledSha256 } = await digestFile(features);
+  const { member } = parseInput(features);
+  return member === undefined ? sampledSha256 : `${sampledSha256} ${member}`;
 }
 
 /** The lists of one attempt. */

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
+import { readWork, runOf } from '../engine/work-dir.js';
 import { asNaanError, NaanError } from '../errors.js';
 import type { RangeCheck } from '../memory/file-writes.js';
 import {
@@ -27,6 +28,8 @@ const usualTiming: QueueTiming = { lockMs: 60_000, stalledMs: 30_000 };
 /** A task goes to another worker so often before it is given up: workers may die without its fault. */
 const mostStalled = 100;
 const lookMs = 500;
+/** A folder that another machine has just made may take so long to be seen here. */
+const patienceMs = 90_000;
 /** Redis takes no name with a blank. Containers on the network of one host may have its name, and each a process of the same number. */
 const name = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
 
@@ -37,6 +40,8 @@ export interface ServeOptions {
   readonly onNotice?: ((message: string) => void) | undefined;
   readonly observer?: TaskObserver | undefined;
   readonly timing?: QueueTiming | undefined;
+  /** Called once, when the run is over for this worker, before tasks that were begun are waited for. */
+  onOver?(): void;
   /** Computes a task; undefined where nobody needs it any more. */
   compute(task: QueuedTask): Promise<readonly RangeCheck[] | undefined>;
 }
@@ -108,19 +113,28 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
       if (now && (now.ended || now.cancelled || now.epoch !== announcement.epoch)) break;
     }
   } finally {
+    options.onOver?.();
     await cluster.client.rpush(answers, JSON.stringify({ leaves: name } satisfies Answer)).catch(() => undefined);
     await worker.close();
   }
   if (failure) throw failure;
 }
 
-/** Throws BAD_USAGE when this machine does not see the folder of a run as its coordinator does. */
-export function checkFolder(announcement: Announcement, seen: string | undefined): void {
-  if (seen === announcement.run) return;
-  const { workDir } = announcement;
-  const got = seen === undefined ? 'no run' : 'another run';
-  throw new NaanError(
-    'BAD_USAGE',
-    `${workDir}: holds ${got} here: all machines must see the folder of the coordinator`,
-  );
+/**
+ * Waits until this machine sees the folder with the journal of a run. Throws BAD_USAGE when it sees another run there, or none
+ * after a while.
+ */
+export async function checkFolder(
+  { run }: Announcement,
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let found = readWork(folder);
+  for (let waited = 0; !found && waited < patienceMs; waited += lookMs) {
+    await wait(lookMs, undefined, { signal });
+    found = readWork(folder);
+  }
+  if (found && runOf(found.header) === run) return;
+  const got = found ? 'another run' : 'no run';
+  throw new NaanError('BAD_USAGE', `${folder}: holds ${got} here: all machines must see the folder of the coordinator`);
 }

@@ -1,7 +1,8 @@
 /**
  * A run on several machines that come and go: a coordinator, which is `naan label --cluster redis://…`, puts the shards of a
- * stage into a BullMQ queue, and workers compute them into segments in the work directory, which all of them see. The journal
- * there is the truth. Redis holds what is to be done next, and is filled again when it was emptied.
+ * stage into a BullMQ queue, and workers compute them into segments in the work directory, which all of them see; `naan knn` puts
+ * the ranks of a search there, which workers take (`jobs/knn-ranks.ts`). The journal in the work directory is the truth. Redis
+ * holds what is to be done next, and is filled again when it was emptied.
  *
  * An *announcement* tells workers of the run. The coordinator raises its *epoch* each time that it starts; a queue belongs to
  * one epoch, workers leave for the newer one, and a coordinator that sees a newer one stops. Answers go to a list that the
@@ -12,6 +13,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { Stage } from '../engine/head.js';
 import type { Shard } from '../engine/job.js';
 import type { LeftByShard, Spread, SpreadStage } from '../engine/spread.js';
 import { type ErrorCode, NaanError } from '../errors.js';
@@ -25,11 +27,12 @@ import type { CoordinatorObserver, TaskResult } from './task-observer.js';
 /** Everything that workers must know of a run to compute its shards. */
 export interface Announcement {
   readonly naan: string;
+  readonly job: 'label' | 'knn';
   /** Digest of the first entry of the journal: who sees another folder sees another run. */
   readonly run: string;
   readonly epoch: number;
   readonly workDir: string;
-  /** Options of `naan label` on which results depend, with absolute paths. */
+  /** Options of the command on which results depend, with absolute paths. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly identity: Manifest['identity'];
   /** Somebody wants the run to stop. */
@@ -59,6 +62,11 @@ export type Answer =
   | { readonly failed: string; readonly code?: ErrorCode }
   /** The name of a worker that stops of its own accord. */
   | { readonly leaves: string };
+
+/** What is handed out at once. */
+export type Handout = Pick<SpreadStage, 'shards' | 'done' | 'record' | 'elsewhere'> & {
+  readonly stage: Pick<Stage, 'name' | 'round'>;
+};
 
 interface QueueOptions {
   readonly signal?: AbortSignal | undefined;
@@ -142,8 +150,18 @@ export class QueueSpread implements Spread {
   }
 
   async run(stage: SpreadStage): Promise<LeftByShard> {
+    const left = await this.handOut(stage);
+    await stage.flush();
     const { name, round } = stage.stage;
     const { workDir, identity, epoch } = this.announcement;
+    this.manifests.push(await writeManifest(workDir, epoch, { identity, stage: name, round, left }));
+    return left;
+  }
+
+  /** Resolves, when workers have computed all shards that are missing, with what these left. Throws the error of one that cannot be computed. */
+  async handOut(stage: Handout): Promise<LeftByShard> {
+    const { name, round } = stage.stage;
+    const { workDir } = this.announcement;
     const left = new Map(stage.done);
     const missing = new Map(stage.shards.filter(({ index }) => !left.has(index)).map((shard) => [shard.index, shard]));
     const tries = new Map<number, number>();
@@ -197,8 +215,6 @@ export class QueueSpread implements Spread {
       left.set(shard, answer.left);
       stage.elsewhere(shard);
     }
-    await stage.flush();
-    this.manifests.push(await writeManifest(workDir, epoch, { identity, stage: name, round, left }));
     return left;
   }
 

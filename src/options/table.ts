@@ -159,8 +159,8 @@ const cluster = text(
   /^(files|rediss?:\/\/[^\s/?#]+(\/\d*)?)$/,
 );
 
-/** Options of `--cluster files`; rank 0 writes the result. */
-function ranksFor(result: string) {
+/** Options of `--cluster files`; rank 0 writes the result. `counted`: when the number of ranks is given. */
+function ranksFor(result: string, counted = 'with --cluster files: how many processes there are') {
   return {
     rank: integer({
       unit: 'number',
@@ -174,7 +174,7 @@ function ranksFor(result: string) {
       min: 1,
       max: maxRanks,
       otherwise: 'none',
-      help: 'with --cluster files: how many processes there are',
+      help: counted,
     }),
   };
 }
@@ -198,7 +198,7 @@ const redisAddress = text(
     unit: 'address',
     required: true,
     expected: 'the address of a Redis such as redis://user@host:6379/0 or rediss://host, without a password',
-    help: 'the Redis by which the coordinator, naan label --cluster, hands out shards',
+    help: 'the Redis by which the coordinator, naan label --cluster or naan knn --cluster, hands out work',
   },
   /^rediss?:\/\/[^\s/?#]+(\/\d*)?$/,
 );
@@ -504,6 +504,10 @@ export const commands = {
       ['naan knn --features split1_feats.npz --out split1_knn.npy --k 80', 'the graph that naan label reads'],
       ['naan knn --features F --out K --k 20 --method ivf --min-recall 0.999', 'approximate, with few misses'],
       ['naan knn --features F --out K --backend onnx --provider cuda', 'exact, on a GPU'],
+      [
+        'naan knn --features F --out K --work-dir W --cluster redis://host --ranks 4',
+        'this process and three of naan worker',
+      ],
     ],
     options: {
       features,
@@ -552,11 +556,13 @@ export const commands = {
         help: 'keep what an approximate search has found so far in files here: after a crash the same command goes on where it stopped',
       }),
       restart: flag({ help: 'give up the search that --work-dir holds and start anew' }),
-      cluster: choice(['files'], {
-        otherwise: 'this process alone',
-        help: 'share the search by ivf with other machines that see --work-dir, by --ranks that are started together',
-      }),
-      ...ranksFor('the graph'),
+      cluster,
+      ...ranksFor(
+        'the graph',
+        'with --cluster: how many processes share the search, by ivf; with a Redis this one and naan worker processes, one for ' +
+          'each of the others',
+      ),
+      ...redis,
       ...watching,
     },
   },
@@ -915,8 +921,8 @@ export const commands = {
   worker: {
     summary: 'compute shards of runs that other machines share',
     description:
-      'Takes shards of any run that naan label --cluster announces at the same Redis, and computes them in the work directory of the ' +
-      'run, which must be at the same path here, as must its inputs. Workers may come and go while a run lasts. Ctrl-C and SIGTERM hand ' +
+      'Takes shards of any run that naan label --cluster announces at the same Redis, or a rank of one of naan knn, and computes them ' +
+      'in the work directory of the run, which must be at the same path here, as must its inputs. Workers may come and go while a run lasts. Ctrl-C and SIGTERM hand ' +
       'back what was begun. Needs the optional packages bullmq and ioredis.',
     examples: [
       ['naan worker --cluster redis://host', 'works until it is stopped'],
@@ -940,7 +946,7 @@ export const commands = {
   cancel: {
     summary: 'stop a run that machines share by a Redis',
     description:
-      'Asks the coordinator and the workers of a run to stop. The work directory stays: the same naan label command goes on.',
+      'Asks the coordinator and the workers of a run to stop. The work directory stays: the same command goes on.',
     examples: [['naan cancel work --cluster redis://host', '']],
     options: {
       workDir: path({ unit: 'folder', required: true, positional: true, help: 'the --work-dir of the run' }),

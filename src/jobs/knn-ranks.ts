@@ -1,0 +1,136 @@
+/**
+ * A search for neighbours whose ranks (`knn/shares.ts`) are taken by workers that come and go. The coordinator, which is
+ * `naan knn --cluster redis://…`, is rank 0; the others are tasks in a queue, a rank each. Who takes a rank goes on with what its
+ * folder holds, so that another worker can follow one that died. Ranks wait for one another, so there must be a worker for each.
+ */
+import { resolve } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { WorkDir } from '../engine/work-dir.js';
+import { runOf } from '../engine/work-dir.js';
+import { findFeatures } from '../io/features.js';
+import { readOwner } from '../io/folder-lock.js';
+import type { FeatureLocation } from '../io/matrix.js';
+import { type FindKnnOptions, type FoundKnn, findKnn } from '../knn/find.js';
+import { identityOfFeatures, type KnnWork } from '../knn/kept-lists.js';
+import { ownArithmetic } from '../machines/arithmetic.js';
+import { checkAgrees } from '../machines/manifest.js';
+import { type Announcement, QueueSpread } from '../machines/queue.js';
+import { checkFolder, serveRun } from '../machines/queue-worker.js';
+import { folderOfRank } from '../machines/ranks.js';
+import { Cluster, type ClusterAddress } from '../machines/redis.js';
+import type { CoordinatorObserver } from '../machines/task-observer.js';
+import { version } from '../version.js';
+import type { WorkerOptions } from './worker.js';
+
+export interface HiredRanks extends ClusterAddress {
+  /** Processes that share the search, this one counted. */
+  readonly ranks: number;
+  /** As the feature file was told to be read. */
+  readonly dim?: number | undefined;
+  readonly observer?: CoordinatorObserver | undefined;
+}
+
+/** What workers are told of a search. */
+interface SearchTask extends Pick<FindKnnOptions, 'k' | 'minRecall' | 'duplicates' | 'badRows'> {
+  readonly features: string;
+  readonly dim?: number | undefined;
+  readonly ranks: number;
+}
+
+const lookMs = 500;
+/** Workers have done their part when the graph is written, and say so soon. */
+const answerMs = 10_000;
+
+/**
+ * `findKnn` with workers for the ranks behind the first. Throws as it does, as `Cluster.open`, the error of a rank that cannot be
+ * computed, CANCELLED after `naan cancel`, and LOCK_LOST when another coordinator has started the search anew.
+ */
+export async function findKnnByWorkers(
+  source: FeatureLocation,
+  options: FindKnnOptions & { readonly work: KnnWork },
+  { ranks, dim, observer, ...address }: HiredRanks,
+): Promise<FoundKnn> {
+  const cluster = await Cluster.open(address);
+  const { work, onNotice, k, minRecall, duplicates, badRows } = options;
+  const task: SearchTask = { features: resolve(work.features), dim, k, minRecall, duplicates, badRows, ranks };
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  let spread: QueueSpread | undefined;
+  let answered: Promise<unknown> | undefined;
+  let failure: unknown;
+  const onOpen = async (own: WorkDir) => {
+    const { header } = own;
+    const announcement = {
+      naan: version,
+      job: 'knn' as const,
+      run: runOf(header),
+      workDir: resolve(work.path),
+      options: { ...task },
+      identity: header.identity,
+    };
+    const epochs = { last: own.epoch, note: (epoch: number) => own.noteEpoch(epoch) };
+    spread = await QueueSpread.start(cluster, announcement, epochs, { signal, onNotice, observer });
+    const shards = Array.from({ length: ranks - 1 }, (_, i) => ({ index: i + 1, start: i + 1, end: i + 2 }));
+    answered = spread
+      .handOut({ stage: { name: 'rank', round: 0 }, shards, done: new Map(), record() {}, elsewhere() {} })
+      .catch((error: unknown) => {
+        failure = error;
+        stop.abort();
+      });
+  };
+  try {
+    const found = await findKnn(source, { ...options, signal, work: { ...work, share: { rank: 0, ranks, onOpen } } });
+    await Promise.race([answered, wait(answerMs, undefined, { ref: false })]);
+    return found;
+  } catch (error) {
+    throw failure !== undefined && !options.signal?.aborted ? failure : error;
+  } finally {
+    stop.abort();
+    if (spread) await spread.close();
+    else cluster.close();
+  }
+}
+
+/** Takes ranks of a search that was announced, one after the other. Resolves and throws as `serveRun`, and as a worker of `label`. */
+export async function takeRanks(
+  cluster: Cluster,
+  announcement: Announcement,
+  { threads, memory, signal, onNotice, timing, observer }: WorkerOptions,
+): Promise<void> {
+  const { run, epoch, workDir, identity } = announcement;
+  const { features, dim, ranks, ...search } = announcement.options as unknown as SearchTask;
+  await checkFolder(announcement, folderOfRank(workDir, 0), signal);
+  const own = { features: await identityOfFeatures(features), arithmetic: await ownArithmetic('pairwise', signal) };
+  checkAgrees('the coordinator', { ...identity, ...own }, announcement);
+  const location = await findFeatures(features, { dim });
+  const over = new AbortController();
+  const stopped = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
+  const take = async (rank: number) => {
+    // Another worker that was taken for dead may still be at it.
+    while ((await readOwner(folderOfRank(workDir, rank)))?.state === 'working') {
+      await wait(lookMs, undefined, { signal: stopped });
+    }
+    onNotice?.(`takes rank ${rank} of ${ranks}`);
+    const work = { path: workDir, features, share: { rank, ranks } };
+    await findKnn(location, { ...search, threads, memory, signal: stopped, onNotice, work });
+  };
+  onNotice?.(`works for run ${run} (epoch ${epoch}) in ${workDir}`);
+  await serveRun(cluster, announcement, {
+    threads: 1,
+    signal,
+    onNotice,
+    observer,
+    timing,
+    onOver: () => over.abort(),
+    async compute({ shard: { index } }) {
+      try {
+        await take(index);
+        return [];
+      } catch (error) {
+        if (over.signal.aborted && !signal?.aborted) return undefined;
+        throw error;
+      }
+    },
+  });
+  if (!signal?.aborted) onNotice?.(`run ${run} (epoch ${epoch}) is over`);
+}

@@ -1,0 +1,125 @@
+/** A search for neighbours whose ranks are taken by workers that come and go: the same bytes as one process. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { SyntheticSet } from '../../src/graph/synthetic-set.js';
+import { findFeatures } from '../../src/io/features.js';
+import { writeNpy } from '../../src/io/npy-writer.js';
+import { cancel } from '../../src/jobs/cancel.js';
+import { findKnnByWorkers } from '../../src/jobs/knn-ranks.js';
+import { work } from '../../src/jobs/worker.js';
+import { naan, start, temporaryFolder } from '../cli/naan.js';
+import { appeared } from './appeared.js';
+import { redisServer, withoutRedis } from './redis-server.js';
+import { workerProcess, workersFor } from './workers.js';
+
+const skip = withoutRedis;
+const folder = temporaryFolder(after);
+const features = join(folder, 'faces.npy');
+const expected = join(folder, 'alone.npy');
+const [nodes, dim] = [3000, 32];
+
+const flags = (out: string, ...more: string[]) =>
+  ['knn', '--features', features, '--out', out, '--k', '10', '--method', 'ivf', '--threads', '1'].concat(more);
+const sharedFlags = (out: string, workDir: string, cluster: string, ranks: number) =>
+  flags(out, '--work-dir', workDir, '--cluster', cluster, '--ranks', String(ranks));
+
+before(async () => {
+  const rows = new Float32Array(nodes * dim);
+  new SyntheticSet({ seed: 5, split: 1, dim, extent: { nodes }, shuffle: true }).rows(0, nodes, rows);
+  await writeNpy(features, 'f4', [nodes, dim], rows);
+  const { code, stderr } = await naan(flags(expected, '--quiet'));
+  assert.equal(code, 0, stderr);
+});
+
+test('a coordinator and two workers write the graph that one process writes', { skip }, async (t) => {
+  const { address } = await redisServer(t);
+  const { stop, workers } = workersFor(t, address, 2);
+  const [out, workDir] = [join(folder, 'two.npy'), join(folder, 'two')];
+  const { code, stderr } = await naan(sharedFlags(out, workDir, address, 3));
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(readFileSync(out), readFileSync(expected));
+  assert.deepEqual(readdirSync(join(workDir, 'rank-2')), [], 'what the ranks left is removed');
+  stop();
+  const tasks = await Promise.all(workers);
+  assert.deepEqual(
+    tasks.map((summary) => summary.tasks),
+    [1, 1],
+    'each took a rank',
+  );
+});
+
+test('whoever dies, and a Redis that is emptied: others go on with the rank, to the same bytes', {
+  skip,
+}, async (t) => {
+  const { address, client } = await redisServer(t);
+  const [out, workDir] = [join(folder, 'died.npy'), join(folder, 'died')];
+  const dead = workerProcess(t, address);
+  const coordinator = start(sharedFlags(out, workDir, address, 2));
+  await appeared(join(workDir, 'rank-1'), /^lists-0\.1\..*manifest$/);
+  dead.kill('SIGKILL');
+  coordinator.child.kill('SIGKILL');
+  await coordinator.ended;
+
+  const again = start(sharedFlags(out, workDir, address, 2));
+  await epochOf(client, 2);
+  await client.flushall();
+  const { stop, workers } = workersFor(t, address, 1);
+  const { code, stderr } = await again.ended;
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /goes on with the search of /);
+  assert.match(stderr, /was emptied: its tasks are handed out anew/);
+  assert.deepEqual(readFileSync(out), readFileSync(expected));
+  stop();
+  await Promise.all(workers);
+});
+
+test('naan cancel ends a search and frees its workers; the same search goes on', { skip }, async (t) => {
+  const { address, client } = await redisServer(t);
+  const workDir = join(folder, 'cancelled');
+  const source = await findFeatures(features);
+  const options = { k: 10, threads: 1, work: { path: workDir, features } };
+  const hired = { ranks: 3, cluster: address };
+  // With one worker for two ranks the search stands still.
+  const { stop, workers } = workersFor(t, address, 1);
+  const cancelled = assert.rejects(findKnnByWorkers(source, options, hired), { code: 'CANCELLED' });
+  await appeared(join(workDir, 'rank-1'), /manifest$/);
+  assert.ok(await cancel({ workDir, cluster: address }));
+  await cancelled;
+  const { stop: stopOther, workers: others } = workersFor(t, address, 1);
+  const { graph } = await findKnnByWorkers(source, options, hired);
+  assert.deepEqual(Buffer.from(graph.ids.buffer), readFileSync(expected).subarray(-graph.ids.byteLength));
+  assert.equal(await client.exists('naan:runs'), 0);
+  stop();
+  stopOther();
+  await Promise.all([...workers, ...others]);
+});
+
+test('what a worker cannot do ends the search in one line, as do options that do not go together', {
+  skip,
+}, async (t) => {
+  const { address } = await redisServer(t);
+  const [out, workDir] = [join(folder, 'refused.npy'), join(folder, 'refused')];
+  const working = assert.rejects(work({ cluster: address, threads: 1, memory: 2 ** 20 }), { code: 'OUT_OF_MEMORY' });
+  const failed = await naan(sharedFlags(out, workDir, address, 2));
+  assert.equal(failed.code, 3, failed.stderr);
+  assert.match(failed.stderr, /^naan knn: [^\n]*: [^\n]*memory[^\n]*\n$/m);
+  await working;
+  const needless = ['--cluster', address, '--work-dir', workDir];
+  for (const wrong of [[], ['--ranks', '1'], ['--rank', '0', '--ranks', '2'], ['--ranks', '2', '--restart']]) {
+    const { code, stderr } = await naan(flags(out, ...needless, ...wrong));
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /^naan knn: .*(rank|restart).*\n$/);
+  }
+});
+
+/** Resolves when a run is announced by its nth coordinator. */
+async function epochOf(client: Awaited<ReturnType<typeof redisServer>>['client'], epoch: number): Promise<void> {
+  for (;;) {
+    const [run] = await client.smembers('naan:runs');
+    const text = run === undefined ? null : await client.get(`naan:run:${run}`);
+    if (text !== null && (JSON.parse(text) as { epoch: number }).epoch === epoch) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
