@@ -34,6 +34,8 @@ export interface PlanShape {
   readonly deflated?: string | undefined;
   /** The kNN graph is found first, by a search that takes so many bytes. */
   readonly searchBytes?: number | undefined;
+  /** That search leaves all rows in memory as f32, so that they need not be read again. */
+  readonly searchLeavesRows?: boolean | undefined;
   /** Edges are written as well: sorted pairs and their scores. */
   readonly saveEdges?: boolean | undefined;
   readonly trust?: boolean | undefined;
@@ -58,6 +60,8 @@ export interface MemoryPlan {
   readonly rowsIn: 'memory' | 'files';
   /** Bytes in memory at the peak, by what they are for; whole numbers, as all of the plan's bytes are. */
   readonly parts: Readonly<Record<'rows' | 'features' | 'graph' | 'edges' | 'partition' | 'threads', number>>;
+  /** Whether `features` are the rows that the search for the graph has left in memory: they are where there is room. */
+  readonly keepsRows: boolean;
   /** Sum of the parts. */
   readonly memoryBytes: number;
   /** Bytes in memory while the graph is searched for, before the rest; 0 where it is given. */
@@ -83,7 +87,10 @@ export function planMemory(shape: PlanShape, { memory, precision = 'auto', workD
   );
   const plan = tried.find(({ memoryBytes }) => memoryBytes <= limitBytes);
   if (!plan) throw tooLarge(shape, tried[tried.length - 1], workDir);
-  return plan;
+  if (!shape.searchLeavesRows || workDir !== undefined) return plan;
+  const parts = { ...plan.parts, features: 4 * shape.nodes * shape.dim };
+  const memoryBytes = sumOf(parts);
+  return memoryBytes <= limitBytes ? { ...plan, parts, memoryBytes, keepsRows: true } : plan;
 }
 
 /** One line, such as `2.1 GiB of memory (rows 1.0 as f32, …)`. */
@@ -130,6 +137,7 @@ function planOf(shape: PlanShape, precision: Precision, rowsIn: 'memory' | 'file
     precision,
     rowsIn,
     parts,
+    keepsRows: false,
     limitBytes,
     searchBytes: shape.searchBytes ?? 0,
     memoryBytes: sumOf(parts),

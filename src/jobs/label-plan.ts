@@ -20,6 +20,7 @@ import { type FeatureSource, findSource } from '../io/feature-source.js';
 import type { Items } from '../io/item-list.js';
 import { itemsBeside, openItems } from '../io/items.js';
 import { type FeatureLocation, shapeOf } from '../io/matrix.js';
+import type { KnnPlan } from '../knn/plan.js';
 import type { CoordinatorObserver } from '../machines/task-observer.js';
 import type { Precision } from '../memory/row-store.js';
 import { generalModel } from '../model/general.js';
@@ -186,7 +187,7 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
   const { rowCount: nodes, dim } = shapeOf(features);
   const hops = hopsFor(head, model, options);
   const columns = columnsOf(hops);
-  const searchBytes = options.knn === undefined ? await bytesOfSearch(features, columns, options) : undefined;
+  const search = options.knn === undefined ? await searchOf(features, columns, options) : undefined;
   const cluster = planCluster(options, model);
   tellUnused(options, head, cluster.partition);
   const { threads = availableCores(), batch = labelDefaults.batch, saveEdges, trust, report, knn } = options;
@@ -214,7 +215,8 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
     saveEdges,
     trust: trust || options.minTrust !== undefined,
     report,
-    searchBytes,
+    searchBytes: search?.memoryBytes,
+    searchLeavesRows: search?.rowsIn === 'memory' && features.kind === 'file',
     previous: previous !== undefined,
     constraintBytes: decided && constraintBytes(nodes, decided.nodes.constraints.sets.length),
   };
@@ -237,12 +239,12 @@ export async function planLabel(given: LabelOptions, going?: Continuation): Prom
   });
 }
 
-/** Memory that finding the kNN graph takes. Throws OUT_OF_MEMORY where it is more than may be taken. */
-async function bytesOfSearch(features: FeatureLocation, columns: number, options: LabelOptions): Promise<number> {
+/** The search for the kNN graph. Throws OUT_OF_MEMORY where it takes more memory than may be taken. */
+async function searchOf(features: FeatureLocation, columns: number, options: LabelOptions): Promise<KnnPlan> {
   const { planSearch } = await import('../knn/find.js');
   const { threads, memory } = options;
   const k = Math.min(columns, shapeOf(features).rowCount) - 1;
-  return planSearch(features, { k, threads, memory }).memoryBytes;
+  return planSearch(features, { k, threads, memory });
 }
 
 const generalNotice =

@@ -12,6 +12,7 @@ import type { Layout } from '../engine/layout.js';
 import { checkWidth, type EngineOptions, ScoringRun, shardCount } from '../engine/scoring-run.js';
 import { outsideOf } from '../engine/set-profile.js';
 import { filesOf } from '../engine/storage.js';
+import type { Survey } from '../engine/survey.js';
 import { featuresOf, usableRows } from '../engine/usable-rows.js';
 import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
@@ -25,9 +26,11 @@ import { readKnn } from '../io/knn.js';
 import { inflate } from '../io/locate-matrix.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
+import type { ReadRows } from '../knn/find.js';
 import { resolveBackend } from '../machine/choose-backend.js';
 import { candidatesOf, fasterDevices } from '../machine/choose-knn.js';
 import { peakResidentBytes } from '../memory/peak.js';
+import { releaseUnused } from '../memory/release.js';
 import { curvesPlan, type ScoreCurves } from '../report/curves.js';
 import { constraintsOf, labelGroups } from './decided-rows.js';
 import { describeInputs, type EngineRecord, type RunRecord, writeRun } from './label-files.js';
@@ -102,6 +105,8 @@ const longerLists = 2;
 /** The kNN graph of a run: a file or in memory, and how it was found where none was given. */
 interface GraphSource {
   readonly knn: string | KnnGraph;
+  /** What the search has read of the features; their rows where the plan keeps them. */
+  readonly rows?: ReadRows;
   readonly search?: NonNullable<LabelSummary['search']>;
 }
 
@@ -159,10 +164,11 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
     inputs.catch(() => {}); // it is awaited when the results are written
     const { layout, map } = going
       ? await timed('order', () => prepareAgain(run, plan, features, going))
-      : await prepare(run, plan, features, source.knn, work, timed);
+      : await prepare(run, plan, features, source.knn, work, timed, source.rows?.survey);
+    const { inMemory = { features: featuresOf(features, map), normalised: 0 } } = source.rows ?? {};
     const decided = plan.decided && (map ? constraintsOf(plan.decided.rows, map) : plan.decided.nodes);
     await run.score({
-      features: featuresOf(features, map),
+      features: inMemory.features,
       layout,
       uniteFrom: plan.cluster.uniteFrom,
       keepRounds: options.saveRounds === true,
@@ -170,7 +176,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
     });
     options.signal?.throwIfAborted();
     Object.assign(stages, run.seconds);
-    const normalised = run.counters.total('rowsNormalised');
+    const normalised = inMemory.normalised + run.counters.total('rowsNormalised');
     if (normalised > 0) {
       options.onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
     }
@@ -179,7 +185,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
       const ofNodes = await run.cut(partition, { ...settled, constraints: decided?.constraints });
       return ofRows(ofNodes, map, plan.decided?.nodes.constraints);
     });
-    await timed('compare', () => tellOutside(run, plan, featuresOf(features, map), layout));
+    await timed('compare', () => tellOutside(run, plan, inMemory.features, layout));
     const edges = options.saveEdges ? await timed('pairs', () => pairsOf(run, map, options.saveRounds)) : undefined;
 
     let counts = countClusters(labels);
@@ -359,6 +365,7 @@ export async function prepare(
   knn: string | KnnGraph,
   work: WorkDir | undefined,
   timed: Timed,
+  surveyed?: Survey,
 ) {
   const { options, columns, head, hops } = plan;
   const graph = await timed('read', async () => {
@@ -371,7 +378,7 @@ export async function prepare(
     // Rows are looked at by threads that the order leaves idle. Where some are no nodes, it is found again.
     const [layout, survey] = await allDone([
       run.layOut(graph),
-      run.survey(features, options.duplicates !== 'keep'),
+      surveyed ?? run.survey(features, options.duplicates !== 'keep'),
       checkedGraph(options, knn, features, graph),
     ]);
     const map = usableRows(features, survey, options);
@@ -404,6 +411,7 @@ async function searchGraph({ options, columns, memory }: LabelPlan, features: Ma
   const { signal, onProgress, onNotice, observer, threads, duplicates, badRows, saveKnn } = options;
   const k = Math.min(columns, shapeOf(features).rowCount) - 1;
   const search = { k, signal, threads, memory: memory.limitBytes };
+  let rows: ReadRows | undefined;
   const found = await fasterDevices(features, options, { ...search, onNotice }, candidatesOf(options));
   const onDevices = found && {
     ...found,
@@ -415,9 +423,18 @@ async function searchGraph({ options, columns, memory }: LabelPlan, features: Ma
     duplicates,
     badRows,
     onDevices,
+    onRows: (read) => {
+      rows = memory.keepsRows ? read : { survey: read.survey };
+    },
   });
+  // What the search has left makes room for the run.
+  releaseUnused();
   if (saveKnn !== undefined) await writeNpy(saveKnn, 'i4', [graph.nodeCount, graph.width], graph.ids);
-  return { knn: saveKnn ?? graph, search: { k, method, recall, ...(computed && { backend: computed.backend }) } };
+  return {
+    knn: saveKnn ?? graph,
+    ...(rows && { rows }),
+    search: { k, method, recall, ...(computed && { backend: computed.backend }) },
+  };
 }
 
 async function readGraph({ options, nodes }: LabelPlan, knn: string | KnnGraph, columns: number): Promise<KnnGraph> {
@@ -498,7 +515,11 @@ function ofRows(labels: Int32Array, map: NodeMap | undefined, constraints: Const
 }
 
 /** Resolves when all have ended, and so may be followed by an end of the threads that they use. */
-async function allDone<T extends readonly unknown[]>(work: { readonly [I in keyof T]: Promise<T[I]> }): Promise<T> {
+async function allDone<T extends readonly unknown[]>(
+  work: {
+    readonly [I in keyof T]: T[I] | Promise<T[I]>;
+  },
+): Promise<T> {
   await Promise.allSettled(work);
   return (await Promise.all(work)) as unknown as T;
 }

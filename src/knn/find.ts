@@ -2,7 +2,7 @@
 
 import { availableCores } from '../cgroup.js';
 import { knnDefaults } from '../defaults.js';
-import { surveyPlan } from '../engine/survey.js';
+import { type Survey, surveyPlan } from '../engine/survey.js';
 import { featuresOf, type RowOptions, usableRows } from '../engine/usable-rows.js';
 import type { WorkDir } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
@@ -10,7 +10,7 @@ import { runPlan } from '../execution/plan.js';
 import type { KnnGraph } from '../graph/knn-graph.js';
 import { graphOfRows } from '../graph/node-map.js';
 import { inflate } from '../io/locate-matrix.js';
-import { type FeatureLocation, shapeOf } from '../io/matrix.js';
+import { type FeatureLocation, type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { Ranks } from '../machines/ranks.js';
 import { type BuildKnnOptions, checkK, searchExactly } from './exact.js';
 import { loadUsearch, searchHnsw } from './hnsw.js';
@@ -19,7 +19,7 @@ import { KeptLists, type KnnWork, openKnnWork, type SearchShare } from './kept-l
 import { type KnnDeviceFacts, type KnnDevices, searchOnDevices } from './on-device.js';
 import { type KnnMethod, type KnnPlan, planKnn } from './plan.js';
 import { SearchShares, type SharedSearch } from './shares.js';
-import { tellNormalised, unitRows } from './unit-rows.js';
+import { loadUnitRows, tellNormalised } from './unit-rows.js';
 
 export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
   /** Neighbours of each node, itself not counted; default 80, or all others where there are fewer. */
@@ -38,6 +38,15 @@ export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
   readonly onFound?: ((found: FoundKnn) => Promise<void>) | undefined;
   /** Hears what the search will keep where, before it starts. */
   readonly onPlan?: ((plan: KnnPlan) => void) | undefined;
+  /** Hears what is known of the rows once they were read, so that whoever goes on with the graph need not read them again. */
+  readonly onRows?: ((rows: ReadRows) => void) | undefined;
+}
+
+/** The rows that a search has read. */
+export interface ReadRows {
+  readonly survey: Survey;
+  /** Those that the graph is found of, as unit vectors, and how many were normalised; absent where they are read from their file when they are needed. */
+  readonly inMemory?: { readonly features: MatrixLocation; readonly normalised: number };
 }
 
 export interface FoundKnn {
@@ -94,7 +103,15 @@ export async function findKnn(source: FeatureLocation, given: FindKnnOptions): P
   const ofRows = (graph: KnnGraph) => (map ? graphOfRows(graph, map, k + 1) : graph);
   const { rowCount, dim } = shapeOf(used);
   const search = { ...options, k: Math.min(k, rowCount - 1) };
-  const rows = plan.rowsIn === 'memory' ? unitRows(used, onNotice) : undefined;
+  const loaded = plan.rowsIn === 'memory' ? loadUnitRows(used) : undefined;
+  const rows = loaded?.rows;
+  if (loaded) tellNormalised(features, loaded.normalised, onNotice);
+  const { name } = features;
+  const inMemory = loaded && {
+    features: { kind: 'memory', name, rows: loaded.rows.handle() } as const,
+    normalised: loaded.normalised,
+  };
+  options.onRows?.({ survey, ...(inMemory && { inMemory }) });
   const chosen = rows === undefined ? 'ivf' : methodFor(rowCount, dim, { ...options, k: search.k });
   const work = await openWork(options, { rowCount, k: search.k, chosen, minRecall });
   const shared = work && share && sharedBy(work, share, options);

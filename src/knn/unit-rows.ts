@@ -70,10 +70,10 @@ function rowsOfFeatures(features: MatrixLocation): UnitRows {
 
 /**
  * The rows as unit vectors in shared memory: the caller's own when they lie there and are unit vectors already.
- * `onNotice` hears when rows had to be normalised. Throws BAD_INPUT for NaN, infinite or zero rows, OUT_OF_MEMORY.
+ * `onNotice` hears when rows had to be normalised. Throws as `loadUnitRows`.
  */
 export function unitRows(features: MatrixLocation, onNotice?: (message: string) => void): SharedRows {
-  const { rows, normalised } = load(features);
+  const { rows, normalised } = loadUnitRows(features);
   tellNormalised(features, normalised, onNotice);
   return rows;
 }
@@ -87,7 +87,8 @@ export function tellNormalised(
   if (normalised > 0) onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
 }
 
-function load(features: MatrixLocation): { rows: SharedRows; normalised: number } {
+/** The same, and how many rows had to be normalised. Throws BAD_INPUT for NaN, infinite or zero rows, OUT_OF_MEMORY. */
+export function loadUnitRows(features: MatrixLocation): { rows: SharedRows; normalised: number } {
   const reader = openRows(features);
   const { rowCount, dim } = reader;
   const step = Math.max(1, Math.floor(windowBytes / (dim * 4)));

@@ -4,15 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { smoothedDistanceModel } from '../../bench/smoothed-distance-model.js';
+import type { MemoryPlan } from '../../src/engine/memory-plan.js';
 import { allocateKnnGraph } from '../../src/graph/knn-graph.js';
 import { readFloat32Array, readInt32Array } from '../../src/io/arrays.js';
 import { readKnn } from '../../src/io/knn.js';
 import { readLabels } from '../../src/io/labels.js';
+import { writeNpy } from '../../src/io/npy-writer.js';
 import { cluster } from '../../src/jobs/cluster.js';
 import { type LabelOptions, label } from '../../src/jobs/label.js';
 import { report } from '../../src/jobs/report.js';
 import { importCheckpoint } from '../../src/model/import-checkpoint.js';
 import { writeModel } from '../../src/model/model-file.js';
+import type { ProgressEvent } from '../../src/progress.js';
 import { loadCase, readJson, realData, realResults, withoutRealData } from '../engine/fixture.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'naan-label-'));
@@ -105,6 +108,41 @@ describe('label', () => {
       threshold: 0.99,
     });
     assert.deepEqual(labels, expected);
+  });
+
+  it('does not read features again that the search for the graph has read, where memory has room for them', async () => {
+    const features = join(folder, 'once.npy');
+    const { data } = await readFloat32Array(inputs.features, 'embs');
+    const rows = data.map((value) => 3 * value);
+    const notices: string[] = [];
+    const plans: MemoryPlan[] = [];
+    const labelled = async (given: Partial<LabelOptions>) => {
+      await writeNpy(features, 'f4', [rows.length / 48, 48], rows);
+      const options = {
+        features,
+        model,
+        threshold: 0.99,
+        threads: 2,
+        saveEdges: true,
+        graphCheck: 'skip',
+        ...given,
+      } as const;
+      return label({ ...options, onNotice: (told) => notices.push(told), onPlan: (plan) => plans.push(plan) });
+    };
+    const first = await labelled({ saveKnn: join(folder, 'k.npy'), memory: 2 ** 40 });
+    const expected = await labelled({ knn: join(folder, 'k.npy') });
+    const { nodes } = expected.summary;
+    const lost = ({ stage }: ProgressEvent) => {
+      if (stage === 'order') writeFileSync(features, '');
+    };
+    notices.length = 0;
+    const found = await labelled({ onProgress: lost });
+    for (const run of [first, found]) assert.deepEqual([run.labels, run.edges], [expected.labels, expected.edges]);
+    assert.ok(notices.includes(`${features}: ${nodes} rows were not unit vectors and were normalised`), `${notices}`);
+    assert.equal(plans.at(-1)?.parts.features, 4 * 48 * nodes);
+    const alone = plans[1];
+    await labelled({ memory: alone.memoryBytes + 4 * 48 * nodes - 1 });
+    assert.deepEqual([plans.at(-1)?.keepsRows, plans.at(-1)?.parts.features], [false, 0]);
   });
 
   it('gives -1 to a node without candidate edges', async () => {
