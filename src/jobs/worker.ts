@@ -12,7 +12,7 @@ import { ownArithmetic } from '../machines/arithmetic.js';
 import { checkAgrees, listsShards, readManifest } from '../machines/manifest.js';
 import { type Announcement, announcedRuns, type QueuedTask } from '../machines/queue.js';
 import { checkFolder, type QueueTiming, serveRun } from '../machines/queue-worker.js';
-import { Cluster, type ClusterAddress } from '../machines/redis.js';
+import { Cluster, type ClusterAddress, unlessStopped } from '../machines/redis.js';
 import type { TaskObserver } from '../machines/task-observer.js';
 import type { RangeCheck } from '../memory/file-writes.js';
 import { takeRanks } from './knn-ranks.js';
@@ -52,7 +52,7 @@ export async function work(options: WorkerOptions): Promise<WorkerSummary> {
   try {
     onNotice?.(`waits for runs at ${cluster.name}`);
     while (summary.runs < runs && !signal?.aborted) {
-      const [announcement] = await announcedRuns(cluster);
+      const [announcement] = await unlessStopped(announcedRuns(cluster), signal);
       observer?.contact();
       if (announcement === undefined) {
         await wait(lookMs, undefined, { signal }).catch(() => undefined);

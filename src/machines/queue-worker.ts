@@ -14,7 +14,7 @@ import {
   queueName,
   readAnnouncement,
 } from './queue.js';
-import { type Cluster, keyPrefix } from './redis.js';
+import { type Cluster, keyPrefix, unlessStopped } from './redis.js';
 import type { TaskObserver } from './task-observer.js';
 
 export interface QueueTiming {
@@ -28,6 +28,8 @@ const usualTiming: QueueTiming = { lockMs: 60_000, stalledMs: 30_000 };
 /** A task goes to another worker so often before it is given up: workers may die without its fault. */
 const mostStalled = 100;
 const lookMs = 500;
+/** A worker that is to stop waits so long for a Redis that is away; what it had begun then goes to others when its locks expire. */
+const partingMs = 5000;
 /** A folder that another machine has just made may take so long to be seen here. */
 const patienceMs = 90_000;
 /** Redis takes no name with a blank. Containers on the network of one host may have its name, and each a process of the same number. */
@@ -54,6 +56,8 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
   const { threads, signal, onNotice, observer, compute, timing = usualTiming } = options;
   const { Worker, WaitingError, UnrecoverableError } = cluster.bullmq;
   const answers = answersKey(announcement);
+  const ofRedis = <T>(asked: Promise<T>) => unlessStopped(asked, signal, partingMs);
+  const begun = new Set<Promise<unknown>>();
   let failure: NaanError | undefined;
   const worker = new Worker<QueuedTask>(
     queueName(announcement),
@@ -61,16 +65,18 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
       const began = performance.now();
       const secondsSoFar = () => (performance.now() - began) / 1000;
       try {
-        const left = await compute(job.data);
+        const computing = compute(job.data);
+        begun.add(computing);
+        const left = await computing.finally(() => begun.delete(computing));
         if (left === undefined) return;
         const { stage, round, shard } = job.data;
         const seconds = secondsSoFar();
         const answer: Answer = { stage, round, shard: shard.index, left, seconds };
-        await cluster.client.rpush(answers, JSON.stringify(answer));
+        await ofRedis(cluster.client.rpush(answers, JSON.stringify(answer)));
         observer?.task({ stage, result: 'done', seconds, bytes: bytesOf(left) });
       } catch (error) {
         if (signal?.aborted) {
-          await job.moveToWait(token);
+          await ofRedis(job.moveToWait(token)).catch(() => undefined);
           throw new WaitingError();
         }
         observer?.task({ stage: job.data.stage, result: 'failed', seconds: secondsSoFar(), bytes: 0 });
@@ -79,13 +85,14 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
         const isLast = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
         onNotice?.(`${job.id} failed: ${message}`);
         if (!known || known.code === 'SHARD_FAILED') {
-          if (isLast) await cluster.client.rpush(answers, JSON.stringify({ failed: message } satisfies Answer));
+          if (isLast)
+            await ofRedis(cluster.client.rpush(answers, JSON.stringify({ failed: message } satisfies Answer)));
           throw error;
         }
         // Such an error comes on any machine: a damaged file, a full disk.
         failure ??= known;
         const failed = `${hostname()}: ${message}`;
-        await cluster.client.rpush(answers, JSON.stringify({ failed, code: known.code } satisfies Answer));
+        await ofRedis(cluster.client.rpush(answers, JSON.stringify({ failed, code: known.code } satisfies Answer)));
         throw new UnrecoverableError(message);
       }
     },
@@ -114,8 +121,10 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
     }
   } finally {
     options.onOver?.();
-    await cluster.client.rpush(answers, JSON.stringify({ leaves: name } satisfies Answer)).catch(() => undefined);
-    await worker.close();
+    const leaves = JSON.stringify({ leaves: name } satisfies Answer);
+    const told = await ofRedis(cluster.client.rpush(answers, leaves)).catch(() => undefined);
+    if (told === undefined) await Promise.allSettled(begun);
+    await worker.close(told === undefined);
   }
   if (failure) throw failure;
 }

@@ -21,7 +21,7 @@ import { isObject, parseJson } from '../io/json.js';
 import { featureRows, type RangeCheck } from '../memory/file-writes.js';
 import { isWholeSegment } from '../memory/segments.js';
 import { isLeft, type Manifest, writeManifest } from './manifest.js';
-import { type Cluster, keyPrefix } from './redis.js';
+import { type Cluster, keyPrefix, unlessStopped } from './redis.js';
 import type { CoordinatorObserver, TaskResult } from './task-observer.js';
 
 /** Everything that workers must know of a run to compute its shards. */
@@ -140,12 +140,12 @@ export class QueueSpread implements Spread {
     epochs: { readonly last: number; note(epoch: number): Promise<void> },
     { signal, onNotice = () => {}, observer }: QueueOptions,
   ): Promise<QueueSpread> {
-    const before = await readAnnouncement(cluster, announcement.run);
+    const before = await unlessStopped(readAnnouncement(cluster, announcement.run), signal);
     const epoch = Math.max(epochs.last, before?.epoch ?? 0) + 1;
     await epochs.note(epoch);
-    if (before) await removeQueue(cluster, before);
+    if (before) await unlessStopped(removeQueue(cluster, before), signal);
     const spread = new QueueSpread(cluster, { ...announcement, epoch }, signal, onNotice, observer);
-    await spread.announce();
+    await unlessStopped(spread.announce(), signal);
     return spread;
   }
 
@@ -311,18 +311,7 @@ export class QueueSpread implements Spread {
       () => this.observer?.contact(),
       () => undefined,
     );
-    if (!signal) return asked;
-    let stop = () => {};
-    const stopped = new Promise<never>((_, fail) => {
-      stop = () => fail(new NaanError('CANCELLED', 'cancelled'));
-      if (signal.aborted) stop();
-      signal.addEventListener('abort', stop);
-    });
-    try {
-      return await Promise.race([asked, stopped]);
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+    return unlessStopped(asked, signal);
   }
 }
 

@@ -82,6 +82,26 @@ export class Cluster {
   }
 }
 
+/** What was asked of a server, which may be away. Throws CANCELLED where it has not answered `graceMs` after an abort. */
+export async function unlessStopped<T>(asked: Promise<T>, signal: AbortSignal | undefined, graceMs = 0): Promise<T> {
+  if (!signal) return asked;
+  let stop = () => {};
+  let timer: NodeJS.Timeout | undefined;
+  const stopped = new Promise<never>((_, fail) => {
+    stop = () => {
+      timer = setTimeout(() => fail(new NaanError('CANCELLED', 'cancelled')), graceMs);
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop);
+  });
+  try {
+    return await Promise.race([asked, stopped]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    clearTimeout(timer);
+  }
+}
+
 function parse({ cluster, clusterPassword, clusterPasswordFile, clusterCa }: ClusterAddress) {
   let url: URL;
   try {

@@ -96,6 +96,22 @@ test('naan cancel ends a search and frees its workers; the same search goes on',
   await Promise.all([...workers, ...others]);
 });
 
+test('a worker that is stopped ends though Redis is away', {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const { address, kill } = await redisServer(t);
+  const [out, workDir] = [join(folder, 'away.npy'), join(folder, 'away')];
+  const { stop, workers } = workersFor(t, address, 1);
+  const coordinator = start(sharedFlags(out, workDir, address, 3));
+  await appeared(join(workDir, 'rank-1'), /manifest$/);
+  await kill();
+  stop();
+  await Promise.all(workers);
+  coordinator.child.kill('SIGKILL');
+  await coordinator.ended;
+});
+
 test('what a worker cannot do ends the search in one line, as do options that do not go together', {
   skip,
 }, async (t) => {
