@@ -1,11 +1,13 @@
 import { readWork } from '../engine/work-dir.js';
 import { NaanError } from '../errors.js';
 import { readOwner } from '../io/folder-lock.js';
+import { folderAtWork } from '../jobs/kept-graph.js';
 import type { Run } from './command.js';
 import { count, table } from './format.js';
 
 export const run: Run<'status'> = async ({ workDir }) => {
-  const status = readWork(workDir);
+  const folder = folderAtWork(workDir);
+  const status = readWork(folder);
   if (!status) {
     throw new NaanError(
       'BAD_INPUT',
@@ -13,7 +15,7 @@ export const run: Run<'status'> = async ({ workDir }) => {
     );
   }
   const { header, done, resumes, finished } = status;
-  const owned = await readOwner(workDir);
+  const owned = await readOwner(folder);
   const total = done.length * header.shards;
   const whole = done.reduce((sum, { shards }) => sum + shards, 0);
   const share = (shards: number, of: number) => `${count(shards)} of ${count(of)} shards`;

@@ -360,13 +360,10 @@ function checkLabelCluster(options: LabelOptions): void {
   }
 }
 
-/** A graph that is found needs a file to be in where the run must survive a crash, and only one that is found is kept. */
-function checkGraphOptions({ knn, saveKnn, workDir }: LabelOptions): void {
+/** Only a graph that is found is kept. */
+function checkGraphOptions({ knn, saveKnn }: LabelOptions): void {
   if (knn !== undefined && saveKnn !== undefined) {
     throw new NaanError('BAD_USAGE', 'save-knn: keeps a graph that is found, but knn gives one: leave one of them out');
-  }
-  if (knn === undefined && saveKnn === undefined && workDir !== undefined) {
-    throw new NaanError('BAD_USAGE', 'work-dir: the kNN graph must be in a file: give save-knn, or a graph with knn');
   }
 }
 

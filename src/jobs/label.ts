@@ -26,13 +26,14 @@ import { readKnn } from '../io/knn.js';
 import { inflate } from '../io/locate-matrix.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
 import { writeNpy } from '../io/npy-writer.js';
-import type { ReadRows } from '../knn/find.js';
+import type { FoundKnn, ReadRows } from '../knn/find.js';
 import { resolveBackend } from '../machine/choose-backend.js';
 import { candidatesOf, fasterDevices } from '../machine/choose-knn.js';
 import { peakResidentBytes } from '../memory/peak.js';
 import { releaseUnused } from '../memory/release.js';
 import { curvesPlan, type ScoreCurves } from '../report/curves.js';
 import { constraintsOf, labelGroups } from './decided-rows.js';
+import type { KeptGraph, Search } from './kept-graph.js';
 import { describeInputs, type EngineRecord, type RunRecord, writeRun } from './label-files.js';
 import { type Continuation, type LabelOptions, type LabelPlan, type Origin, planLabel } from './label-plan.js';
 import { describeRun } from './run-description.js';
@@ -59,7 +60,7 @@ export interface LabelSummary {
   /** Nodes of the largest cluster. */
   readonly largest: number;
   /** The search for the kNN graph, where none was given: neighbours of a row, method, recall on sampled rows, and the device's back-end. */
-  readonly search?: { readonly k: number; readonly method: string; readonly recall: number; readonly backend?: string };
+  readonly search?: Search;
   /** Decisions that count, where some were given. */
   readonly decisions?: number;
   /** With `previous`: identities by what became of them. */
@@ -107,7 +108,9 @@ interface GraphSource {
   readonly knn: string | KnnGraph;
   /** What the search has read of the features; their rows where the plan keeps them. */
   readonly rows?: ReadRows;
-  readonly search?: NonNullable<LabelSummary['search']>;
+  readonly search?: Search;
+  /** With a work directory: where the graph is kept until the run has ended. */
+  readonly kept?: KeptGraph;
 }
 
 /** Stages that tell of their progress themselves. */
@@ -134,6 +137,8 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
   const began = performance.now();
   const notices: string[] = [];
   const onNotice = (notice: string) => {
+    // The search for a graph says some of what the run would say.
+    if (notices.includes(notice)) return;
     notices.push(notice);
     given.onNotice?.(notice);
   };
@@ -159,16 +164,16 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
   const plan = going ? settledAgain(planned, going) : settled(planned, features);
   const source: GraphSource =
     options.knn === undefined ? await timed('knn', () => searchGraph(plan, features)) : { knn: options.knn };
-  return whileRunning(plan, source.knn, async ({ run, work, sharing }) => {
+  return whileRunning(plan, source.kept?.file ?? source.knn, async ({ run, work, sharing }) => {
     const inputs = options.out === undefined ? Promise.resolve([]) : describeInputs(plan.options, source.knn);
     inputs.catch(() => {}); // it is awaited when the results are written
     const { layout, map } = going
       ? await timed('order', () => prepareAgain(run, plan, features, going))
       : await prepare(run, plan, features, source.knn, work, timed, source.rows?.survey);
-    const { inMemory = { features: featuresOf(features, map), normalised: 0 } } = source.rows ?? {};
+    const nodes = source.rows?.inMemory ?? featuresOf(features, map);
     const decided = plan.decided && (map ? constraintsOf(plan.decided.rows, map) : plan.decided.nodes);
     await run.score({
-      features: inMemory.features,
+      features: nodes,
       layout,
       uniteFrom: plan.cluster.uniteFrom,
       keepRounds: options.saveRounds === true,
@@ -176,7 +181,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
     });
     options.signal?.throwIfAborted();
     Object.assign(stages, run.seconds);
-    const normalised = inMemory.normalised + run.counters.total('rowsNormalised');
+    const normalised = run.counters.total('rowsNormalised');
     if (normalised > 0) {
       options.onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
     }
@@ -185,7 +190,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
       const ofNodes = await run.cut(partition, { ...settled, constraints: decided?.constraints });
       return ofRows(ofNodes, map, plan.decided?.nodes.constraints);
     });
-    await timed('compare', () => tellOutside(run, plan, inMemory.features, layout));
+    await timed('compare', () => tellOutside(run, plan, nodes, layout));
     const edges = options.saveEdges ? await timed('pairs', () => pairsOf(run, map, options.saveRounds)) : undefined;
 
     let counts = countClusters(labels);
@@ -254,6 +259,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
       await writeRun(options.out, finding, (write) => timed('write', write));
     }
     await work?.finish();
+    source.kept?.remove();
     await sharing?.finish();
     return {
       summary: summary(),
@@ -403,13 +409,20 @@ async function prepareAgain(
 }
 
 /**
- * Finds the graph of the features, on a GPU where that is faster; `saveKnn` gets it, and then stands for it. What there is to say of rows
- * the run says.
+ * Finds the graph of the features, on a GPU where that is faster; `saveKnn` gets it, and then stands for it. With a work directory it is
+ * found once.
  */
-async function searchGraph({ options, columns, memory }: LabelPlan, features: MatrixLocation): Promise<GraphSource> {
-  const { findKnn } = await import('../knn/find.js');
-  const { signal, onProgress, onNotice, observer, threads, duplicates, badRows, saveKnn } = options;
-  const k = Math.min(columns, shapeOf(features).rowCount) - 1;
+async function searchGraph(plan: LabelPlan, features: MatrixLocation): Promise<GraphSource> {
+  const { findKnn, planSearch } = await import('../knn/find.js');
+  const { options, columns, memory, nodes } = plan;
+  const { signal, onProgress, onNotice, observer, threads, duplicates, badRows, saveKnn, workDir, restart } = options;
+  const k = Math.min(columns, nodes) - 1;
+  const kept = workDir === undefined ? undefined : await keptGraph({ ...options, workDir }, k);
+  const known = await kept?.find();
+  if (kept && known) {
+    onNotice?.(`${workDir}: goes on with the kNN graph that was found before`);
+    return { knn: saveKnn ?? (await readGraph(plan, kept.file, longerLists * columns)), search: known, kept };
+  }
   const search = { k, signal, threads, memory: memory.limitBytes };
   let rows: ReadRows | undefined;
   const found = await fasterDevices(features, options, { ...search, onNotice }, candidatesOf(options));
@@ -417,24 +430,35 @@ async function searchGraph({ options, columns, memory }: LabelPlan, features: Ma
     ...found,
     onDevices: (readings: readonly DeviceReading[]) => observer?.devices?.(readings),
   };
-  const { graph, method, recall, computed } = await findKnn(features, {
+  const byCells = kept && !found && planSearch(features, { k, threads, memory: memory.limitBytes }).method === 'ivf';
+  const result = await findKnn(features, {
     ...search,
     onProgress,
+    onNotice,
     duplicates,
     badRows,
     onDevices,
+    work: byCells ? { path: kept.folder, features: options.features as string, restart } : undefined,
+    onFound: kept && ((result) => kept.keep(result.graph, howFound(k, result))),
     onRows: (read) => {
       rows = memory.keepsRows ? read : { survey: read.survey };
     },
   });
   // What the search has left makes room for the run.
   releaseUnused();
-  if (saveKnn !== undefined) await writeNpy(saveKnn, 'i4', [graph.nodeCount, graph.width], graph.ids);
-  return {
-    knn: saveKnn ?? graph,
-    ...(rows && { rows }),
-    search: { k, method, recall, ...(computed && { backend: computed.backend }) },
-  };
+  const { graph } = result;
+  if (!kept && saveKnn !== undefined) await writeNpy(saveKnn, 'i4', [graph.nodeCount, graph.width], graph.ids);
+  return { knn: saveKnn ?? graph, ...(rows && { rows }), search: howFound(k, result), ...(kept && { kept }) };
+}
+
+function howFound(k: number, { method, recall, computed }: FoundKnn): Search {
+  return { k, method, recall, ...(computed && { backend: computed.backend }) };
+}
+
+/** Loaded when asked for. */
+async function keptGraph(options: LabelOptions & { readonly workDir: string }, k: number): Promise<KeptGraph> {
+  const { KeptGraph } = await import('./kept-graph.js');
+  return new KeptGraph(options, k);
 }
 
 async function readGraph({ options, nodes }: LabelPlan, knn: string | KnnGraph, columns: number): Promise<KnnGraph> {

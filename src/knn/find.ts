@@ -45,8 +45,8 @@ export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
 /** The rows that a search has read. */
 export interface ReadRows {
   readonly survey: Survey;
-  /** Those that the graph is found of, as unit vectors, and how many were normalised; absent where they are read from their file when they are needed. */
-  readonly inMemory?: { readonly features: MatrixLocation; readonly normalised: number };
+  /** Those that the graph is found of, as unit vectors; absent where they are read from their file when they are needed. */
+  readonly inMemory?: MatrixLocation;
 }
 
 export interface FoundKnn {
@@ -107,11 +107,7 @@ export async function findKnn(source: FeatureLocation, given: FindKnnOptions): P
   const rows = loaded?.rows;
   if (loaded) tellNormalised(features, loaded.normalised, onNotice);
   const { name } = features;
-  const inMemory = loaded && {
-    features: { kind: 'memory', name, rows: loaded.rows.handle() } as const,
-    normalised: loaded.normalised,
-  };
-  options.onRows?.({ survey, ...(inMemory && { inMemory }) });
+  options.onRows?.({ survey, ...(rows && { inMemory: { kind: 'memory', name, rows: rows.handle() } }) });
   const chosen = rows === undefined ? 'ivf' : methodFor(rowCount, dim, { ...options, k: search.k });
   const work = await openWork(options, { rowCount, k: search.k, chosen, minRecall });
   const shared = work && share && sharedBy(work, share, options);

@@ -120,6 +120,33 @@ for (const head of ['concat', 'pairwise'] as const) {
       });
     }
 
+    it('finds a graph that is not given once: it is kept as long as it is of these features and whole', async () => {
+      const alone = (more: Partial<LabelOptions> = {}) => options(head, { knn: undefined, ...more });
+      const expected = await results(alone());
+      for (const [change, searched] of [
+        [() => undefined, false],
+        [(graph: string) => truncateSync(graph, statSync(graph).size - 4), true],
+        [() => utimesSync(features, new Date(), new Date()), true],
+      ] as const) {
+        const workDir = join(folder, `found-${head}-${runs}`);
+        await stopped(alone({ workDir }), (stage) => stage === 'score');
+        change(join(workDir, 'search', 'graph.npy'));
+        const stages = new Set<string>();
+        const notices: string[] = [];
+        const again = alone({
+          workDir,
+          threads: 3,
+          onNotice: (notice) => notices.push(notice),
+          onProgress: ({ stage }) => stages.add(stage),
+        });
+        assert.deepEqual(await results(again), expected);
+        assert.deepEqual([stages.has('knn'), notices.length], [searched, searched ? 1 : 2], `${notices}`);
+        assert.deepEqual(readdirSync(workDir), ['journal']);
+        const run = JSON.parse(readFileSync(join(again.out!, 'run.json'), 'utf8'));
+        assert.deepEqual([run.search.method, run.options.knn], ['exact', 'in memory']);
+      }
+    });
+
     it('goes on after a stop in any stage, with the same results for other threads', async () => {
       const expected = await results(options(head));
       for (const stage of stagesOf[head]) {
