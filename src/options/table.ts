@@ -956,7 +956,9 @@ export const commands = {
   },
   status: {
     summary: 'say where a run with a work directory stands',
-    description: 'Reads what naan label --work-dir keeps; the run may be working, stopped or finished.',
+    description:
+      'Reads what naan label or naan knn --work-dir keeps; the run may be working, stopped or finished. Of a run that ranks share it ' +
+      'says where each rank stands.',
     examples: [['naan status work', '']],
     options: {
       workDir: path({ unit: 'folder', required: true, positional: true, help: 'the --work-dir of the run' }),

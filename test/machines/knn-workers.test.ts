@@ -9,6 +9,7 @@ import { writeNpy } from '../../src/io/npy-writer.js';
 import { cancel } from '../../src/jobs/cancel.js';
 import { findKnnByWorkers } from '../../src/jobs/knn-ranks.js';
 import { work } from '../../src/jobs/worker.js';
+import type { Announcement } from '../../src/machines/queue.js';
 import { naan, start, temporaryFolder } from '../cli/naan.js';
 import { appeared } from './appeared.js';
 import { redisServer, withoutRedis } from './redis-server.js';
@@ -61,6 +62,8 @@ test('whoever dies, and a Redis that is emptied: others go on with the rank, to 
   dead.kill('SIGKILL');
   coordinator.child.kill('SIGKILL');
   await coordinator.ended;
+  const stopped = await naan(['status', workDir]);
+  assert.match(stopped.stdout, /^ranks +2\n(.*\n)+ {2}rank 0 +\d+ shards, stopped.*\n {2}rank 1 +\d+ shards, /m);
 
   const again = start(sharedFlags(out, workDir, address, 2));
   await epochOf(client, 2);
@@ -70,6 +73,7 @@ test('whoever dies, and a Redis that is emptied: others go on with the rank, to 
   assert.equal(code, 0, stderr);
   assert.match(stderr, /goes on with the search of /);
   assert.match(stderr, /was emptied: its tasks are handed out anew/);
+  assert.match((await naan(['status', workDir])).stdout, /^state +finished /m);
   assert.deepEqual(readFileSync(out), readFileSync(expected));
   stop();
   await Promise.all(workers);
@@ -130,12 +134,38 @@ test('what a worker cannot do ends the search in one line, as do options that do
   }
 });
 
-/** Resolves when a run is announced by its nth coordinator. */
-async function epochOf(client: Awaited<ReturnType<typeof redisServer>>['client'], epoch: number): Promise<void> {
+test('a worker that differs from the coordinator, and a second coordinator, are refused in one line', {
+  skip,
+}, async (t) => {
+  const { address, client } = await redisServer(t);
+  const [out, workDir] = [join(folder, 'differ.npy'), join(folder, 'differ')];
+  const coordinator = start(sharedFlags(out, workDir, address, 2));
+  t.after(() => void coordinator.child.kill('SIGKILL'));
+  const announced = await epochOf(client, 1);
+  const second = await naan(sharedFlags(join(folder, 'second.npy'), workDir, address, 2));
+  assert.equal(second.code, 2);
+  assert.match(second.stderr, /^naan knn: [^\n]*rank-0: process \d+ is working on it: give another --work-dir\n$/m);
+  const other = '0123456789abcdef';
+  for (const [changed, message] of [
+    [{ identity: { ...announced.identity, arithmetic: other } }, /the coordinator: has arithmetic .*: its processor/],
+    [{ identity: { ...announced.identity, features: other } }, /the coordinator: has features .*, here it is/],
+    [{ naan: '0.0.0' }, /the coordinator: has naan "0.0.0", here it is/],
+    [{ run: other }, /rank-0: holds another run here: all machines must see the folder of the coordinator/],
+  ] as const) {
+    await client.set(`naan:run:${announced.run}`, JSON.stringify({ ...announced, ...changed }));
+    await assert.rejects(work({ cluster: address, threads: 1 }), { code: 'BAD_USAGE', message });
+  }
+});
+
+/** The announcement of a run by its nth coordinator, once it is there. */
+async function epochOf(
+  client: Awaited<ReturnType<typeof redisServer>>['client'],
+  epoch: number,
+): Promise<Announcement> {
   for (;;) {
     const [run] = await client.smembers('naan:runs');
     const text = run === undefined ? null : await client.get(`naan:run:${run}`);
-    if (text !== null && (JSON.parse(text) as { epoch: number }).epoch === epoch) return;
+    if (text !== null && (JSON.parse(text) as Announcement).epoch === epoch) return JSON.parse(text);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
