@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -34,6 +35,20 @@ async function interrupted(share: number): Promise<void> {
   await assert.rejects(search, { code: 'CANCELLED' });
 }
 
+/** Another process searches, and kills itself at so great a share of a stage. */
+function killed(stage: string, share: number): void {
+  const program = `
+    import { findFeatures } from '${new URL('../../src/io/features.js', import.meta.url)}';
+    import { findKnn } from '${new URL('../../src/knn/find.js', import.meta.url)}';
+    const onProgress = ({ stage, done, total }) => {
+      if (stage === '${stage}' && done >= ${share} * total) process.kill(process.pid, 'SIGKILL');
+    };
+    await findKnn(await findFeatures('${features}'), { ...${JSON.stringify(options)}, onProgress });
+  `;
+  const { signal } = spawnSync(process.execPath, ['--input-type=module', '--eval', program]);
+  assert.equal(signal, 'SIGKILL', stage);
+}
+
 /** Goes on; the graph, and the rows that comparisons began with. */
 async function goneOn() {
   let from = 0;
@@ -67,6 +82,18 @@ describe('a kNN search in a work directory', () => {
       readdirSync(path).filter((name) => name.endsWith('.rows')),
       [],
     );
+  });
+
+  it('goes on after kill -9 in any stage, however often, with the rounds that were recorded', async () => {
+    const recorded = (stage: string, share = 0) => {
+      killed(stage, share);
+      return readWork(path)!.done[0].shards;
+    };
+    const rounds = [recorded('assign'), recorded('compare', 0.3), recorded('compare', 0.8), recorded('refine')];
+    assert.ok(rounds[0] === 0 && rounds[1] > 0 && rounds[2] > rounds[1] && rounds[3] > rounds[2], `${rounds}`);
+    const { ids, notices } = await goneOn();
+    assert.match(notices[0], new RegExp(`: ${rounds[3]} of ${rounds[3]} rounds of comparisons are done$`));
+    assert.deepEqual(ids, whole);
   });
 
   it('believes no file: one that is damaged is passed over for the one before, and then for none', async () => {
