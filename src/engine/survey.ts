@@ -13,6 +13,7 @@ import { RandomStream } from '../graph/random.js';
 import { type MatrixLocation, openRows, type RowReader, shapeOf } from '../io/matrix.js';
 import { checkMember, MemberChecksum } from '../io/member-checksum.js';
 import { itemBytes } from '../io/numbers.js';
+import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
 
 export interface Survey {
   /** Rows with a NaN or an infinity, and rows of zeros, rising. */
@@ -25,6 +26,8 @@ interface SurveyInput {
   readonly features: MatrixLocation;
   /** The fingerprint of each row; NaN for a bad one [n]. */
   readonly fingerprints: Float64Array;
+  /** Gets all rows as they are [n × d]. */
+  readonly into?: SharedRowsHandle | undefined;
 }
 
 type RangeInput = SurveyInput & NodeRange;
@@ -34,14 +37,22 @@ const windowBytes = 2 ** 20;
 const windowBytesByColumns = 2 ** 24;
 const weightPurpose = 91;
 
-/** The work is split into `ranges` parts that may run at once. Throws BAD_INPUT for bytes that do not match their checksum. */
-export function* surveyPlan(features: MatrixLocation, findCopies: boolean, ranges: number): Plan<Survey> {
+/**
+ * The work is split into `ranges` parts that may run at once. `into` gets all rows as they are, so that they are read once. Throws BAD_INPUT
+ * for bytes that do not match their checksum.
+ */
+export function* surveyPlan(
+  features: MatrixLocation,
+  findCopies: boolean,
+  ranges: number,
+  into?: SharedRowsHandle,
+): Plan<Survey> {
   const { rowCount } = shapeOf(features);
   const fingerprints = new Float64Array(new SharedArrayBuffer(8 * rowCount));
   const parts = Math.min(ranges, rowCount);
   const bound = (part: number) => Math.floor((rowCount * part) / parts);
   const inputs = Array.from({ length: parts }, (_, part): RangeInput => {
-    return { features, fingerprints, from: bound(part), to: bound(part + 1) };
+    return { features, fingerprints, into, from: bound(part), to: bound(part + 1) };
   });
   const surveyed = yield* together(surveyRows, inputs);
   if (features.kind === 'file' && features.member !== undefined) {
@@ -49,13 +60,14 @@ export function* surveyPlan(features: MatrixLocation, findCopies: boolean, range
     const sum = surveyed.reduce((whole, part) => whole ^ part.sum, 0);
     checkMember({ path, name, member }, offset, offset + rowCount * dim * itemBytes(type), sum);
   }
-  const firstEqual = findCopies ? yield* alone(findEqualRows, { features, fingerprints }) : undefined;
+  const readFrom = into ? { kind: 'memory' as const, name: features.name, rows: into } : features;
+  const firstEqual = findCopies ? yield* alone(findEqualRows, { features: readFrom, fingerprints }) : undefined;
   const badRows = Int32Array.from(surveyed.flatMap((part) => part.badRows));
   return { badRows, ...(firstEqual && { firstEqual }) };
 }
 
 /** Writes the fingerprints of rows; returns what their bytes add to the checksum of the whole, and the bad ones. */
-export function surveyRows({ features, fingerprints, from, to }: RangeInput): { sum: number; badRows: number[] } {
+export function surveyRows({ features, fingerprints, into, from, to }: RangeInput): { sum: number; badRows: number[] } {
   const badRows: number[] = [];
   const { dim } = shapeOf(features);
   const byColumns = features.kind === 'file' && features.fortran;
@@ -63,12 +75,16 @@ export function surveyRows({ features, fingerprints, from, to }: RangeInput): { 
   const weights = weightsOf(dim);
   const x = new Float32Array(Math.min(rowsAtOnce, to - from) * dim);
   const member = features.kind === 'file' ? features.member : undefined;
+  const rows = into && SharedRows.from(into);
   const checksum = member && new MemberChecksum(member);
   const reader = openRows(features, checksum && ((bytes, position) => checksum.add(bytes, position)));
   try {
     for (let start = from; start < to; start += rowsAtOnce) {
       const count = Math.min(rowsAtOnce, to - start);
       reader.read(start, count, x);
+      rows?.eachRun(start, count, (run, first) =>
+        run.set(x.subarray((first - start) * dim, (first - start) * dim + run.length)),
+      );
       for (let i = 0; i < count; i++) {
         fingerprints[start + i] = fingerprint(x, i * dim, weights);
         if (Number.isNaN(fingerprints[start + i])) badRows.push(start + i);

@@ -19,7 +19,7 @@ import { KeptLists, type KnnWork, openKnnWork, type SearchShare } from './kept-l
 import { type KnnDeviceFacts, type KnnDevices, searchOnDevices } from './on-device.js';
 import { type KnnMethod, type KnnPlan, planKnn } from './plan.js';
 import { SearchShares, type SharedSearch } from './shares.js';
-import { loadUnitRows, tellNormalised } from './unit-rows.js';
+import { loadUnitRows, makeUnitRows, roomForUnitRows, tellNormalised } from './unit-rows.js';
 
 export interface FindKnnOptions extends Omit<BuildKnnOptions, 'k'>, RowOptions {
   /** Neighbours of each node, itself not counted; default 80, or all others where there are fewer. */
@@ -96,14 +96,19 @@ export async function findKnn(source: FeatureLocation, given: FindKnnOptions): P
   const plan = planSearch(source, { ...options, k });
   options.onPlan?.(plan);
   const features = await inflate(source, plan.parts.rows);
-  const survey = runPlan(surveyPlan(features, options.duplicates !== 'keep', 1));
+  // Rows of a file are looked at and kept as they are read once.
+  const { rowCount: all, dim: columns } = shapeOf(features);
+  const room =
+    plan.rowsIn === 'memory' && features.kind === 'file' ? roomForUnitRows(features, all, columns) : undefined;
+  const survey = runPlan(surveyPlan(features, options.duplicates !== 'keep', 1, room?.handle()));
   const map = usableRows(features, survey, options);
   const used = featuresOf(features, map);
   const counts = { copies: map?.copies ?? 0, badRows: survey.badRows.length };
   const ofRows = (graph: KnnGraph) => (map ? graphOfRows(graph, map, k + 1) : graph);
   const { rowCount, dim } = shapeOf(used);
   const search = { ...options, k: Math.min(k, rowCount - 1) };
-  const loaded = plan.rowsIn === 'memory' ? loadUnitRows(used) : undefined;
+  const load = () => (room ? makeUnitRows(room, features.name, map) : loadUnitRows(used));
+  const loaded = plan.rowsIn === 'memory' ? load() : undefined;
   const rows = loaded?.rows;
   if (loaded) tellNormalised(features, loaded.normalised, onNotice);
   const { name } = features;

@@ -1,5 +1,6 @@
 /** The rows of a kNN search as unit vectors: in shared memory, or read from the features each time. */
-import { type MatrixLocation, openRows } from '../io/matrix.js';
+import type { NodeMap } from '../graph/node-map.js';
+import { type FeatureLocation, type MatrixLocation, openRows } from '../io/matrix.js';
 import { normaliseRows } from '../io/normalise.js';
 import { requireMemory } from '../memory/available.js';
 import { SharedRows, type SharedRowsHandle } from '../memory/shared-rows.js';
@@ -87,6 +88,24 @@ export function tellNormalised(
   if (normalised > 0) onNotice?.(`${features.name}: ${normalised} rows were not unit vectors and were normalised`);
 }
 
+/** Makes room for rows as unit vectors. Throws OUT_OF_MEMORY. */
+export function roomForUnitRows({ name }: FeatureLocation, rowCount: number, dim: number): SharedRows {
+  requireMemory(4 * rowCount * dim, `${name}: ${rowCount} rows × ${dim} as unit vectors`);
+  return SharedRows.allocate(rowCount, dim);
+}
+
+/** Rows in memory that are the search's own as unit vectors, where they lie; of a map those alone, moved up. Throws BAD_INPUT. */
+export function makeUnitRows(rows: SharedRows, name: string, map: NodeMap | undefined) {
+  const { dim, windows } = rows;
+  if (map) for (const [place, row] of map.rows.entries()) if (place < row) rows.row(place).set(rows.row(row));
+  const own = map ? SharedRows.from({ rowCount: map.rows.length, dim, windows }) : rows;
+  let normalised = 0;
+  own.eachRun(0, own.rowCount, (view, first) => {
+    normalised += normaliseRows(view, first, view.length / dim, dim, name);
+  });
+  return { rows: own, normalised };
+}
+
 /** The same, and how many rows had to be normalised. Throws BAD_INPUT for NaN, infinite or zero rows, OUT_OF_MEMORY. */
 export function loadUnitRows(features: MatrixLocation): { rows: SharedRows; normalised: number } {
   const reader = openRows(features);
@@ -103,8 +122,7 @@ export function loadUnitRows(features: MatrixLocation): { rows: SharedRows; norm
       }
       if (normalised === 0) return { rows: SharedRows.from(features.rows), normalised };
     }
-    requireMemory(4 * rowCount * dim, `${features.name}: ${rowCount} rows × ${dim} as unit vectors`);
-    const rows = SharedRows.allocate(rowCount, dim);
+    const rows = roomForUnitRows(features, rowCount, dim);
     let normalised = 0;
     for (let start = 0; start < rowCount; start += step) {
       rows.eachRun(start, Math.min(step, rowCount - start), (view, first) => {

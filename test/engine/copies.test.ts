@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -67,6 +67,28 @@ before(async () => {
 const listOf = ({ ids, width }: KnnGraph, row: number) => [...ids.subarray(row * width, (row + 1) * width)];
 
 describe('knn of rows with copies', () => {
+  it('reads the rows of a file once, copies and rows that are left out among them', async () => {
+    const features = at('once.npy');
+    const rows = Float32Array.from([...new Float32Array(dim), ...all.rows, ...new Float32Array(dim)]);
+    await writeNpy(features, 'f4', [n + 2, dim], rows);
+    const options = { k, threads: 2, badRows: 'skip' } as const;
+    const told: string[] = [];
+    const onNotice = (message: string) => {
+      told.push(message.slice(features.length));
+      if (message.includes('copies')) truncateSync(features); // all are read by then
+    };
+    const found = await findKnn(await locateFeatures(features), { ...options, onNotice });
+    assert.equal(told.length, 3, `${told}`);
+    assert.match(told[2], new RegExp(`: ${unique} rows were not unit vectors`));
+    assert.deepEqual([found.copies, found.badRows], [copies, 2]);
+    for (let row = 0; row < n; row++) {
+      assert.deepEqual(
+        listOf(found.graph, row + 1),
+        listOf(graph, row).map((id) => id + 1),
+      );
+    }
+  });
+
   it('searches among one of each; a copy lists that one, and then as it does', () => {
     assert.equal(graph.width, k + 1);
     const rowOfNode = order.map((row) => source.indexOf(row));
