@@ -426,7 +426,7 @@ async function searchRows(
     const own = [...roundsOf(blocks.length, shares)];
     const pairs = Math.max(
       1,
-      own.reduce((sum, round) => sum + round.length, 0),
+      own.reduce((sum, round) => sum + weightOf(round), 0),
     );
     const lists = SharedRows.from(job.lists);
     const made = crc32(bytesOf(job.order), checksumOf(sketches));
@@ -437,14 +437,14 @@ async function searchRows(
     for (const round of own) {
       rounds++;
       const start = before;
-      before += round.length;
+      before += weightOf(round);
       compared = before / pairs;
       if (rounds <= restored) from = compared * rowCount;
       else {
         const tasks = round.map(({ a, b }): CellTask => {
           return { kind: 'compare', a: blocks[a], b: blocks[b], segments, threshold };
         });
-        const stands = (share: number) => ((start + share * tasks.length) / pairs) * rowCount;
+        const stands = (share: number) => ((start + share * weightOf(round)) / pairs) * rowCount;
         await runAll('compare', tasks, stands, Math.floor(from));
       }
       // Ranks that have fewer rounds raise their lists as often.
@@ -470,6 +470,11 @@ async function searchRows(
 /** The most rounds in which blocks meet: `pairRounds` has one more than there are blocks, and no block but the last has fewer rows. Of `ranks`, each does a part. */
 export function mostRounds(rowCount: number, { blockRows }: CellSizes, ranks = 1): number {
   return Math.ceil(Math.ceil(rowCount / blockRows) / ranks) + 1;
+}
+
+/** What a round takes, in pairs of blocks: one that meets itself has most near pairs, and lists that are still empty, and takes twice as long. */
+function weightOf(round: readonly PairTask[]): number {
+  return round.reduce((sum, { a, b }) => sum + (a === b ? 2 : 1), 0);
 }
 
 /** The rounds in which a rank compares blocks. In the first, its own meet themselves. */

@@ -84,6 +84,19 @@ describe('a kNN search in a work directory', () => {
     );
   });
 
+  it('tells of a block that meets itself as of two pairs, as it takes twice as long', async () => {
+    const told: number[] = [];
+    const onProgress = ({ stage, done }: ProgressEvent) => {
+      if (stage === 'compare') told.push(done);
+    };
+    await findKnn(await findFeatures(features), { ...options, onProgress });
+    const blocks = readWork(path)!.header.shards - 1;
+    const ofFirst = 2 * blocks;
+    const inAll = ofFirst + (blocks * (blocks - 1)) / 2;
+    assert.ok(told.includes(Math.floor((ofFirst / inAll) * nodes)), `${told} of ${blocks} blocks`);
+    assert.equal(told.at(-1), nodes);
+  });
+
   it('goes on after kill -9 in any stage, however often, with the rounds that were recorded', async () => {
     const recorded = (stage: string, share = 0) => {
       killed(stage, share);
