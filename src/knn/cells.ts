@@ -119,7 +119,7 @@ export const queriesAtMost = 1024;
 const pickedAtOnce = 2048;
 const tilePairs = 2 ** 18;
 /** The share of a row's similarity to its own centroid that is taken off its similarities to others. Chosen on generated sets. */
-const ownShare = 0.6;
+const ownShare = 0.4;
 
 /** The score of a row for a cell, by its similarities to that cell and to its own: from the threshold of a search on, the row probes the cell. */
 export function probeScore(similarity: number, own: number): number {

@@ -58,10 +58,10 @@ export interface ApproximateKnn {
 }
 
 /** Rows that probing is fitted to, and rows that recall is measured on. */
-const fittedRows = 4 * queriesAtOnce;
+const fittedRows = 8 * queriesAtOnce;
 const measuredRows = 8 * queriesAtOnce;
 const trainingRowsEach = 32;
-const trainingRounds = 6;
+const trainingRounds = 4;
 const rowsEach = 4096;
 const wantedBlocks = 24;
 const largestBlock = 32_768;
@@ -70,9 +70,13 @@ const progressIntervalMs = 250;
 const searchedRanges = 32;
 const windowBytes = 2 ** 26;
 
-/** Cells for n rows: four times the root, as larger cells make more pairs meet in vain. */
+/** Rows a cell of a large set: smaller cells save more pairs, but to find the cells of all rows takes n² divided by this. */
+const rowsOfCell = 64;
+
+/** Cells for n rows: four times the root, and more in large sets, as larger cells make more pairs meet in vain. */
 function cellCountFor(rowCount: number): number {
-  return Math.max(1, Math.min(65_536, Math.round(4 * Math.sqrt(rowCount)), rowCount >> 3));
+  const wanted = Math.round(Math.max(4 * Math.sqrt(rowCount), rowCount / rowsOfCell));
+  return Math.max(1, Math.min(65_536, wanted, rowCount >> 3));
 }
 
 /** Numbers that follow from those of the rows and of their neighbours. */
@@ -391,9 +395,9 @@ async function searchRows(
 
   try {
     const sample = inPortionsOf(await exactly('sample', sampleRows(rowCount, fittedRows + measuredRows)));
-    // Every third portion is fitted to, so that both kinds are spread over the set.
-    const fitted = sample.filter((_, portion) => portion % 3 === 0);
-    const measured = sample.length > 1 ? sample.filter((_, portion) => portion % 3 !== 0) : sample;
+    // Every other portion is fitted to, so that both kinds are spread over the set.
+    const fitted = sample.filter((_, portion) => portion % 2 === 0);
+    const measured = sample.length > 1 ? sample.filter((_, portion) => portion % 2 !== 0) : sample;
 
     const inRanges = (kind: 'train' | 'assign', count: number, version: number): RowsTask[] =>
       ranges(count, kind === 'assign' ? rowsEach : rowsEach / 4).map((range) => ({ kind, range, version }));

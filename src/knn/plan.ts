@@ -114,11 +114,14 @@ function partsBesideRows(n: number, dim: number, request: KnnPlanRequest) {
     sketches: n * (length + 12),
     lists: 8 * n * candidates,
     graph,
-    threads: ofThreads(
-      compareBytes(capacity, length, candidates) +
-        finderBytes(dim, length, cellCount) +
-        refinerBytes(n, dim, candidates),
-    ),
+    // Centroids are there once for all threads, and their sums as float64 while they move.
+    threads:
+      9 * length * cellCount +
+      ofThreads(
+        compareBytes(capacity, length, candidates) +
+          finderBytes(dim, length, cellCount) +
+          refinerBytes(n, dim, candidates),
+      ),
   };
 }
 

@@ -50,7 +50,7 @@ describe('the plan of a kNN search', () => {
     assert.throws(() => planSearch(inFile(10_000_000, 512), options), {
       code: 'OUT_OF_MEMORY',
       message:
-        /^faces\.npy: the kNN graph of 10000000 rows × 512 takes 6\.\d GiB .* by ivf, but 1\.0 GiB may be taken: give that/,
+        /^faces\.npy: the kNN graph of 10000000 rows × 512 takes 7\.\d GiB .* by ivf, but 1\.0 GiB may be taken: give that/,
     });
     assert.throws(() => planSearch(compressed(1_000_000, 512), options), {
       code: 'OUT_OF_MEMORY',

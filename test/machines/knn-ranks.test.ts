@@ -156,7 +156,7 @@ test('ranks that read rows from the file, by windows, find what one process find
 
 test('ranks try again together until the recall is met', async () => {
   const source = await findFeatures(features);
-  const wanted = { k: 10, threads: 1, minRecall: 1 };
+  const wanted = { k: 20, threads: 1, minRecall: 1 };
   const alone = await findKnn(source, { ...wanted, method: 'ivf' });
   assert.ok(alone.attempts > 1, `${alone.attempts}`);
   const path = join(folder, 'again');
