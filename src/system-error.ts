@@ -7,6 +7,11 @@ const moreReasons: ReadonlyMap<string, string> = new Map([
   ['ESTALE', 'stale file handle: the file server has removed it'],
 ]);
 
+/** Of Linux, where Node has no name either. */
+const moreNumbers: ReadonlyMap<number, string> = new Map([
+  [77, 'file descriptor in bad state: the file server has dropped it'],
+]);
+
 /**
  * The operating system's reason in words, such as `no space left on device`; undefined when `error` is not its.
  * (Errors of zlib carry an `errno` too, of another numbering, but no `syscall`.)
@@ -18,5 +23,5 @@ export function systemReason(error: unknown): string | undefined {
   const known = getSystemErrorMap().get(errno);
   if (known) return known[1];
   const name = Object.entries(constants.errno).find(([, number]) => number === -errno)?.[0];
-  return (name && moreReasons.get(name)) ?? name ?? `error ${-errno} of the system`;
+  return (name && moreReasons.get(name)) ?? name ?? moreNumbers.get(-errno) ?? `error ${-errno} of the system`;
 }

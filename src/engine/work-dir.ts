@@ -250,11 +250,11 @@ export class WorkDir {
     for (const name of ownFiles(this.path, this.header)) rmSync(join(this.path, name), { force: true });
   }
 
+  /** What counts has reached the disk before, so an error here, of storage that is gone, would only hide the one that ended the run. */
   async close(): Promise<void> {
     await this.flush().catch(() => undefined);
-    for (const file of this.files.values()) await file.close();
-    await this.journal.close();
-    await this.lock.release();
+    await Promise.allSettled([...this.files.values(), this.journal].map((file) => file.close()));
+    await this.lock.release().catch(() => undefined);
   }
 
   private note(seen: SeenInputs): void {

@@ -148,7 +148,7 @@ export class KeptLists {
       await handle.datasync();
       return { file, start: 0, length, crc };
     } finally {
-      await handle.close();
+      await handle.close().catch(() => undefined); // it has reached the disk, or is refused already
     }
   }
 
@@ -172,7 +172,7 @@ export class KeptLists {
     } catch {
       return false; // what cannot be read is compared again
     } finally {
-      await handle?.close();
+      await handle?.close().catch(() => undefined);
     }
   }
 }

@@ -43,7 +43,7 @@ export async function writeManifest(folder: string, number: number, manifest: Om
     if (reason === undefined) throw cause;
     throw new NaanError('NOT_WRITABLE', `${join(folder, name)}: cannot be written: ${reason}`, { cause });
   } finally {
-    await file?.close();
+    await file?.close().catch(() => undefined); // it has reached the disk, or is refused already
   }
 }
 
