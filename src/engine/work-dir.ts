@@ -315,6 +315,14 @@ export function readWork(path: string): WorkStatus | undefined {
   return { header, done, resumes: resumesIn(found.entries), ...(last && { finished: last.finished }) };
 }
 
+/** Throws BAD_USAGE when the folder holds a run that has not ended and had another of these values; else as `readWork`. */
+export function checkSame(path: string, identity: WorkHeader['identity']): void {
+  const status = readWork(path);
+  if (!status || status.finished !== undefined) return;
+  const { header } = status;
+  checkIdentity(path, header, { ...header, naan: version, identity: { ...header.identity, ...identity } });
+}
+
 /** Tells runs apart: who reads another first entry in the journal sees another folder. Sixteen hexadecimal digits. */
 export function runOf(header: WorkHeader): string {
   return createHash('sha256').update(JSON.stringify(header)).digest('hex').slice(0, 16);

@@ -417,6 +417,11 @@ async function searchGraph(plan: LabelPlan, features: MatrixLocation): Promise<G
   const { options, columns, memory, nodes } = plan;
   const { signal, onProgress, onNotice, observer, threads, duplicates, badRows, saveKnn, workDir, restart } = options;
   const k = Math.min(columns, nodes) - 1;
+  if (workDir !== undefined && !restart) {
+    // A run of something else is refused before hours go into a search.
+    const { checkSame } = await import('../engine/work-dir.js');
+    checkSame(workDir, await identityOf(plan, undefined));
+  }
   const kept = workDir === undefined ? undefined : await keptGraph({ ...options, workDir }, k);
   const known = await kept?.find();
   if (kept && known) {
@@ -511,16 +516,17 @@ async function openWork(
   return work;
 }
 
-/** Values that stored results depend on, by the name of the option or input. Throws BAD_USAGE for inputs in memory. */
+/** Values that stored results depend on, by the name of the option or input, but for a graph yet to be found. Throws BAD_USAGE for inputs in memory. */
 export async function identityOf(
   { options, hops: { k1, k2, sampleHops }, memory: { precision } }: LabelPlan,
-  knn: string | KnnGraph,
+  knn: string | KnnGraph | undefined,
 ): Promise<Record<string, unknown>> {
   const { backend = 'auto', duplicates = 'collapse', badRows = 'refuse' } = options;
   const identity: Record<string, unknown> = { k1, k2, sampleHops, backend, duplicates, badRows };
   if (options.provider !== undefined && options.provider !== 'auto') identity.provider = options.provider;
   if (options.precision !== undefined && options.precision !== 'auto') identity.precision = precision;
-  for (const [name, input] of Object.entries({ features: options.features, knn, model: options.model })) {
+  const inputs = { features: options.features, ...(knn && { knn }), model: options.model };
+  for (const [name, input] of Object.entries(inputs)) {
     if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} in memory, expected a file`);
     const { sampledSha256 } = await digestFile(input, { whole: name === 'model' });
     const { member } = parseInput(input);

@@ -132,12 +132,16 @@ for (const head of ['concat', 'pairwise'] as const) {
         await stopped(alone({ workDir }), (stage) => stage === 'score');
         change(join(workDir, 'search', 'graph.npy'));
         const stages = new Set<string>();
+        const onProgress = ({ stage }: { readonly stage: string }) => stages.add(stage);
+        const other = label(alone({ workDir, duplicates: 'keep', onProgress }));
+        await assert.rejects(other, { message: /holds a run with duplicates "collapse", got "keep"/ });
+        assert.ok(!stages.has('knn'), 'it is refused before a search');
         const notices: string[] = [];
         const again = alone({
           workDir,
           threads: 3,
           onNotice: (notice) => notices.push(notice),
-          onProgress: ({ stage }) => stages.add(stage),
+          onProgress,
         });
         assert.deepEqual(await results(again), expected);
         assert.deepEqual([stages.has('knn'), notices.length], [searched, searched ? 1 : 2], `${notices}`);
