@@ -136,9 +136,10 @@ export async function label(given: LabelOptions): Promise<LabelResult> {
 export async function labelFrom(given: LabelOptions, going: Continuation | undefined): Promise<LabelResult> {
   const began = performance.now();
   const notices: string[] = [];
+  /** What the search for a graph has said of what the run would say as well. */
+  const said = new Set<string>();
   const onNotice = (notice: string) => {
-    // The search for a graph says some of what the run would say.
-    if (notices.includes(notice)) return;
+    if (said.delete(notice)) return;
     notices.push(notice);
     given.onNotice?.(notice);
   };
@@ -164,6 +165,7 @@ export async function labelFrom(given: LabelOptions, going: Continuation | undef
   const plan = going ? settledAgain(planned, going) : settled(planned, features);
   const source: GraphSource =
     options.knn === undefined ? await timed('knn', () => searchGraph(plan, features)) : { knn: options.knn };
+  if (options.knn === undefined) for (const notice of notices) said.add(notice);
   return whileRunning(plan, source.kept?.file ?? source.knn, async ({ run, work, sharing }) => {
     const inputs = options.out === undefined ? Promise.resolve([]) : describeInputs(plan.options, source.knn);
     inputs.catch(() => {}); // it is awaited when the results are written
