@@ -45,6 +45,13 @@ export async function digestFile(path: string, { whole = false } = {}): Promise<
   }
 }
 
+/** Tells the contents of an input, as it was named, from others: a member of an archive too. */
+export async function identityOfInput(path: string, options?: { readonly whole?: boolean }): Promise<string> {
+  const { sampledSha256 } = await digestFile(path, options);
+  const { member } = parseInput(path);
+  return member === undefined ? sampledSha256 : `${sampledSha256} ${member}`;
+}
+
 /**
  * Tells the state of a file from any that it had before or has later, without reading it: as long as it is the same, so are
  * its bytes. A copy, or a file that was touched, is another state of the same bytes.

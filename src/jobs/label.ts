@@ -20,8 +20,7 @@ import { type KnnGraph, withWidth } from '../graph/knn-graph.js';
 import { clusterOrder } from '../graph/locality-order.js';
 import { graphOfNodes, labelsOfRows, type NodeMap, pairsOfRows } from '../graph/node-map.js';
 import type { ClusterTable } from '../io/cluster-table.js';
-import { digestFile, fileState } from '../io/digest.js';
-import { parseInput } from '../io/input-file.js';
+import { fileState, identityOfInput } from '../io/digest.js';
 import { readKnn } from '../io/knn.js';
 import { inflate } from '../io/locate-matrix.js';
 import { type MatrixLocation, shapeOf } from '../io/matrix.js';
@@ -530,9 +529,7 @@ export async function identityOf(
   const inputs = { features: options.features, ...(knn && { knn }), model: options.model };
   for (const [name, input] of Object.entries(inputs)) {
     if (typeof input !== 'string') throw new NaanError('BAD_USAGE', `work-dir: ${name} in memory, expected a file`);
-    const { sampledSha256 } = await digestFile(input, { whole: name === 'model' });
-    const { member } = parseInput(input);
-    identity[name] = member === undefined ? sampledSha256 : `${sampledSha256} ${member}`;
+    identity[name] = await identityOfInput(input, { whole: name === 'model' });
   }
   return identity;
 }

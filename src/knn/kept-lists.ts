@@ -8,8 +8,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from '../checksum.js';
 import { WorkDir, workHeader } from '../engine/work-dir.js';
-import { digestFile, fileState } from '../io/digest.js';
-import { parseInput } from '../io/input-file.js';
+import { fileState, identityOfInput } from '../io/digest.js';
 import { folderOfRank } from '../machines/ranks.js';
 import type { RangeCheck } from '../memory/file-writes.js';
 import type { SharedRows } from '../memory/shared-rows.js';
@@ -60,7 +59,7 @@ const leftBytesEach = 512;
 export async function openKnnWork(work: KnnWork, request: KnnWorkRequest): Promise<WorkDir> {
   const { path, features, restart = false, share } = work;
   const { rowCount, rounds, listBytes, attempts, agreed, signal, onNotice } = request;
-  const identity = { ...request.identity, ...agreed, features: await identityOfFeatures(features) };
+  const identity = { ...request.identity, ...agreed, features: await identityOfInput(features) };
   const files = Array.from({ length: attempts }, (_, attempt) => [0, 1].map((slot) => fileOf(attempt, slot))).flat();
   const stages = [[stage, 0]] as const;
   const segments = share && { segments: true };
@@ -71,13 +70,6 @@ export async function openKnnWork(work: KnnWork, request: KnnWorkRequest): Promi
   // What ranks leave each other is as large as the lists, once more.
   const diskBytes = share ? 3 * listBytes + leftBytesEach * rowCount : 2 * listBytes;
   return WorkDir.open(own, header, { restart, diskBytes, features: state, signal, onNotice });
-}
-
-/** Tells the rows of a feature file, as it was named, from others. */
-export async function identityOfFeatures(features: string): Promise<string> {
-  const { sampledSha256 } = await digestFile(features);
-  const { member } = parseInput(features);
-  return member === undefined ? sampledSha256 : `${sampledSha256} ${member}`;
 }
 
 /** The lists of one attempt. */
