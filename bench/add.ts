@@ -35,13 +35,15 @@ const { values } = parseArgs({
     method: { type: 'string', default: 'exact' },
     set: { type: 'string' },
     grow: { type: 'string', default: '5' },
-    folder: { type: 'string', default: join(tmpdir(), 'naan-add') },
+    folder: { type: 'string' },
   },
 });
 const nodes = Number(values.nodes);
 const main = resolve('dist/src/cli/main.js');
-const at = (...names: string[]) => join(values.folder, ...names);
-mkdirSync(values.folder, { recursive: true });
+// The set and the model in a folder are used again, so sets of two sizes have two folders.
+const folder = values.folder ?? join(tmpdir(), 'naan-add', `${values.nodes}x${values.dim}`);
+const at = (...names: string[]) => join(folder, ...names);
+mkdirSync(folder, { recursive: true });
 
 /** Runs a command; its processor seconds. */
 function naan(...words: string[]): number {
