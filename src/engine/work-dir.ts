@@ -252,6 +252,7 @@ export class WorkDir {
 
   /** What counts has reached the disk before, so an error here, of storage that is gone, would only hide the one that ended the run. */
   async close(): Promise<void> {
+    this.lock.waitNoMore();
     await this.flush().catch(() => undefined);
     await Promise.allSettled([...this.files.values(), this.journal].map((file) => file.close()));
     await this.lock.release().catch(() => undefined);

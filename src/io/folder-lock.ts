@@ -13,10 +13,14 @@
  * on by itself. Should it only have been paused, it sees that the chain no longer ends with its token before it journals
  * or deletes anything, and its threads write only while its lease is fresh: a time in shared memory, renewed with each
  * heartbeat.
+ *
+ * A folder that is away, as a file server that starts again lets it be, is waited for: the lease ends at once, so that no
+ * thread writes, and begins anew when the chain is seen to end with the owner's token still. Whoever took the folder over
+ * meanwhile keeps it.
  */
 import { randomBytes } from 'node:crypto';
 import { constants, realpathSync } from 'node:fs';
-import { type FileHandle, link, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, link, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -24,7 +28,7 @@ import { NaanError } from '../errors.js';
 import { systemReason } from '../system-error.js';
 import { version } from '../version.js';
 import { parseJsonObject } from './json.js';
-import { type Lease, renewLease } from './lease.js';
+import { endLease, type Lease, renewLease } from './lease.js';
 import { lifeOf, type ProcessIdentity, processOf, thisProcess } from './process-identity.js';
 import { syncFolder } from './sync-folder.js';
 
@@ -44,9 +48,11 @@ export interface LockTiming {
   readonly lookMs: number;
   /** Threads write for so long after a heartbeat: well below looks × lookMs. */
   readonly leaseSeconds: number;
+  /** A folder that is away is waited for so long. */
+  readonly patienceMs: number;
 }
 
-const usualTiming: LockTiming = { heartbeatMs: 2000, looks: 30, lookMs: 1000, leaseSeconds: 12 };
+const usualTiming: LockTiming = { heartbeatMs: 2000, looks: 30, lookMs: 1000, leaseSeconds: 12, patienceMs: 90_000 };
 
 export interface LockRequest {
   readonly signal?: AbortSignal | undefined;
@@ -57,6 +63,7 @@ export interface LockRequest {
 }
 
 const lockName = 'lock';
+const missing = 'is not there';
 /** The most bytes of a file that says who an owner is. */
 const maxOwnerBytes = 2 ** 16;
 const tokenPattern = /^[0-9a-f]{32}$/;
@@ -70,36 +77,44 @@ export class FolderLock {
   /** Called once, when it is lost. */
   onLost: (() => void) | undefined;
   private readonly timer: NodeJS.Timeout;
-  private beating: Promise<void> | undefined;
-  /** The time at which heartbeats began to fail. */
-  private failing: number | undefined;
+  private beating: Promise<unknown> | undefined;
+  /** The time since which the folder has been away. */
+  private awaySince: number | undefined;
+  private readonly waiting = new AbortController();
+  private readonly timing: LockTiming;
 
   private constructor(
     private readonly folder: string,
     private readonly real: string,
     private readonly token: string,
-    private readonly file: FileHandle,
-    private readonly timing: LockTiming,
+    /** Its file. */
+    private readonly path: string,
+    /** Tells the folder from another at its place, such as one that a file system was mounted on. */
+    private readonly place: string,
+    private readonly request: LockRequest,
   ) {
-    this.lease = { renewed: new Int32Array(new SharedArrayBuffer(4)), seconds: timing.leaseSeconds };
+    this.timing = request.timing ?? usualTiming;
+    this.lease = { renewed: new Int32Array(new SharedArrayBuffer(4)), seconds: this.timing.leaseSeconds };
     renewLease(this.lease, Date.now());
     this.timer = setInterval(() => {
-      this.beating ??= this.beat().finally(() => {
-        this.beating = undefined;
-      });
-    }, timing.heartbeatMs).unref();
+      this.beating ??= this.beat()
+        .catch(() => undefined) // whoever asks next hears
+        .finally(() => {
+          this.beating = undefined;
+        });
+    }, this.timing.heartbeatMs).unref();
   }
 
   /** Takes the folder. Throws BAD_USAGE when another process or call works in it or `lock` is not ours, CANCELLED. */
   static async take(folder: string, request: LockRequest = {}): Promise<FolderLock> {
-    const { signal, timing = usualTiming, option } = request;
+    const { signal, option } = request;
     const real = realpathSync(folder);
     if (taken.has(real)) throw busy(folder, 'another call of this process is working on it', option);
     taken.add(real);
     const token = randomBytes(16).toString('hex');
     try {
-      const path = await claim(folder, token, timing, request);
-      return new FolderLock(folder, real, token, await open(path, 'r+'), timing);
+      const path = await claim(folder, token, request);
+      return new FolderLock(folder, real, token, path, await placeOf(folder), request);
     } catch (error) {
       taken.delete(real);
       if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled', { cause: error });
@@ -109,10 +124,19 @@ export class FolderLock {
     }
   }
 
-  /** Throws LOCK_LOST when the folder is no longer this process's own. */
+  /** Resolves when the folder is seen to be this process's own. Throws LOCK_LOST when it is not, CANCELLED. */
   async check(): Promise<void> {
-    if (!this.lost && (await chainOf(this.folder)).at(-1)?.owner.token !== this.token) await this.lose();
-    if (this.lost) throw this.lost;
+    const stops = [this.waiting.signal, ...(this.request.signal ? [this.request.signal] : [])];
+    while (!(await this.beat())) {
+      await wait(this.timing.lookMs, undefined, { signal: AbortSignal.any(stops) }).catch((cause: unknown) => {
+        throw new NaanError('CANCELLED', 'cancelled', { cause });
+      });
+    }
+  }
+
+  /** The work comes to its end: a folder that is away is no longer waited for. */
+  waitNoMore(): void {
+    this.waiting.abort();
   }
 
   /** Gives the folder back, unless it is another's by now. */
@@ -125,37 +149,47 @@ export class FolderLock {
       if (chain.at(-1)?.owner.token === this.token) for (const { path } of chain) await rm(path, { force: true });
     } finally {
       taken.delete(this.real);
-      await this.file.close();
     }
   }
 
-  private async beat(): Promise<void> {
+  /** A sign of life. Resolves whether the folder is seen to be this process's own; false while it is away. Throws LOCK_LOST. */
+  private async beat(): Promise<boolean> {
+    if (this.lost) throw this.lost;
     const began = Date.now();
+    let why = missing;
+    let last: Link | undefined;
     try {
-      await this.file.utimes(new Date(), new Date());
-      await this.check();
-      renewLease(this.lease, began);
-      this.failing = undefined;
+      await utimes(this.path, new Date(), new Date()).catch(unlessMissing);
+      last = (await chainOf(this.folder)).at(-1);
     } catch (error) {
-      if (isMissing(error)) return this.lose();
-      // A disk or server that fails for a while is borne: threads wait for the lease.
-      this.failing ??= began;
-      const { looks, lookMs } = this.timing;
-      if (began - this.failing > looks * lookMs) await this.lose(systemReason(error) ?? String(error));
+      if (!isMissing(error)) why = `its lock cannot be renewed: ${systemReason(error) ?? String(error)}`;
     }
+    if (last?.owner.token === this.token) {
+      renewLease(this.lease, began);
+      if (this.awaySince !== undefined) this.request.onNotice?.(`${this.folder}: is there again`);
+      this.awaySince = undefined;
+      return true;
+    }
+    endLease(this.lease);
+    if (last) this.lose(`${nameOf(last.owner)} took it over while this process gave no sign of life`);
+    if (why === missing && (await placeOf(this.folder)) === this.place) this.lose('its lock was removed');
+    const { patienceMs } = this.timing;
+    if (this.awaySince === undefined) {
+      this.awaySince = performance.now();
+      this.request.onNotice?.(`${this.folder}: ${why}: it is waited for, up to ${patienceMs / 1000} s`);
+    } else if (performance.now() - this.awaySince > patienceMs) this.lose(why);
+    return false;
   }
 
-  private async lose(reason?: string): Promise<void> {
-    if (this.lost) return;
+  private lose(how: string): never {
     clearInterval(this.timer);
-    const owner = (await chainOf(this.folder).catch(() => [])).at(-1)?.owner;
-    let how = owner ? `${nameOf(owner)} took it over while this process gave no sign of life` : 'its lock was removed';
-    if (reason !== undefined) how = `its lock cannot be renewed: ${reason}`;
-    this.lost ??= new NaanError(
+    if (this.lost) throw this.lost;
+    this.lost = new NaanError(
       'LOCK_LOST',
       `${this.folder}: ${how}: this run stops; the same command goes on with the shards that are done`,
     );
     this.onLost?.();
+    throw this.lost;
   }
 }
 
@@ -200,8 +234,7 @@ async function chainOf(folder: string): Promise<Link[]> {
 async function claim(
   folder: string,
   token: string,
-  timing: LockTiming,
-  { signal, onNotice, option }: LockRequest,
+  { signal, onNotice, option, timing = usualTiming }: LockRequest,
 ): Promise<string> {
   const temporary = join(folder, temporaryName(token));
   await writeOwner(temporary, token);
@@ -323,6 +356,12 @@ async function readWhole(path: string): Promise<{ text: string; inode: string }>
   }
 }
 
+/** The device and inode of a folder; empty where it cannot be seen. */
+async function placeOf(folder: string): Promise<string> {
+  const found = await stat(folder, { bigint: true }).catch(() => undefined);
+  return found ? `${found.dev} ${found.ino}` : '';
+}
+
 async function inodeOf(file: FileHandle): Promise<string> {
   return String((await file.stat({ bigint: true })).ino);
 }
@@ -376,6 +415,10 @@ async function timeOf(path: string): Promise<bigint | undefined> {
 /** ESTALE: a server has removed what was open. */
 function isMissing(error: unknown): boolean {
   return ['ENOENT', 'ESTALE'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+function unlessMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
 }
 
 function busy(folder: string, why: string, option = '--work-dir'): NaanError {

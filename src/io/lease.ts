@@ -13,6 +13,11 @@ export function renewLease({ renewed }: Lease, time: number): void {
   Atomics.notify(renewed, 0);
 }
 
+/** Lets threads wait until the lease is renewed. */
+export function endLease({ renewed }: Lease): void {
+  Atomics.store(renewed, 0, 0);
+}
+
 /** Waits until the lease is fresh. `stopped` is asked before, and now and then: it may throw. */
 export function awaitLease({ renewed, seconds }: Lease, stopped: () => void): void {
   for (;;) {

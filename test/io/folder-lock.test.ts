@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -190,18 +191,62 @@ describe('the lock of a folder', () => {
       message: `${folder}: its lock was removed: this run stops; the same command goes on with the shards that are done`,
     });
     Atomics.store(lock.lease.renewed, 0, lock.lease.renewed[0] - 2);
-    let asked = 0;
-    assert.throws(
-      () =>
-        awaitLease(lock.lease, () => {
-          if (asked++ > 0) throw new Error('stopped');
-        }),
-      /stopped/,
-    );
+    assert.throws(() => awaitLease(lock.lease, onceMore()), /stopped/);
     const next = await contendFor(folder);
     await lock.release();
     assert.ok(existsSync(join(folder, 'lock')));
     await end(next);
+  });
+
+  it('outlasts a folder that is away for a while: nobody writes meanwhile, and then its owner goes on', async () => {
+    const folder = newFolder();
+    const told = new EventEmitter();
+    const onNotice = (text: string) => void told.emit(text);
+    const timing = { ...quickTiming, patienceMs: Number.POSITIVE_INFINITY };
+    const lock = await FolderLock.take(folder, { timing, onNotice });
+    const waiting = setInterval(() => {}, 1000); // heartbeats do not keep a process running
+    for (let round = 0; round < 2; round++) {
+      const [away, back] = ['is not there: it is waited for, up to Infinity s', 'is there again'].map((what) =>
+        once(told, `${folder}: ${what}`),
+      );
+      renameSync(folder, `${folder}-away`);
+      await away;
+      assert.throws(() => awaitLease(lock.lease, onceMore()), /stopped/);
+      const checked = lock.check();
+      renameSync(`${folder}-away`, folder);
+      await Promise.all([back, checked]);
+      awaitLease(lock.lease, onceMore());
+    }
+    clearInterval(waiting);
+    await lock.release();
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  it('of a folder that was away is lost at once to who has taken it meanwhile', async () => {
+    const folder = newFolder();
+    const lock = await FolderLock.take(folder, { timing: { ...quickTiming, patienceMs: Number.POSITIVE_INFINITY } });
+    renameSync(folder, `${folder}-away`);
+    mkdirSync(folder);
+    const other = await contendFor(folder);
+    await assert.rejects(lock.check(), { code: 'LOCK_LOST', message: /process \d+ took it over while this process / });
+    await lock.release();
+    assert.equal((await readOwner(folder))?.state, 'working');
+    await end(other);
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  it('of a folder that is away is not waited for at the end, nor after an abort', async () => {
+    const stop = new AbortController();
+    for (const end of [(lock: FolderLock) => lock.waitNoMore(), () => stop.abort()]) {
+      const folder = newFolder();
+      const timing = { ...quickTiming, patienceMs: Number.POSITIVE_INFINITY };
+      const lock = await FolderLock.take(folder, { timing, signal: stop.signal });
+      renameSync(folder, `${folder}-away`);
+      const checked = assert.rejects(lock.check(), { code: 'CANCELLED' });
+      end(lock);
+      await checked;
+      await lock.release();
+    }
   });
 
   it('does not follow a copy of the folder: the owner shows no signs of life there', async () => {
@@ -240,6 +285,14 @@ describe('the lock of a folder', () => {
     assert.deepEqual(readdirSync(folder).sort(), ['lock.bak.tmp', 'lock.old']);
   });
 });
+
+/** Throws when it is called again. */
+function onceMore(): () => void {
+  let asked = 0;
+  return () => {
+    if (asked++ > 0) throw new Error('stopped');
+  };
+}
 
 async function contendFor(folder: string): Promise<Contender> {
   const contender = contend(folder);
