@@ -183,7 +183,11 @@ async function dispatchSeconds(): Promise<number> {
     };
     const spread = await QueueSpread.start(forCoordinator, announcement, { last: 0, async note() {} }, {});
     const before = countsNow().cpuSeconds;
-    const serving = serveRun(forWorker, { ...announcement, epoch: 1 }, { threads: 1, compute: async () => [] });
+    const serving = serveRun(
+      forWorker,
+      { ...announcement, epoch: 1 },
+      { threads: 1, compute: async () => ({ left: [], bytes: 0 }) },
+    );
     await spread.run({
       stage: { name: 'load', round: 0 } as Stage,
       last: true,

@@ -12,14 +12,16 @@ import { findFeatures } from '../io/features.js';
 import { readOwner } from '../io/folder-lock.js';
 import type { FeatureLocation } from '../io/matrix.js';
 import { type FindKnnOptions, type FoundKnn, findKnn } from '../knn/find.js';
+import { cellStages } from '../knn/ivf.js';
 import type { KnnWork } from '../knn/kept-lists.js';
 import { ownArithmetic } from '../machines/arithmetic.js';
 import { checkAgrees } from '../machines/manifest.js';
 import { type Announcement, QueueSpread } from '../machines/queue.js';
-import { checkFolder, serveRun } from '../machines/queue-worker.js';
+import { checkFolder, lookMs, serveRun } from '../machines/queue-worker.js';
 import { folderOfRank } from '../machines/ranks.js';
 import { Cluster, type ClusterAddress } from '../machines/redis.js';
 import type { CoordinatorObserver } from '../machines/task-observer.js';
+import type { ProgressEvent, ProgressListener } from '../progress.js';
 import { version } from '../version.js';
 import type { WorkerOptions } from './worker.js';
 
@@ -38,7 +40,6 @@ interface SearchTask extends Pick<FindKnnOptions, 'k' | 'minRecall' | 'duplicate
   readonly ranks: number;
 }
 
-const lookMs = 500;
 /** Workers have done their part when the graph is written, and say so soon. */
 const answerMs = 10_000;
 
@@ -53,6 +54,7 @@ export async function findKnnByWorkers(
 ): Promise<FoundKnn> {
   const cluster = await Cluster.open(address);
   const { work, onNotice, k, minRecall, duplicates, badRows } = options;
+  const onProgress = progressOfRanks(ranks, options.onProgress);
   const task: SearchTask = { features: resolve(work.features), dim, k, minRecall, duplicates, badRows, ranks };
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
@@ -73,14 +75,16 @@ export async function findKnnByWorkers(
     spread = await QueueSpread.start(cluster, announcement, epochs, { signal, onNotice, observer });
     const shards = Array.from({ length: ranks - 1 }, (_, i) => ({ index: i + 1, start: i + 1, end: i + 2 }));
     answered = spread
-      .handOut({ stage: { name: 'rank', round: 0 }, shards, done: new Map(), record() {}, elsewhere() {} })
+      .handOut({ stage: { name: 'rank', round: 0 }, shards, done: new Map(), record() {}, elsewhere() {}, onProgress })
       .catch((error: unknown) => {
         failure = error;
         stop.abort();
       });
   };
   try {
-    const found = await findKnn(source, { ...options, signal, work: { ...work, share: { rank: 0, ranks, onOpen } } });
+    const share = { rank: 0, ranks, onOpen };
+    const own = (event: ProgressEvent) => onProgress(0, event);
+    const found = await findKnn(source, { ...options, signal, onProgress: own, work: { ...work, share } });
     await Promise.race([answered, wait(answerMs, undefined, { ref: false })]);
     return found;
   } catch (error) {
@@ -90,6 +94,33 @@ export async function findKnnByWorkers(
     if (spread) await spread.close();
     else cluster.close();
   }
+}
+
+/**
+ * Makes one progress of that of all ranks, by rank. They wait for one another, so all are in the stage of the hindmost: whoever is beyond it has
+ * done its part, and who has not been heard of has done nothing.
+ */
+export function progressOfRanks(ranks: number, onProgress: ProgressListener = () => {}) {
+  const events = new Map<number, ProgressEvent>();
+  return (rank: number, event: ProgressEvent): void => {
+    if (!cellStages.includes(event.stage)) {
+      onProgress(event); // an exact search, which rank 0 makes
+      return;
+    }
+    events.set(rank, event);
+    const stageOf = (of: number) => Math.max(0, cellStages.indexOf(events.get(of)?.stage ?? ''));
+    const all = Array.from({ length: ranks }, (_, of) => of);
+    const stage = Math.min(...all.map(stageOf));
+    let [done, from] = [0, 0];
+    for (const of of all) {
+      const there = stageOf(of) === stage ? events.get(of) : undefined;
+      done += there ? there.done / there.total : Number(stageOf(of) > stage);
+      from += there?.from ? there.from / there.total : 0;
+    }
+    const { total, unit } = event;
+    const rows = (parts: number) => Math.floor((parts / ranks) * total);
+    onProgress({ stage: cellStages[stage], done: rows(done), total, unit, ...(from > 0 && { from: rows(from) }) });
+  };
 }
 
 /** Takes ranks of a search that was announced, one after the other. Resolves and throws as `serveRun`, and as a worker of `label`. */
@@ -106,14 +137,19 @@ export async function takeRanks(
   const location = await findFeatures(features, { dim });
   const over = new AbortController();
   const stopped = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
-  const take = async (rank: number) => {
+  const take = async (rank: number, onProgress: ProgressListener) => {
     // Another worker that was taken for dead may still be at it.
     while ((await readOwner(folderOfRank(workDir, rank)))?.state === 'working') {
       await wait(lookMs, undefined, { signal: stopped });
     }
     onNotice?.(`takes rank ${rank} of ${ranks}`);
-    const work = { path: workDir, features, share: { rank, ranks } };
-    await findKnn(location, { ...search, threads, memory, signal: stopped, onNotice, work });
+    let bytes = 0;
+    const onWritten = (more: number) => {
+      bytes += more;
+    };
+    const work = { path: workDir, features, share: { rank, ranks, onWritten } };
+    await findKnn(location, { ...search, threads, memory, signal: stopped, onNotice, onProgress, work });
+    return { left: [], bytes };
   };
   onNotice?.(`works for run ${run} (epoch ${epoch}) in ${workDir}`);
   await serveRun(cluster, announcement, {
@@ -123,10 +159,9 @@ export async function takeRanks(
     observer,
     timing,
     onOver: () => over.abort(),
-    async compute({ shard: { index } }) {
+    async compute({ shard: { index } }, onProgress) {
       try {
-        await take(index);
-        return [];
+        return await take(index, onProgress);
       } catch (error) {
         if (over.signal.aborted && !signal?.aborted) return undefined;
         throw error;

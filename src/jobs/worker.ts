@@ -10,11 +10,12 @@ import { NaanError } from '../errors.js';
 import { inflate } from '../io/locate-matrix.js';
 import { ownArithmetic } from '../machines/arithmetic.js';
 import { checkAgrees, listsShards, readManifest } from '../machines/manifest.js';
-import { type Announcement, announcedRuns, type QueuedTask } from '../machines/queue.js';
-import { checkFolder, type QueueTiming, serveRun } from '../machines/queue-worker.js';
+import { type Announcement, announcedRuns, bytesOf, type Computed, type QueuedTask } from '../machines/queue.js';
+import { checkFolder, lookMs, type QueueTiming, serveRun } from '../machines/queue-worker.js';
 import { Cluster, type ClusterAddress, unlessStopped } from '../machines/redis.js';
 import type { TaskObserver } from '../machines/task-observer.js';
 import type { RangeCheck } from '../memory/file-writes.js';
+import { patienceMs } from '../memory/segments.js';
 import { takeRanks } from './knn-ranks.js';
 import { identityOf, prepare, settled } from './label.js';
 import { type LabelOptions, planLabel } from './label-plan.js';
@@ -35,10 +36,6 @@ export interface WorkerSummary {
   /** Shards of `label` and ranks of `knn` that were computed. */
   readonly tasks: number;
 }
-
-const lookMs = 500;
-/** A file that another machine has just made may take so long to be seen here. */
-const patienceMs = 90_000;
 
 /**
  * Works for one announced run after the other. Resolves when it was stopped, and tasks that were begun have been handed back, or
@@ -153,8 +150,8 @@ class StageFollower {
     this.stages = run.stages;
   }
 
-  /** Segments of the task; undefined when its stage is over. */
-  async compute(task: QueuedTask): Promise<readonly RangeCheck[] | undefined> {
+  /** Undefined when the stage of the task is over. */
+  async compute(task: QueuedTask): Promise<Computed | undefined> {
     const number = this.stages.findIndex(({ name, round }) => name === task.stage && round === task.round);
     if (number < 0) throw new NaanError('BAD_USAGE', `the model has no stage '${task.stage}', round ${task.round}`);
     const followed = this.following.then(() => this.follow(number, task.manifests));
@@ -169,7 +166,7 @@ class StageFollower {
       const found: RangeCheck[] = [];
       await this.run.compute(stage, [task.shard], (_, left) => void found.push(...left));
       here.add(task.shard.index);
-      return found;
+      return { left: found, bytes: bytesOf(found) };
     } finally {
       this.running--;
       if (this.running === 0) this.onIdle?.();

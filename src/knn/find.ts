@@ -182,11 +182,12 @@ function byCells(options: FindKnnOptions): FindKnnOptions {
   );
 }
 
-function sharedBy(work: WorkDir, { rank, ranks }: SearchShare, options: FindKnnOptions): SharedSearch {
+function sharedBy(work: WorkDir, share: SearchShare, options: FindKnnOptions): SharedSearch {
+  const { rank, ranks } = share;
   const { signal, onNotice } = options;
   const { identity, files } = work.header;
   const group = new Ranks({ folder: options.work!.path, rank, ranks, identity, files, signal, onNotice });
-  return { rank, ranks, group, work, onNotice };
+  return { rank, ranks, group, work, onNotice, onWritten: (bytes) => share.onWritten?.(bytes) };
 }
 
 /** Rank 0 waits until nobody reads the folders any more, and removes what is in them. */

@@ -41,11 +41,14 @@ export interface Effort {
   readonly candidates: number;
 }
 
+/** Stages of a search by cells, in order. */
+export const cellStages: readonly string[] = ['sample', 'sketch', 'cells', 'assign', 'compare', 'refine'];
+
 export interface ApproximateOptions {
   readonly k: number;
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Stages `sample`, `sketch`, `cells`, `assign`, `compare`, `refine`, unit `rows`. */
+  /** Stages `cellStages`, unit `rows`. */
   readonly onProgress?: ProgressListener | undefined;
 }
 

@@ -31,6 +31,8 @@ export interface SearchShare {
   readonly ranks: number;
   /** Awaited when the folder of this rank is open. */
   onOpen?(work: WorkDir): Promise<void>;
+  /** Hears of the bytes of each segment that this rank has written. */
+  onWritten?(bytes: number): void;
 }
 
 interface KnnWorkRequest {

@@ -22,6 +22,7 @@ export interface SharedSearch {
   /** The folder of this rank. */
   readonly work: WorkDir;
   readonly onNotice?: ((message: string) => void) | undefined;
+  readonly onWritten?: ((bytes: number) => void) | undefined;
 }
 
 /** Writes a segment: one array, in pieces that follow one another. None for no bytes at all. */
@@ -115,7 +116,7 @@ export class SearchShares {
   }
 
   private async leave(task: string, compute: (leave: Leave) => Promise<void>): Promise<RangeCheck[]> {
-    const { work } = this.shared;
+    const { work, onWritten } = this.shared;
     const segments = new TaskSegments(work.path);
     const left: RangeCheck[] = [];
     try {
@@ -124,7 +125,10 @@ export class SearchShares {
         await work.checkOwned();
         segments.begin(task);
         for (const piece of pieces) segments.append(`${array}.rows`, piece);
-        left.push(...segments.taken());
+        for (const check of segments.taken()) {
+          left.push(check);
+          onWritten?.(check.length);
+        }
       });
       return left;
     } finally {

@@ -4,12 +4,13 @@ import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { readWork, runOf } from '../engine/work-dir.js';
 import { asNaanError, NaanError } from '../errors.js';
-import type { RangeCheck } from '../memory/file-writes.js';
+import { patienceMs } from '../memory/segments.js';
+import type { ProgressEvent, ProgressListener } from '../progress.js';
 import {
   type Announcement,
   type Answer,
   answersKey,
-  bytesOf,
+  type Computed,
   type QueuedTask,
   queueName,
   readAnnouncement,
@@ -27,11 +28,10 @@ export interface QueueTiming {
 const usualTiming: QueueTiming = { lockMs: 60_000, stalledMs: 30_000 };
 /** A task goes to another worker so often before it is given up: workers may die without its fault. */
 const mostStalled = 100;
-const lookMs = 500;
+/** The time between two looks at what another machine is to make. */
+export const lookMs = 500;
 /** A worker that is to stop waits so long for a Redis that is away; what it had begun then goes to others when its locks expire. */
 const partingMs = 5000;
-/** A folder that another machine has just made may take so long to be seen here. */
-const patienceMs = 90_000;
 /** Redis takes no name with a blank. Containers on the network of one host may have its name, and each a process of the same number. */
 const name = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
 
@@ -45,7 +45,7 @@ export interface ServeOptions {
   /** Called once, when the run is over for this worker, before tasks that were begun are waited for. */
   onOver?(): void;
   /** Computes a task; undefined where nobody needs it any more. */
-  compute(task: QueuedTask): Promise<readonly RangeCheck[] | undefined>;
+  compute(task: QueuedTask, onProgress: ProgressListener): Promise<Computed | undefined>;
 }
 
 /**
@@ -63,17 +63,18 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
     queueName(announcement),
     async (job, token) => {
       const began = performance.now();
+      const onProgress = latestOnly((event) => job.updateProgress({ ...event }));
       const secondsSoFar = () => (performance.now() - began) / 1000;
       try {
-        const computing = compute(job.data);
+        const computing = compute(job.data, onProgress);
         begun.add(computing);
-        const left = await computing.finally(() => begun.delete(computing));
-        if (left === undefined) return;
+        const computed = await computing.finally(() => begun.delete(computing));
+        if (computed === undefined) return;
         const { stage, round, shard } = job.data;
         const seconds = secondsSoFar();
-        const answer: Answer = { stage, round, shard: shard.index, left, seconds };
+        const answer: Answer = { stage, round, shard: shard.index, seconds, ...computed };
         await ofRedis(cluster.client.rpush(answers, JSON.stringify(answer)));
-        observer?.task({ stage, result: 'done', seconds, bytes: bytesOf(left) });
+        observer?.task({ stage, result: 'done', seconds, bytes: computed.bytes });
       } catch (error) {
         if (signal?.aborted) {
           await ofRedis(job.moveToWait(token)).catch(() => undefined);
@@ -127,6 +128,24 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
     await worker.close(told === undefined);
   }
   if (failure) throw failure;
+}
+
+/** Tells one event at a time, and then the last of those that came meanwhile: while Redis is away not all wait for it. */
+function latestOnly(tell: (event: ProgressEvent) => Promise<unknown>): ProgressListener {
+  let telling = false;
+  let latest: ProgressEvent | undefined;
+  const tellAll = async () => {
+    telling = true;
+    for (let event = latest; event; event = latest) {
+      latest = undefined;
+      await tell(event).catch(() => undefined);
+    }
+    telling = false;
+  };
+  return (event) => {
+    latest = event;
+    if (!telling) void tellAll();
+  };
 }
 
 /**

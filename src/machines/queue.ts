@@ -19,7 +19,8 @@ import type { LeftByShard, Spread, SpreadStage } from '../engine/spread.js';
 import { type ErrorCode, NaanError } from '../errors.js';
 import { isObject, parseJson } from '../io/json.js';
 import { featureRows, type RangeCheck } from '../memory/file-writes.js';
-import { isWholeSegment } from '../memory/segments.js';
+import { isWholeSegment, patienceMs } from '../memory/segments.js';
+import type { ProgressEvent } from '../progress.js';
 import { isLeft, type Manifest, writeManifest } from './manifest.js';
 import { type Cluster, keyPrefix, unlessStopped } from './redis.js';
 import type { CoordinatorObserver, TaskResult } from './task-observer.js';
@@ -50,15 +51,21 @@ export interface QueuedTask {
   readonly manifests: readonly string[];
 }
 
+/** What a task has left. */
+export interface Computed {
+  readonly left: readonly RangeCheck[];
+  /** Bytes of all segments that it wrote, those included that the coordinator need not know of. */
+  readonly bytes: number;
+}
+
 export type Answer =
-  | {
+  | (Computed & {
       readonly stage: string;
       readonly round: number;
       readonly shard: number;
-      readonly left: readonly RangeCheck[];
       /** Seconds that the worker spent on it. */
       readonly seconds: number;
-    }
+    })
   | { readonly failed: string; readonly code?: ErrorCode }
   /** The name of a worker that stops of its own accord. */
   | { readonly leaves: string };
@@ -66,6 +73,8 @@ export type Answer =
 /** What is handed out at once. */
 export type Handout = Pick<SpreadStage, 'shards' | 'done' | 'record' | 'elsewhere'> & {
   readonly stage: Pick<Stage, 'name' | 'round'>;
+  /** Hears now and then how far workers are with a shard that takes long. */
+  onProgress?(shard: number, event: ProgressEvent): void;
 };
 
 interface QueueOptions {
@@ -78,7 +87,6 @@ const attempts = 3;
 const lookMs = 2000;
 const noticeMs = 60_000;
 const endedSeconds = 3600;
-const patienceMs = 90_000;
 
 const runsKey = `${keyPrefix}:runs`;
 const runKey = (run: string) => `${keyPrefix}:run:${run}`;
@@ -183,6 +191,7 @@ export class QueueSpread implements Spread {
       const answer = await this.next();
       if (answer === undefined) {
         if ((await this.look()) < missing.size) await add();
+        if (stage.onProgress) await this.hearProgress(stage.onProgress);
         continue;
       }
       if (performance.now() - this.lookedAt > lookMs) await this.look();
@@ -196,7 +205,7 @@ export class QueueSpread implements Spread {
       }
       const { shard } = answer;
       const tell = (result: TaskResult) => {
-        this.observer?.task({ stage: answer.stage, result, seconds: answer.seconds, bytes: bytesOf(answer.left) });
+        this.observer?.task({ stage: answer.stage, result, seconds: answer.seconds, bytes: answer.bytes });
       };
       if (answer.stage !== name || answer.round !== round || !missing.has(shard)) {
         tell('repeated');
@@ -269,6 +278,12 @@ export class QueueSpread implements Spread {
     return all;
   }
 
+  private async hearProgress(onProgress: NonNullable<Handout['onProgress']>): Promise<void> {
+    for (const { data, progress } of await this.ofRedis(this.queue.getActive())) {
+      if (isProgress(progress)) onProgress(data.shard.index, progress);
+    }
+  }
+
   /** A worker is lost when it is twice not there and has not said that it leaves: after an outage of Redis they all connect anew. */
   private async tellOfWorkers(): Promise<void> {
     const found = await this.ofRedis(this.queue.getWorkers().catch(() => undefined));
@@ -319,10 +334,17 @@ function answerOf(text: string): Answer | undefined {
   const found = parseJson(text);
   if (!isObject(found)) return undefined;
   if (typeof found.failed === 'string' || typeof found.leaves === 'string') return found as unknown as Answer;
-  const { stage, round, shard, left, seconds } = found;
+  const { stage, round, shard, left, seconds, bytes } = found;
   if (typeof stage !== 'string' || !Number.isSafeInteger(round) || !Number.isSafeInteger(shard)) return undefined;
   if (typeof seconds !== 'number' || !(seconds >= 0)) return undefined;
+  if (typeof bytes !== 'number' || !(bytes >= 0)) return undefined;
   return Array.isArray(left) && left.every(isLeft) ? (found as unknown as Answer) : undefined;
+}
+
+function isProgress(found: unknown): found is ProgressEvent {
+  if (!isObject(found)) return false;
+  const { stage, done, total, unit } = found;
+  return typeof stage === 'string' && typeof unit === 'string' && Number(done) >= 0 && Number(total) > 0;
 }
 
 /** Bytes of the segments among what a task has left. */

@@ -26,7 +26,7 @@ const windowBytes = 2 ** 20;
 const manifestName = /^[A-Za-z]+-\d{1,9}\.\d{1,9}\.[0-9a-f]{32}\.manifest$/;
 const segmentName = /^[A-Za-z]+-\d{1,9}-\d{1,9}\.[0-9a-f]{32}\.[A-Za-z0-9]+\.(rows|column)$/;
 /** A name that another machine has just made may take so long to be seen here. */
-const patienceMs = 90_000;
+export const patienceMs = 90_000;
 const lookMs = 250;
 /** Files that a thread keeps open. */
 const maxOpen = 128;

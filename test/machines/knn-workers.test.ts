@@ -7,9 +7,10 @@ import { SyntheticSet } from '../../src/graph/synthetic-set.js';
 import { findFeatures } from '../../src/io/features.js';
 import { writeNpy } from '../../src/io/npy-writer.js';
 import { cancel } from '../../src/jobs/cancel.js';
-import { findKnnByWorkers } from '../../src/jobs/knn-ranks.js';
+import { findKnnByWorkers, progressOfRanks } from '../../src/jobs/knn-ranks.js';
 import { work } from '../../src/jobs/worker.js';
 import type { Announcement } from '../../src/machines/queue.js';
+import type { ProgressEvent } from '../../src/progress.js';
 import { naan, start, temporaryFolder } from '../cli/naan.js';
 import { appeared } from './appeared.js';
 import { redisServer, withoutRedis } from './redis-server.js';
@@ -37,9 +38,10 @@ before(async () => {
 test('a coordinator and two workers write the graph that one process writes', { skip }, async (t) => {
   const { address } = await redisServer(t);
   const { stop, workers } = workersFor(t, address, 2);
-  const [out, workDir] = [join(folder, 'two.npy'), join(folder, 'two')];
-  const { code, stderr } = await naan(sharedFlags(out, workDir, address, 3));
+  const [out, workDir, metrics] = ['two.npy', 'two', 'two.prom'].map((name) => join(folder, name));
+  const { code, stderr } = await naan([...sharedFlags(out, workDir, address, 3), '--metrics-file', metrics]);
   assert.equal(code, 0, stderr);
+  assert.match(readFileSync(metrics, 'utf8'), /^naan_cluster_written_bytes_total\{stage="rank".*\} [1-9]/m);
   assert.deepEqual(readFileSync(out), readFileSync(expected));
   assert.deepEqual(readdirSync(join(workDir, 'rank-2')), [], 'what the ranks left is removed');
   stop();
@@ -83,12 +85,20 @@ test('naan cancel ends a search and frees its workers; the same search goes on',
   const { address, client } = await redisServer(t);
   const workDir = join(folder, 'cancelled');
   const source = await findFeatures(features);
-  const options = { k: 10, threads: 1, work: { path: workDir, features } };
+  let told = (_: ProgressEvent) => {};
+  const onProgress = (event: ProgressEvent) => told(event);
+  const options = { k: 10, threads: 1, work: { path: workDir, features }, onProgress };
   const hired = { ranks: 3, cluster: address };
+  const twoOfThree = new Promise<void>((done) => {
+    told = (event) => {
+      const { stage, done: rows, total } = event;
+      if (stage === 'sample' && rows === Math.floor((2 / 3) * total)) done();
+    };
+  });
   // With one worker for two ranks the search stands still.
   const { stop, workers } = workersFor(t, address, 1);
   const cancelled = assert.rejects(findKnnByWorkers(source, options, hired), { code: 'CANCELLED' });
-  await appeared(join(workDir, 'rank-1'), /manifest$/);
+  await twoOfThree;
   assert.ok(await cancel({ workDir, cluster: address }));
   await cancelled;
   const { stop: stopOther, workers: others } = workersFor(t, address, 1);
@@ -155,6 +165,21 @@ test('a worker that differs from the coordinator, and a second coordinator, are 
     await client.set(`naan:run:${announced.run}`, JSON.stringify({ ...announced, ...changed }));
     await assert.rejects(work({ cluster: address, threads: 1 }), { code: 'BAD_USAGE', message });
   }
+});
+
+test('the progress of a search is that of all ranks', () => {
+  const events: ProgressEvent[] = [];
+  const hear = progressOfRanks(2, (event) => void events.push(event));
+  const at = (stage: string, done: number, from?: number) =>
+    ({ stage, done, total: 100, unit: 'rows', ...(from && { from }) }) as const;
+  hear(0, at('sample', 100));
+  hear(0, at('compare', 60, 40));
+  hear(1, at('assign', 50));
+  hear(1, at('compare', 20, 20));
+  hear(1, at('refine', 10));
+  hear(0, at('knn', 30));
+  const half = at('sample', 50);
+  assert.deepEqual(events, [half, half, at('assign', 75), at('compare', 40, 30), at('compare', 80, 20), at('knn', 30)]);
 });
 
 /** The announcement of a run by its nth coordinator, once it is there. */
