@@ -145,8 +145,7 @@ const pairwise: Scorer = {
 /** Rows as a model with this whitening has them. */
 async function whitened(rows: SharedRows, whitening: Whitening): Promise<SharedRows> {
   const copy = SharedRows.allocate(rows.rowCount, rows.dim);
-  for (let row = 0; row < rows.rowCount; row++) copy.row(row).set(rows.row(row));
-  await whitenRows(copy, whitening);
+  await whitenRows({ rows: rows.handle(), whitened: copy.handle(), whitening }, 0, rows.rowCount);
   return copy;
 }
 

@@ -10,7 +10,7 @@ import { type PropagationOptions, propagationPlan } from './propagation.js';
 import { relabel } from './relabel.js';
 import { type ScoredEdges, withScores } from './scored-edges.js';
 import type { SharedDisjointSetHandle } from './shared-disjoint-set.js';
-import { flatten } from './unite.js';
+import { componentsAtEach, flatten } from './unite.js';
 
 /** All that any of them wants to know; `threshold` means something to each. */
 export interface PartitionOptions extends PropagationOptions {
@@ -96,7 +96,12 @@ export function* labelsAt(
 ): Iterable<Int32Array> {
   const method = methodOf(partition);
   if (method.cuts) return yield* method.cuts(edges, { ...options, threshold: thresholds[0] }, thresholds);
-  for (const threshold of thresholds) yield partitionEdges(edges, edges.scores, partition, { ...options, threshold });
+  const scored = withScores(edges, edges.scores);
+  const lowest = thresholds.map((threshold) => method.uniteFrom({ ...options, threshold }));
+  const components = componentsAtEach(scored, lowest);
+  for (const threshold of thresholds) {
+    yield runPlan(method.plan(scored, { ...options, threshold }, 1, components.next().value));
+  }
 }
 
 /** Labels by input number [nodeCount], from `roundZero` as it is once all have united; constraints by input number. */

@@ -6,8 +6,10 @@ import type { CandidateEdges } from '../../graph/candidate-edges.js';
 import type { ReverseEdges } from '../../graph/reverse-edges.js';
 import type { PairwiseJob } from '../../heads/pairwise/job.js';
 import type { NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
+import type { SimilaritiesJob } from '../../heads/pairwise/similarities.js';
 import { SharedRows, type SharedRowsHandle } from '../../memory/shared-rows.js';
 import type { CosineGuard } from '../../model/pairwise.js';
+import type { WhitenJob } from './whitening.js';
 
 export interface PairwiseSettings {
   /** Neighbours of a list that features look at. */
@@ -127,7 +129,17 @@ export interface SimilaritiesTask {
   readonly end: number;
 }
 
-export type TrainingTask = RangeTask | ScoreTask | EpochTask | SimilaritiesTask;
+/** Rows of a range, whitened, before there is a job. */
+export interface WhitenTask {
+  readonly kind: 'whiten';
+  readonly start: number;
+  readonly end: number;
+}
+
+export type TrainingTask = RangeTask | ScoreTask | EpochTask | SimilaritiesTask | WhitenTask;
+
+/** The memory that goes with a task. */
+export type TrainingContext = PairwiseTrainingJob | SimilaritiesJob | WhitenJob;
 
 /** The memory of a job as the features of edges know it. */
 export function featuresJob(job: PairwiseTrainingJob): PairwiseJob {

@@ -13,6 +13,9 @@ import { InferenceSession, Tensor } from '../../kernels/onnx-runtime.js';
 import { oneThread } from '../../kernels/onnx-session.js';
 import { featureLimit, type MlpLayer } from '../../model/round-network.js';
 
+/** max(0, min(1, alpha · h)): after ReLU 1 where h > 0, else 0, in a fraction of the time that Sign takes. */
+const step = { alpha: { float: 3e38 }, beta: { float: 0 } };
+
 export class MlpStep {
   /** Inputs: raw features [B × F] and targets, 1 for one identity, else 0 [B]. */
   readonly features: Float32Array;
@@ -59,7 +62,7 @@ export class MlpStep {
       if (l === 0) break;
       nodes.push(
         node('MatMul', [`dz${l}`, `W${l}`], [`dh${l}`]),
-        node('Sign', [`h${l}`], [`active${l}`]), // 0 or 1 after ReLU
+        node('HardSigmoid', [`h${l}`], [`active${l}`], step),
         node('Mul', [`dh${l}`, `active${l}`], [`dz${l - 1}`]),
       );
     }
@@ -79,8 +82,8 @@ export class MlpStep {
         ['x', [batch, units[0]]],
         ['t', [batch, 1]],
         ['ones', [batch, 1]],
-        ['mean', [units[0]]],
-        ['scale', [units[0]]],
+        ['mean', [batch, units[0]]],
+        ['scale', [batch, units[0]]],
         ...parameters('', (size) => [size]),
       ],
       outputs: [['logits', [batch, 1]], ...parameters('d', (size) => [1, size])],
@@ -100,12 +103,19 @@ export class MlpStep {
   /** Binds `run` to these arrays; the result computes as often as it is called. */
   on(parameters: Float32Array, mean: Float32Array, scale: Float32Array): () => Promise<number> {
     const { batch, units } = this;
+    // Broadcast here once: rows of a few values are slow to broadcast in every step.
+    const forEachPair = (values: Float32Array) =>
+      tensor(
+        Float32Array.from({ length: batch * values.length }, (_, i) => values[i % values.length]),
+        batch,
+        units[0],
+      );
     const feeds: Record<string, Tensor> = {
       x: tensor(this.features, batch, units[0]),
       t: tensor(this.targets, batch, 1),
       ones: tensor(this.ones, batch, 1),
-      mean: tensor(mean, units[0]),
-      scale: tensor(scale, units[0]),
+      mean: forEachPair(mean),
+      scale: forEachPair(scale),
     };
     const fetches: Record<string, Tensor> = { logits: tensor(this.logits, batch, 1) };
     const gradients = layersOf(this.gradients, units);

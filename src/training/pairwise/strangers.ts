@@ -15,13 +15,14 @@ import { type KnnGraph, withWidth } from '../../graph/knn-graph.js';
 import { RandomStream } from '../../graph/random.js';
 import type { NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
 import { type SimilaritiesJob, similaritiesOf, withRoomForSimilarities } from '../../heads/pairwise/similarities.js';
+import type { Whitening } from '../../heads/pairwise/whitening.js';
 import { buildKnn } from '../../knn/exact.js';
-import { sharedInts } from '../../memory/shared-arrays.js';
+import { sharedFloats, sharedInts } from '../../memory/shared-arrays.js';
 import { SharedRows } from '../../memory/shared-rows.js';
-import type { SimilaritiesTask } from './job.js';
+import type { SimilaritiesTask, WhitenTask } from './job.js';
 import { shuffled } from './pairs.js';
 import { rangesOf } from './threads.js';
-import { type FoundWhitening, whiteningFold, whitenRows } from './whitening.js';
+import { type FoundWhitening, type WhitenJob, whiteningFold, whitenRows } from './whitening.js';
 
 /** Graphs side by side. */
 export interface LabelledLists {
@@ -38,7 +39,7 @@ export interface StrangerOptions {
   /** Whitens rows before cosines are found; lists are those of rows as they are, as in labelling. */
   readonly whitening?: FoundWhitening | undefined;
   readonly threads?: number | undefined;
-  /** Threads of `startTrainingThreads`; without them cosines are found on the calling thread. */
+  /** Threads of `startTrainingThreads`; without them rows are whitened and cosines found on the calling thread. */
   readonly executor?: Executor | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -121,11 +122,35 @@ async function withCosines(
     const own = Int32Array.from(identities.keys()).filter((node) => whiteningFold(identities[node]) === fold);
     const nodes = sharedInts(own.length);
     nodes.set(own);
-    for (let row = 0; row < rows.rowCount; row++) whitened.row(row).set(rows.row(row));
-    await whitenRows(whitened, whitening);
+    await whitenAll(
+      { rows: rows.handle(), whitened: whitened.handle(), whitening: inSharedMemory(whitening) },
+      options,
+    );
     await findCosines({ rows: whitened.handle(), lists, nodes }, options);
   }
   return lists;
+}
+
+const rowsAtOnce = 2 ** 14;
+
+async function whitenAll(job: WhitenJob, { executor, signal }: StrangerOptions): Promise<void> {
+  const { rowCount } = job.rows;
+  if (!executor) {
+    await whitenRows(job, 0, rowCount);
+    return;
+  }
+  const tasks = rangesOf(rowCount, rowsAtOnce).map((range): WhitenTask => ({ kind: 'whiten', ...range }));
+  await executor.runAll(tasks, ({ start, end }) => `whitening of rows ${start} to ${end - 1}`, {
+    context: job,
+    signal,
+  });
+}
+
+function inSharedMemory({ weight, bias }: Whitening): Whitening {
+  const shared = { weight: sharedFloats(weight.length), bias: sharedFloats(bias.length) };
+  shared.weight.set(weight);
+  shared.bias.set(bias);
+  return shared;
 }
 
 async function findCosines(job: SimilaritiesJob, { executor, signal }: StrangerOptions): Promise<void> {

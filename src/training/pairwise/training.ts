@@ -154,7 +154,8 @@ export async function trainPairwise(
       const units = [featureCount(round), ...hidden, 1];
       await run.beginRound(round, units, progress.previous);
       await run.trainNetworks(progress);
-      guard = guardOf(run.job.table, units[0], sample);
+      // Cosines are the same in every round.
+      guard ??= guardOf(run.job.table, units[0], sample);
       const scores = await run.scoreByFold(progress.networks.slice(0, folds) as NetworkState[], guard);
       progress.finishRound(units, scores, judge(round, scores, pairs));
       options.onRound?.(progress.rounds[round], scores, progress.epochs);

@@ -17,7 +17,7 @@ import type { Differences } from '../../cluster/truth.js';
 import { auc } from '../../evaluation/auc.js';
 import type { KnnGraph } from '../../graph/knn-graph.js';
 import { Whitener, type Whitening } from '../../heads/pairwise/whitening.js';
-import type { SharedRows } from '../../memory/shared-rows.js';
+import { SharedRows, type SharedRowsHandle } from '../../memory/shared-rows.js';
 
 /** A set to find it from; rows are unit vectors of `dim` columns, perhaps padded. */
 interface LabelledRows {
@@ -70,17 +70,28 @@ export async function findWhitening(set: LabelledRows): Promise<FoundWhitening |
   return { whitening: whiteningOf(dim, scatters)!, heldOut };
 }
 
-/** Whitens all rows in place, on the calling thread. */
-export async function whitenRows(rows: SharedRows, whitening: Whitening): Promise<void> {
+/** The memory that threads share to whiten rows. */
+export interface WhitenJob {
+  /** [n × d], perhaps padded. */
+  readonly rows: SharedRowsHandle;
+  /** Written: the rows whitened, which may take the place of the others [n × d]. */
+  readonly whitened: SharedRowsHandle;
+  readonly whitening: Whitening;
+}
+
+/** Whitens rows start .. end−1 on the calling thread. */
+export async function whitenRows(job: WhitenJob, start: number, end: number): Promise<void> {
+  const { whitening } = job;
+  const [rows, whitened] = [SharedRows.from(job.rows), SharedRows.from(job.whitened)];
   const whitener = await Whitener.create(whitening);
   const dim = whitening.bias.length;
   const atOnce = 1024;
-  const local = new Float32Array(atOnce * dim);
-  for (let start = 0; start < rows.rowCount; start += atOnce) {
-    const count = Math.min(atOnce, rows.rowCount - start);
-    for (let i = 0; i < count; i++) local.set(rows.row(start + i).subarray(0, dim), i * dim);
+  const local = new Float32Array(Math.min(atOnce, end - start) * dim);
+  for (let first = start; first < end; first += atOnce) {
+    const count = Math.min(atOnce, end - first);
+    for (let i = 0; i < count; i++) local.set(rows.row(first + i).subarray(0, dim), i * dim);
     await whitener.run(local, count);
-    for (let i = 0; i < count; i++) rows.row(start + i).set(local.subarray(i * dim, (i + 1) * dim));
+    for (let i = 0; i < count; i++) whitened.row(first + i).set(local.subarray(i * dim, (i + 1) * dim));
   }
   await whitener.release();
 }
@@ -107,23 +118,40 @@ function scattersOf({ rows, dim }: LabelledRows, identities: Int32Array): Scatte
   }
   const scatters = Array.from({ length: folds }, () => ({ products: new Float64Array(dim * dim), freedom: 0 }));
   const centre = new Float64Array(dim);
-  const away = new Float64Array(dim);
+  const away = Array.from({ length: rowsAtOnce }, () => new Float64Array(dim));
   for (const [identity, own] of rowsOf) {
     if (own.length < 2) continue;
     const scatter = scatters[whiteningFold(identity)];
-    const { products } = scatter;
     scatter.freedom += own.length - 1;
     centre.fill(0);
     for (const row of own) for (let c = 0; c < dim; c++) centre[c] += rows.row(row)[c] / own.length;
-    for (const row of own) {
-      const x = rows.row(row);
-      for (let c = 0; c < dim; c++) away[c] = x[c] - centre[c];
-      for (let r = 0; r < dim; r++) {
-        for (let c = 0; c <= r; c++) products[r * dim + c] += away[r] * away[c];
+    for (let start = 0; start < own.length; start += rowsAtOnce) {
+      for (const [i, values] of away.entries()) {
+        // Rows of zeros behind the last one change no sum.
+        if (start + i >= own.length) values.fill(0);
+        else {
+          const x = rows.row(own[start + i]);
+          for (let c = 0; c < dim; c++) values[c] = x[c] - centre[c];
+        }
       }
+      addProducts(scatter.products, away);
     }
   }
   return scatters;
+}
+
+const rowsAtOnce = 4;
+
+/** Adds the products of four vectors with themselves, one after the other, to the lower triangle of a matrix [d × d]. */
+function addProducts(products: Float64Array, [a, b, c, d]: readonly Float64Array[]): void {
+  const dim = a.length;
+  for (let row = 0; row < dim; row++) {
+    const line = row * dim;
+    const [inA, inB, inC, inD] = [a[row], b[row], c[row], d[row]];
+    for (let i = 0; i <= row; i++) {
+      products[line + i] = products[line + i] + inA * a[i] + inB * b[i] + inC * c[i] + inD * d[i];
+    }
+  }
 }
 
 /** The whitening that the scatters of some folds give; undefined where they are too little for one. */

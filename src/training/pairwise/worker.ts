@@ -6,18 +6,30 @@ import { scoreOf } from '../../heads/pairwise/edge-score.js';
 import { quantiseScore } from '../../heads/pairwise/score-features.js';
 import { EdgeFeatures, edgesAtOnce } from '../../heads/pairwise/scorer.js';
 import { type SimilaritiesJob, similaritiesOf } from '../../heads/pairwise/similarities.js';
-import { type EpochResult, featuresJob, type PairwiseTrainingJob, type ScoreTask, type TrainingTask } from './job.js';
+import {
+  type EpochResult,
+  featuresJob,
+  type PairwiseTrainingJob,
+  type ScoreTask,
+  type TrainingContext,
+  type TrainingTask,
+} from './job.js';
 import { layersOf } from './mlp-step.js';
 import { NetworkTrainer } from './network.js';
+import { type WhitenJob, whitenRows } from './whitening.js';
 
 export class PairwiseTrainingWorker {
   private readonly trainer = new NetworkTrainer();
   private open: { readonly job: PairwiseTrainingJob; readonly features: EdgeFeatures } | undefined;
 
   /** Throws CANCELLED and DIVERGED. */
-  async run(task: TrainingTask, context: PairwiseTrainingJob | SimilaritiesJob): Promise<EpochResult | undefined> {
+  async run(task: TrainingTask, context: TrainingContext): Promise<EpochResult | undefined> {
     if (task.kind === 'similarities') {
       similaritiesOf(context as SimilaritiesJob, task.start, task.end);
+      return undefined;
+    }
+    if (task.kind === 'whiten') {
+      await whitenRows(context as WhitenJob, task.start, task.end);
       return undefined;
     }
     const { job, features } = this.opened(context as PairwiseTrainingJob);
