@@ -1,13 +1,13 @@
 /**
  * What sharing a run with other processes gains, and what it costs: `naan knn` and `naan label`, both heads, in one process, by ranks
- * over a folder, and (`label`) by workers that a Redis hands shards to, each process on one thread. Processor time counts, so that all may
+ * over a folder, and by workers that a Redis hands shards (`label`) or ranks (`knn`, where the coordinator is one more) to, each process on one thread. Processor time counts, so that all may
  * run on one machine; only wall times need as many free cores as there are processes. Every way must give the same bytes.
  *
  *     node dist/bench/machines.js [--nodes 300000] [--dim 128] [--k 20] [--what knn --what pairwise --what concat] [--folder DIR]
  *
  * The log of the tasks of one worker is then replayed for more workers: tasks of a stage go to whoever is free, what they read and
  * write passes a storage of a given rate, and what every worker or the coordinator alone does is added. That is a model, which knows nothing
- * of the latency of a network or of disks. Results: bench/results/machines.json. Needs Linux, and redis-server for workers. The set is made once
+ * of the latency of a network or of disks. Results: bench/results/machines.json, for other than 300,000 rows machines-<rows>.json. Needs Linux, and redis-server for workers. The set is made once
  * and stays in the folder.
  */
 import { spawn } from 'node:child_process';
@@ -125,16 +125,11 @@ interface Shared {
 /** `naan label` in this process, and workers. */
 async function byWorkers(head: string, count: number, out: string, expected: Buffer, result: string): Promise<Shared> {
   clear(work, out);
-  const port = await freePort();
-  const redis = startRedis(port);
-  try {
-    const cluster = `redis://127.0.0.1:${port}`;
+  return withRedis(async (cluster) => {
     const log: TaskEnding[] = [];
     const began = performance.now();
     const before = countsNow();
-    const worker = ['worker', '--cluster', cluster, '--threads', '1', '--runs', '1'];
-    await answers(port);
-    const workers = together(Array.from({ length: count }, () => worker));
+    const workers = together(Array.from({ length: count }, () => workerFor(cluster)));
     await label({
       features,
       knn,
@@ -156,21 +151,28 @@ async function byWorkers(head: string, count: number, out: string, expected: Buf
       throw new Error(`${count} workers: the result is not that of one process`);
     const way = { processes: [coordinator, ...processes], seconds: (performance.now() - began) / 1000 };
     return { way, stages: logged(log) };
-  } finally {
-    redis.kill();
-  }
+  });
 }
+
+/** `naan knn`, whose coordinator is a rank as well, and workers for the others. */
+async function searchByWorkers(search: readonly string[], count: number, out: string, expected: Buffer): Promise<Way> {
+  clear(work, out);
+  return withRedis(async (cluster) => {
+    const flags = ['--threads', '1', '--work-dir', work, '--cluster', cluster, '--ranks', String(count + 1)];
+    const workers = Array.from({ length: count }, () => workerFor(cluster));
+    const way = await together([[...search, ...flags], ...workers]);
+    if (!readFileSync(out).equals(expected)) throw new Error(`${count} workers: the graph is not that of one process`);
+    return way;
+  });
+}
+
+const workerFor = (cluster: string) => ['worker', '--cluster', cluster, '--threads', '1', '--runs', '1'];
 
 /** CPU-seconds that a coordinator and a worker together spend on handing out a task and taking its answer, of tasks that do nothing. */
 async function dispatchSeconds(): Promise<number> {
   const count = 2000;
-  const port = await freePort();
-  const redis = startRedis(port);
-  try {
-    await answers(port);
-    const [forWorker, forCoordinator] = await Promise.all(
-      [0, 1].map(() => Cluster.open({ cluster: `redis://127.0.0.1:${port}` })),
-    );
+  return withRedis(async (cluster) => {
+    const [forWorker, forCoordinator] = await Promise.all([0, 1].map(() => Cluster.open({ cluster })));
     clear(work);
     mkdirSync(work);
     const announcement = {
@@ -202,11 +204,9 @@ async function dispatchSeconds(): Promise<number> {
     await spread.close();
     await serving;
     forWorker.close();
-    return spent / count;
-  } finally {
-    redis.kill();
     clear(work);
-  }
+    return spent / count;
+  });
 }
 
 /** Stages of a run as its tasks were told and its journal has them. */
@@ -263,10 +263,18 @@ function replayed({ stages, way }: Shared, spent: ReturnType<typeof parts>, work
   return seconds;
 }
 
-function startRedis(port: number) {
-  return spawn('redis-server', ['config/redis/naan.conf', '--port', String(port), '--dir', folder], {
+/** Gives a Redis of its own, by its address. */
+async function withRedis<T>(use: (cluster: string) => Promise<T>): Promise<T> {
+  const port = await freePort();
+  const redis = spawn('redis-server', ['config/redis/naan.conf', '--port', String(port), '--dir', folder], {
     stdio: 'ignore',
   });
+  try {
+    await answers(port);
+    return await use(`redis://127.0.0.1:${port}`);
+  } finally {
+    redis.kill();
+  }
 }
 
 function freePort(): Promise<number> {
@@ -288,6 +296,7 @@ async function answers(port: number): Promise<void> {
 }
 
 const slowest = ({ processes }: Way) => Math.max(...processes.map(({ cpuSeconds }) => cpuSeconds));
+const allOf = ({ processes }: Way) => processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
 
 /** What one and two processes take, and by Amdahl's law what sixteen would gain, if the part that two do not share is all that they repeat. */
 function gain(one: number, two: number) {
@@ -317,8 +326,17 @@ for (const what of values.what) {
   const one = ways['threads 1'].processes[0].cpuSeconds;
   const gains: Record<string, unknown> = { ranks: gain(one, slowest(ways['ranks 2'])) };
   let replay: unknown;
-  if (what !== 'knn') {
-    const expected = readFileSync(result);
+  const expected = readFileSync(result);
+  if (what === 'knn') {
+    for (const count of [1, 2]) {
+      const way = await searchByWorkers(command, count, out, expected);
+      ways[`coordinator and workers ${count}`] = way;
+      gains[`workers ${count}`] = { gain: one / slowest(way), dispatchShare: (dispatch * count) / allOf(way) };
+    }
+    // What is spent beyond ranks over files: Redis, its client, and the metrics and progress that pass through it.
+    gains.redisShare = allOf(ways['coordinator and workers 1']) / allOf(ways['ranks 2']) - 1;
+    clear(work);
+  } else {
     const shared = await byWorkers(what, 1, out, expected, result);
     ways['workers 1'] = shared.way;
     ways['workers 2'] = (await byWorkers(what, 2, out, expected, result)).way;
@@ -326,9 +344,8 @@ for (const what of values.what) {
     const [coordinator, ...both] = ways['workers 2'].processes.map(({ cpuSeconds }) => cpuSeconds);
     gains.workers = gain(one, coordinator + Math.max(...both));
     const spent = parts(shared.way, ways['workers 2']);
-    const all = shared.way.processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
     const taskCount = shared.stages.reduce((sum, { taskSeconds }) => sum + taskSeconds.length, 0);
-    gains.dispatchShare = (dispatch * taskCount) / all;
+    gains.dispatchShare = (dispatch * taskCount) / allOf(shared.way);
     replay = workerCounts.map((workers) => ({
       workers,
       ...Object.fromEntries(
@@ -359,7 +376,7 @@ for (const what of values.what) {
   );
   console.log(JSON.stringify({ gains, replay }));
   report(
-    'machines',
+    nodes === '300000' ? 'machines' : `machines-${nodes}`,
     { nodes: Number(nodes), dim: Number(dim), k: Number(k), dispatchSeconds: dispatch, results },
     false,
   );

@@ -52,7 +52,7 @@ export async function findKnnByWorkers(
   options: FindKnnOptions & { readonly work: KnnWork },
   { ranks, dim, observer, ...address }: HiredRanks,
 ): Promise<FoundKnn> {
-  const cluster = await Cluster.open(address);
+  const cluster = await Cluster.open({ ...address, signal: options.signal });
   const { work, onNotice, k, minRecall, duplicates, badRows } = options;
   const onProgress = progressOfRanks(ranks, options.onProgress);
   const task: SearchTask = { features: resolve(work.features), dim, k, minRecall, duplicates, badRows, ranks };

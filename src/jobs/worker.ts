@@ -44,9 +44,10 @@ export interface WorkerSummary {
  */
 export async function work(options: WorkerOptions): Promise<WorkerSummary> {
   const { signal, onNotice, observer, runs = Number.POSITIVE_INFINITY } = options;
-  const cluster = await Cluster.open(options);
   const summary = { runs: 0, tasks: 0 };
+  let cluster: Cluster | undefined;
   try {
+    cluster = await Cluster.open(options);
     onNotice?.(`waits for runs at ${cluster.name}`);
     while (summary.runs < runs && !signal?.aborted) {
       const [announcement] = await unlessStopped(announcedRuns(cluster), signal);
@@ -72,7 +73,7 @@ export async function work(options: WorkerOptions): Promise<WorkerSummary> {
     if (signal?.aborted) return summary;
     throw error;
   } finally {
-    cluster.close();
+    cluster?.close();
   }
 }
 

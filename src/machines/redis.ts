@@ -17,11 +17,16 @@ export interface ClusterAddress {
   /** File of certificates (PEM) by which the server is known. */
   readonly clusterCa?: string | undefined;
   readonly onNotice?: ((message: string) => void) | undefined;
+  /** Ends the wait for the first answer. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Names of all keys begin with it. */
 export const keyPrefix = 'naan';
 const longestWaitMs = 5000;
+/** The first answer of a server is waited for so long, and that it is not there yet is told before. */
+const firstAnswerMs = 10_000;
+const slowAnswerMs = 2000;
 
 export class Cluster {
   private constructor(
@@ -34,7 +39,7 @@ export class Cluster {
   ) {}
 
   /**
-   * Connects. Throws BACKEND_UNAVAILABLE where the packages are missing or nothing answers, BAD_USAGE for an address that
+   * Connects. Throws BACKEND_UNAVAILABLE where the packages are missing or nothing answers, CANCELLED, BAD_USAGE for an address that
    * cannot be used, a password that is refused, and a server that may drop keys when its memory is full.
    */
   static async open(address: ClusterAddress): Promise<Cluster> {
@@ -50,10 +55,13 @@ export class Cluster {
     client.on('error', (error: Error) => {
       reason = error;
     });
-    try {
+    const greet = async () => {
       await client.connect();
       await client.exists(`${keyPrefix}:runs`); // a user who may not read it is told at once
       await checkPolicy(client, name, address.onNotice);
+    };
+    try {
+      await unlessStopped(answered(greet(), name, address.onNotice), address.signal);
     } catch (error) {
       client.disconnect();
       throw refused(name, reason ?? error, error);
@@ -79,6 +87,25 @@ export class Cluster {
 
   close(): void {
     this.client.disconnect();
+  }
+}
+
+/** The first answer of a server: what listens there may be none, and never say a word. */
+async function answered(asked: Promise<void>, name: string, onNotice?: (message: string) => void): Promise<void> {
+  const seconds = firstAnswerMs / 1000;
+  const slow = setTimeout(() => {
+    onNotice?.(`${name}: has not answered yet: it is waited for, up to ${seconds} s`);
+  }, slowAnswerMs);
+  let end: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, fail) => {
+    const error = Object.assign(new Error(`no answer within ${seconds} s`), { code: 'ETIMEDOUT' });
+    end = setTimeout(() => fail(error), firstAnswerMs);
+  });
+  try {
+    await Promise.race([asked, silence]);
+  } finally {
+    clearTimeout(slow);
+    clearTimeout(end);
   }
 }
 
@@ -175,10 +202,13 @@ function refused(name: string, reason: unknown, cause: unknown): unknown {
   }
   const { code } = reason as NodeJS.ErrnoException; // of several addresses that were tried there is no message
   const why = systemReason(reason) ?? (message.replace(/\s+/g, ' ') || code);
-  const advice = /SELF_SIGNED|ISSUER_CERT|LEAF_SIGNATURE/.test(code ?? '')
-    ? ': give --cluster-ca, the certificates (PEM) of who signed that of the server'
-    : name.startsWith('rediss:') && /ETIMEDOUT|WRONG_VERSION_NUMBER|ECONNRESET/.test(`${code} ${message}`)
+  let advice = '';
+  if (/SELF_SIGNED|ISSUER_CERT|LEAF_SIGNATURE/.test(code ?? '')) {
+    advice = ': give --cluster-ca, the certificates (PEM) of who signed that of the server';
+  } else if (/ETIMEDOUT|WRONG_VERSION_NUMBER|ECONNRESET|RESP type|is closed/.test(`${code} ${message}`)) {
+    advice = name.startsWith('rediss:')
       ? ': is it a port without TLS, redis://, or is something in between that lets nothing through?'
-      : '';
+      : ': is it a port with TLS, rediss://, or of something else than a Redis?';
+  }
   return new NaanError('BACKEND_UNAVAILABLE', `${name}: cannot be used: ${why}${advice}`, { cause });
 }

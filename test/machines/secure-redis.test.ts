@@ -67,18 +67,46 @@ test("a user of an ACL shares a run by TLS, with an authority of one's own", {
 
 test('a port that answers without TLS, or not at all, is told as what it may be', async (t) => {
   const open = new Set<Socket>();
-  for (const answer of [undefined, "-ERR Protocol error: expected '$'\r\n"]) {
+  const listening = async (answer?: string) => {
     const server = createServer((socket) => {
       open.add(socket.on('error', () => {}));
       if (answer !== undefined) socket.write(answer);
     });
     t.after(() => void server.close());
     await new Promise<void>((listening) => void server.listen(0, '127.0.0.1', listening));
-    const { port } = server.address() as AddressInfo;
-    await assert.rejects(work({ cluster: `rediss://127.0.0.1:${port}` }), {
-      code: 'BACKEND_UNAVAILABLE',
-      message: /^rediss:\/\/127\.0\.0\.1:\d+: cannot be used: .*: is it a port without TLS, redis:\/\/, or/,
-    });
-    for (const socket of open) socket.destroy();
-  }
+    return (server.address() as AddressInfo).port;
+  };
+  const [mute, plain, other] = await Promise.all([
+    listening(),
+    listening("-ERR Protocol error: expected '$'\r\n"),
+    listening('HTTP/1.1 400 Bad Request\r\n\r\n'),
+  ]);
+  const notices: string[] = [];
+  const onNotice = (notice: string) => void notices.push(notice);
+  await Promise.all(
+    [
+      [`rediss://127.0.0.1:${mute}`, /: is it a port without TLS, redis:\/\/, or/],
+      [`rediss://127.0.0.1:${plain}`, /: is it a port without TLS, redis:\/\/, or/],
+      [`redis://127.0.0.1:${mute}`, /: no answer within 10 s: is it a port with TLS, rediss:\/\/, or/],
+      [`redis://127.0.0.1:${other}`, /: is it a port with TLS, rediss:\/\/, or/],
+    ].map(async ([cluster, advice]) => {
+      const error = { code: 'BACKEND_UNAVAILABLE', message: advice };
+      await assert.rejects(work({ cluster: String(cluster), onNotice }), error);
+    }),
+  );
+  const slow = `redis://127.0.0.1:${mute}: has not answered yet: it is waited for, up to 10 s`;
+  assert.ok(notices.includes(slow), notices.join('\n'));
+  for (const socket of open) socket.destroy();
+});
+
+test('a worker that is stopped while a port is mute ends at once', async (t) => {
+  const stop = new AbortController();
+  const server = createServer((socket) => {
+    t.after(() => void socket.destroy());
+    stop.abort();
+  });
+  t.after(() => void server.close());
+  await new Promise<void>((listening) => void server.listen(0, '127.0.0.1', listening));
+  const { port } = server.address() as AddressInfo;
+  assert.equal((await work({ cluster: `redis://127.0.0.1:${port}`, signal: stop.signal })).runs, 0);
 });
