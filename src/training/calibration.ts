@@ -19,8 +19,10 @@ import { partitionDefaults } from '../defaults.js';
 import { NaanError } from '../errors.js';
 import { IdentityAgreement, type IdentitySums } from '../evaluation/identity-sums.js';
 import type { PrecisionRecall } from '../evaluation/precision-recall.js';
+import type { Executor } from '../execution/executor.js';
 import type { CandidateEdges } from '../graph/candidate-edges.js';
 import { RandomStream } from '../graph/random.js';
+import { sharedInts } from '../memory/shared-arrays.js';
 
 /** The quality of a partition at the threshold chosen for it. */
 interface Calibrated {
@@ -79,26 +81,83 @@ interface CutOptions {
   readonly signal?: AbortSignal | undefined;
   readonly differences?: Differences | undefined;
   readonly absentPairs?: AbsentPairs | undefined;
+  /** Threads that take `CutsTask`; by default all is done on the calling thread. */
+  readonly executor?: Executor | undefined;
 }
 
-/** All partitions at all thresholds. It looks up between them, for signals. Throws CANCELLED after an abort. */
+/** What threads read to find cuts. Edges and scores are in shared memory; of differences a thread reads the fields alone. */
+export interface CutsJob {
+  readonly edges: CalibrationEdges;
+  readonly truth: Int32Array;
+  readonly differences?: Differences | undefined;
+  readonly absentPairs: AbsentPairs;
+  /** [1]: not 0 when everything is to end. */
+  readonly cancel: Int32Array;
+}
+
+/** One partition at thresholds first .. end−1. */
+export interface CutsTask {
+  readonly kind: 'cuts';
+  readonly partition: Partition;
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Parts that the thresholds of a partition are cut into, the last partition first, as it takes longest. */
+const partsOf: Readonly<Record<Partition, number>> = { propagation: 4, linkage: 1, threshold: 2 };
+/** Most tasks of `cutEverywhere` at once. */
+const mostTasks = Object.values(partsOf).reduce((sum, parts) => sum + parts, 0);
+
+/** Most bytes that more threads than one take for cuts beside those that the first takes: labels, forests, and sums of a part. */
+export function cutsBytes(nodes: number, identities: number, threads: number): number {
+  const others = Math.min(threads, mostTasks) - 1;
+  return others * (120 * nodes + 32 * thresholds.length * identities);
+}
+
+/** All partitions at all thresholds. Throws CANCELLED after an abort, for which it looks up between thresholds. */
 export async function cutEverywhere(
   edges: CalibrationEdges,
   truth: Int32Array,
-  { signal, differences, absentPairs = 'room' }: CutOptions = {},
+  { signal, differences, absentPairs = 'room', executor }: CutOptions = {},
 ): Promise<Cuts> {
-  const agreement = new IdentityAgreement(truth, differences);
-  const sums: IdentitySums[][] = [];
-  for (const partition of partitions) {
-    const ofPartition: IdentitySums[] = [];
-    for (const labels of labelsAt(edges, partition, { ...partitionDefaults, absentPairs }, thresholds)) {
-      ofPartition.push(agreement.sums(labels));
-      await setImmediate();
-      if (signal?.aborted) throw new NaanError('CANCELLED', 'cancelled');
-    }
-    sums.push(ofPartition);
+  const job: CutsJob = { edges, truth: sharedInts(truth.length), differences, absentPairs, cancel: sharedInts(1) };
+  job.truth.set(truth);
+  const sums = partitions.map(() => new Array<IdentitySums>(thresholds.length));
+  const tasks = Object.entries(partsOf).flatMap(([partition, parts]) =>
+    Array.from({ length: parts }, (_, part): CutsTask => {
+      const [first, end] = [part, part + 1].map((at) => Math.floor((at * thresholds.length) / parts));
+      return { kind: 'cuts', partition: partition as Partition, first, end };
+    }),
+  );
+  const onDone = ({ partition, first }: CutsTask, found: readonly IdentitySums[]) => {
+    for (const [i, one] of found.entries()) sums[partitions.indexOf(partition)][first + i] = one;
+  };
+  const stop = () => void Atomics.store(job.cancel, 0, 1);
+  signal?.addEventListener('abort', stop);
+  if (signal?.aborted) stop();
+  try {
+    if (executor) {
+      const describe = ({ partition }: CutsTask) => `cuts of partition ${partition}`;
+      await executor.runAll(tasks, describe, { context: job, signal, onDone });
+    } else for (const task of tasks) onDone(task, await sumsOfCuts(job, task));
+  } finally {
+    signal?.removeEventListener('abort', stop);
   }
-  return { agreement, absentPairs, sums };
+  return { agreement: new IdentityAgreement(truth, differences), absentPairs, sums };
+}
+
+/** The sums at the thresholds of a task, on the calling thread. Throws CANCELLED. */
+export async function sumsOfCuts(job: CutsJob, { partition, first, end }: CutsTask): Promise<IdentitySums[]> {
+  const { edges, truth, differences, absentPairs, cancel } = job;
+  const agreement = new IdentityAgreement(truth, differences);
+  const sums: IdentitySums[] = [];
+  const options = { ...partitionDefaults, absentPairs };
+  for (const labels of labelsAt(edges, partition, options, thresholds.slice(first, end))) {
+    sums.push(agreement.sums(labels));
+    await setImmediate();
+    if (Atomics.load(cancel, 0) !== 0) throw new NaanError('CANCELLED', 'cancelled');
+  }
+  return sums;
 }
 
 /** The choice by these identities, given by their numbers, some perhaps more than once; by default each once. */

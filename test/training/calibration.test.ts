@@ -6,6 +6,7 @@ import { evaluate } from '../../src/evaluation/evaluate.js';
 import { edgesFromPairs } from '../../src/graph/candidate-edges.js';
 import { RandomStream } from '../../src/graph/random.js';
 import { calibrate, choose, cutEverywhere } from '../../src/training/calibration.js';
+import { startTrainingThreads } from '../../src/training/pairwise/threads.js';
 
 /** Groups of five, pairs inside of high scores and pairs between groups of lower ones, but for a few. */
 function scoredGroups(groups: number) {
@@ -85,5 +86,19 @@ test('a choice from resamples of the identities loses little', async () => {
     });
     const f = evaluate(labels, truth).all.bcubed.f;
     assert.ok(f > whole.partitions[whole.partition].bcubed.f - 0.01, `${r}: ${partition}, ${f}`);
+  }
+});
+
+test('calibration on threads is the same, and ends after an abort', async () => {
+  const { edges, truth } = scoredGroups(60);
+  const executor = startTrainingThreads(2);
+  try {
+    assert.deepEqual(await calibrate(edges, truth, { executor }), await calibrate(edges, truth));
+    for (const options of [{ executor }, {}]) {
+      const signal = AbortSignal.abort();
+      await assert.rejects(calibrate(edges, truth, { ...options, signal }), { code: 'CANCELLED' });
+    }
+  } finally {
+    await executor.close();
   }
 });

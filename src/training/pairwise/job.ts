@@ -9,6 +9,7 @@ import type { NeighbourLists } from '../../heads/pairwise/neighbour-lists.js';
 import type { SimilaritiesJob } from '../../heads/pairwise/similarities.js';
 import { SharedRows, type SharedRowsHandle } from '../../memory/shared-rows.js';
 import type { CosineGuard } from '../../model/pairwise.js';
+import type { CutsJob, CutsTask } from '../calibration.js';
 import type { WhitenJob } from './whitening.js';
 
 export interface PairwiseSettings {
@@ -136,10 +137,10 @@ export interface WhitenTask {
   readonly end: number;
 }
 
-export type TrainingTask = RangeTask | ScoreTask | EpochTask | SimilaritiesTask | WhitenTask;
+export type TrainingTask = RangeTask | ScoreTask | EpochTask | SimilaritiesTask | WhitenTask | CutsTask;
 
 /** The memory that goes with a task. */
-export type TrainingContext = PairwiseTrainingJob | SimilaritiesJob | WhitenJob;
+export type TrainingContext = PairwiseTrainingJob | SimilaritiesJob | WhitenJob | CutsJob;
 
 /** The memory of a job as the features of edges know it. */
 export function featuresJob(job: PairwiseTrainingJob): PairwiseJob {

@@ -11,7 +11,7 @@ import { boundCandidates } from '../../knn/exact.js';
 import { type MemoryParts, processBytes, threadBytes } from '../../memory/plan.js';
 import { paddedDim } from '../../memory/shared-arrays.js';
 import { featureCount, structuralFeatureCount } from '../../model/pairwise.js';
-import { calibrationBytes } from '../calibration.js';
+import { calibrationBytes, cutsBytes } from '../calibration.js';
 import type { PlannedSet } from '../trainer.js';
 import type { PairwiseSettings } from './job.js';
 import { maxCopied } from './strangers.js';
@@ -51,7 +51,10 @@ export async function pairwiseBytes(
     // After a round its scores are judged and swept, on the heap; in the end partitions are compared.
     judging:
       filteredBytes * edges +
-      Math.max(sweepBytes(nodes), linkageBytes(nodes, edges, 1) + calibrationBytes(nodes, identities)),
+      Math.max(
+        sweepBytes(nodes),
+        linkageBytes(nodes, edges, 1) + calibrationBytes(nodes, identities) + cutsBytes(nodes, identities, threads),
+      ),
     // A network has the pairs that it learns from, and their order.
     threads: processBytes + threads * (threadBytes + networkBytes + 8 * sample),
   };

@@ -183,7 +183,7 @@ async function trainOn(
       accuracy: last.accuracy,
       loss: last.loss,
       // The threshold is for sets such as this one: rows of the copy are clustered with the others and not judged.
-      ...(await calibrate({ ...edges, scores }, set.own, { signal, differences: set.differences })),
+      ...(await calibrate({ ...edges, scores }, set.own, { signal, differences: set.differences, executor })),
     };
     // The set itself comes before its copy.
     const { nodeCount } = graph;

@@ -2,10 +2,12 @@
 
 import { RoundNetwork } from '../../backends/pairwise/network.js';
 import { NaanError } from '../../errors.js';
+import type { IdentitySums } from '../../evaluation/identity-sums.js';
 import { scoreOf } from '../../heads/pairwise/edge-score.js';
 import { quantiseScore } from '../../heads/pairwise/score-features.js';
 import { EdgeFeatures, edgesAtOnce } from '../../heads/pairwise/scorer.js';
 import { type SimilaritiesJob, similaritiesOf } from '../../heads/pairwise/similarities.js';
+import { type CutsJob, sumsOfCuts } from '../calibration.js';
 import {
   type EpochResult,
   featuresJob,
@@ -23,7 +25,7 @@ export class PairwiseTrainingWorker {
   private open: { readonly job: PairwiseTrainingJob; readonly features: EdgeFeatures } | undefined;
 
   /** Throws CANCELLED and DIVERGED. */
-  async run(task: TrainingTask, context: TrainingContext): Promise<EpochResult | undefined> {
+  async run(task: TrainingTask, context: TrainingContext): Promise<EpochResult | IdentitySums[] | undefined> {
     if (task.kind === 'similarities') {
       similaritiesOf(context as SimilaritiesJob, task.start, task.end);
       return undefined;
@@ -32,6 +34,7 @@ export class PairwiseTrainingWorker {
       await whitenRows(context as WhitenJob, task.start, task.end);
       return undefined;
     }
+    if (task.kind === 'cuts') return sumsOfCuts(context as CutsJob, task);
     const { job, features } = this.opened(context as PairwiseTrainingJob);
     if (task.kind === 'epoch') return this.trainer.run(task, job);
     if (Atomics.load(job.cancel, 0) !== 0) throw new NaanError('CANCELLED', 'cancelled');
