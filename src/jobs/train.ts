@@ -116,7 +116,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const set = { location, dim, graph, ...truth };
   const run = (checkOwned?: CheckOwned) => {
     const identity = { naan: version, head, dim, validation, ...settings, ...contents };
-    const every = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
+    const every = options.checkpointEvery;
     const checkpoint = { path: files?.checkpoint, identity, every, resume: options.resume === true, checkOwned };
     return trainer.run(set, settings, { ...options, validation, provenance, checkpoint });
   };

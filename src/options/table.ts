@@ -698,7 +698,7 @@ export const commands = {
         unit: 'steps',
         min: 1,
         max: 2 ** 31 - 1,
-        default: trainingDefaults.checkpointEvery,
+        otherwise: `${trainingDefaults.checkpointEvery}, pairwise more for many pairs`,
         help: 'steps between checkpoints (MODEL.checkpoint); one is written at Ctrl-C as well',
       }),
       resume: flag({ help: 'go on from the checkpoint of a run that was cut off, if there is one' }),

@@ -62,7 +62,7 @@ export interface TrainOptions {
    * default 0.2, in five folds that take turns.
    */
   readonly validation?: number | undefined;
-  /** Steps between checkpoints; default 200. */
+  /** Steps between checkpoints; default 200, or for head `pairwise` one for every 1,024 candidate pairs where that is more. */
   readonly checkpointEvery?: number | undefined;
   /** Go on from the checkpoint beside `out`, if there is one. */
   readonly resume?: boolean | undefined;

@@ -43,8 +43,8 @@ interface CheckpointPlan {
   readonly path: string | undefined;
   /** Options and inputs that must be the same for a run to go on. */
   readonly identity: Readonly<Record<string, unknown>>;
-  /** Steps from one to the next. */
-  readonly every: number;
+  /** Steps from one to the next, where they are given. */
+  readonly every: number | undefined;
   readonly resume: boolean;
   /** Called before a checkpoint is written. */
   readonly checkOwned?: CheckOwned | undefined;

@@ -5,6 +5,8 @@
  * One *cut* puts every node in one block. An epoch is `passes` cuts, as a cut holds only a part of the candidate pairs
  * and gives few steps; the learning rate falls from epoch to epoch.
  */
+
+import { trainingDefaults } from '../../defaults.js';
 import { NaanError } from '../../errors.js';
 import type { ConcatConfig } from '../../model/concat.js';
 import type { ConcatModel } from '../../model/model.js';
@@ -106,6 +108,7 @@ export async function trainConcat(
   options: ConcatTrainingOptions,
 ): Promise<ConcatTraining> {
   const { settings, config, checkpoint, threads, signal, observer } = options;
+  const { every = trainingDefaults.checkpointEvery } = checkpoint;
   const { alpha, hops, seed } = settings;
   const architecture = { head: 'concat', dim: config.dim, heads: config.heads } as const;
   const engine = new TrainingEngine({ architecture, alpha, hops, seed, threads, ...training });
@@ -185,7 +188,7 @@ export async function trainConcat(
       passSums.loss += loss * pairs;
       observer?.steps({ round: state.epoch + 1, steps: 1, pairs, loss, learningRate, gradientNorm });
       progress(state, pairs, blocks.length);
-      if (state.steps % checkpoint.every === 0) await save();
+      if (state.steps % every === 0) await save();
     }
     state.passes.push(state.passSums.loss / state.passSums.pairs);
     state.passSums = { pairs: 0, loss: 0 };

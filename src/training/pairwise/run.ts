@@ -4,7 +4,7 @@ import { availableCores } from '../../cgroup.js';
 import { labelsAt } from '../../cluster/partition.js';
 import type { ScoredEdges } from '../../cluster/scored-edges.js';
 import type { Truth } from '../../cluster/truth.js';
-import { pairwiseTrainingDefaults as defaults, partitionDefaults } from '../../defaults.js';
+import { pairwiseTrainingDefaults as defaults, partitionDefaults, trainingDefaults } from '../../defaults.js';
 import { profileOf } from '../../engine/set-profile.js';
 import { NaanError } from '../../errors.js';
 import { IdentityAgreement } from '../../evaluation/identity-sums.js';
@@ -118,6 +118,8 @@ async function trainOn(
   const { checkpoint, signal, observer, onProgress, onNotice, onReport, provenance } = options;
   const edges = candidateEdges(set.lists, settings.sampleHops);
   const state = restored(checkpoint, onNotice);
+  // A checkpoint has a score of every pair, and takes its time.
+  const every = checkpoint.every ?? Math.max(trainingDefaults.checkpointEvery, edges.targets.length / 1024);
   const networks = settings.folds + 1;
   const total = settings.rounds * networks * settings.epochs;
   const began = state?.epochs.length ?? 0;
@@ -145,7 +147,7 @@ async function trainOn(
       done: Math.round(done * perEpoch),
     });
     latest = after;
-    if (stepsOf(after.epochs) - stepsSaved < checkpoint.every) return;
+    if (stepsOf(after.epochs) - stepsSaved < every) return;
     stepsSaved = stepsOf(after.epochs);
     await save();
   };
