@@ -188,7 +188,7 @@ async function dispatchSeconds(): Promise<number> {
     const serving = serveRun(
       forWorker,
       { ...announcement, epoch: 1 },
-      { threads: 1, compute: async () => ({ left: [], bytes: 0 }) },
+      { folder: work, threads: 1, compute: async () => ({ left: [], bytes: 0 }) },
     );
     await spread.run({
       stage: { name: 'load', round: 0 } as Stage,

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Tries what needs more than processes and a folder: ranks over two mounts of a GlusterFS, as two hosts see it, and the Slurm templates under a real
-# Slurm with two nodes, one of which dies, a worker whose link to Redis goes down, and one on a processor of other arithmetic. Everything runs in
+# Slurm with two nodes, one of which dies, a shared folder whose server dies and comes back, a worker whose link to Redis goes down, and one on a
+# processor of other arithmetic. Everything runs in
 # namespaces of its own and ends with them.
 #
-#     npm run build && sudo bash scripts/check-machines.sh [gluster | slurm | link | nehalem]...
+#     npm run build && sudo bash scripts/check-machines.sh [gluster | slurm | away | link | nehalem]...
 #
 # Needs Linux, root, /dev/fuse and, of Debian: glusterfs-server glusterfs-client slurmctld slurmd slurm-client munge iproute2
 # redis-server qemu-user.
@@ -173,6 +174,24 @@ check_link() {
   say "ok: it computed $(<"$dir/near") shards, the other $(<"$dir/far"), which has ended with the run once its link was up"
 }
 
+# The server of the shared folder is killed when a worker has begun shards, and started again when the coordinator has seen that it is gone.
+check_away() {
+  [ -e "$dir/host0/seen" ] || gluster_mounts
+  [ -e "$dir/redis.log" ] || redis_server
+  node "$naan" worker --cluster "$cluster" --threads 1 --runs 1 >/dev/null 2>"$dir/away-worker" &
+  local worker=$! coordinator
+  # All of its flags but the last, --quiet.
+  node "$naan" "${label[@]:0:${#label[@]}-1}" --cluster "$cluster" --work-dir "$dir/host0/away-work" --out "$dir/away-labels" >/dev/null 2>"$dir/away" &
+  coordinator=$!
+  until_true sh -c "ls '$dir/host0/away-work' | grep -q '^load-0-.*rows$'"
+  pkill -KILL -f "^/usr/sbin/glusterfsd .*$dir/brick"
+  until_true grep 'it is waited for' "$dir/away"
+  gluster --mode=script volume start naan force >/dev/null
+  wait "$coordinator" || { cat "$dir/away" "$dir/away-worker"; return 1; }
+  wait "$worker"
+  same_labels "$dir/away-labels" 'label after the server of the shared folder was killed and came back'
+}
+
 check_nehalem() {
   [ -e "$dir/redis.log" ] || redis_server
   node "$naan" "${label[@]}" --cluster "$cluster" --work-dir "$dir/old-work" --out "$dir/old-labels" >/dev/null &
@@ -187,5 +206,5 @@ check_nehalem() {
   wait "$coordinator" || true
 }
 
-if [ $# = 0 ]; then set -- gluster slurm link nehalem; fi
+if [ $# = 0 ]; then set -- gluster slurm away link nehalem; fi
 for what in "$@"; do "check_$what"; done

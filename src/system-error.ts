@@ -12,6 +12,16 @@ const moreNumbers: ReadonlyMap<number, string> = new Map([
   [77, 'file descriptor in bad state: the file server has dropped it'],
 ]);
 
+const { errno } = constants;
+/** Of a name that another machine has just made, and of a file server that starts again. Node has no name for ESTALE. */
+const passing = new Set([errno.ENOENT, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTUNREACH]);
+
+/** Whether a file, which others have made on storage that machines share, may be there a little later. */
+export function mayPass(error: unknown): boolean {
+  if (!(error instanceof Error) || !('errno' in error)) return false;
+  return passing.has(-Number(error.errno)) || (error as NodeJS.ErrnoException).code === 'ENOENT';
+}
+
 /**
  * The operating system's reason in words, such as `no space left on device`; undefined when `error` is not its.
  * (Errors of zlib carry an `errno` too, of another numbering, but no `syscall`.)

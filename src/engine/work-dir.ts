@@ -268,10 +268,18 @@ export class WorkDir {
   private async writePending(): Promise<void> {
     const entries = this.pending;
     this.pending = [];
-    try {
+    const write = async () => {
+      await this.lock.check(); // waits for a folder that is away
       await this.syncData();
       await this.lock.check();
       await this.journal.append(entries);
+    };
+    try {
+      // Segments are on the disk before they are recorded. What is written in place may be lost where syncing has failed once.
+      await write().catch((error) => {
+        if (!this.header.segments || systemReason(error) === undefined) throw error;
+        return write();
+      });
     } catch (error) {
       this.pending = [...entries, ...this.pending];
       throw refused(this.path, error);

@@ -412,9 +412,8 @@ async function timeOf(path: string): Promise<bigint | undefined> {
   }
 }
 
-/** ESTALE: a server has removed what was open. */
 function isMissing(error: unknown): boolean {
-  return ['ENOENT', 'ESTALE'].includes((error as NodeJS.ErrnoException).code ?? '');
+  return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }
 
 function unlessMissing(error: unknown): void {

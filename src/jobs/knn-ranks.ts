@@ -153,6 +153,7 @@ export async function takeRanks(
   };
   onNotice?.(`works for run ${run} (epoch ${epoch}) in ${workDir}`);
   await serveRun(cluster, announcement, {
+    folder: folderOfRank(workDir, 0),
     threads: 1,
     signal,
     onNotice,

@@ -119,6 +119,7 @@ async function takeShards(
     const follower = new StageFollower(run, workDir, signal);
     onNotice?.(`works for run ${name} (epoch ${epoch}) in ${workDir}`);
     await serveRun(cluster, announcement, {
+      folder: workDir,
       threads: run.threads,
       signal,
       onNotice,

@@ -14,7 +14,7 @@ import { isObject, parseJson } from '../io/json.js';
 import { syncFolder } from '../io/sync-folder.js';
 import { featureRows, type RangeCheck } from '../memory/file-writes.js';
 import { arrayOf, isSegment } from '../memory/segments.js';
-import { systemReason } from '../system-error.js';
+import { mayPass, systemReason } from '../system-error.js';
 import { version } from '../version.js';
 
 export interface Manifest {
@@ -58,7 +58,7 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
     if (!stats.isFile() || stats.size > mostBytes) return undefined;
     bytes = await readFile(path);
   } catch (error) {
-    if (['ENOENT', 'ESTALE'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    if (mayPass(error)) return undefined;
     throw unreadable(path, error);
   }
   const end = bytes.indexOf('\n');

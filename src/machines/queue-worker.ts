@@ -6,6 +6,7 @@ import { readWork, runOf } from '../engine/work-dir.js';
 import { asNaanError, NaanError } from '../errors.js';
 import { patienceMs } from '../memory/segments.js';
 import type { ProgressEvent, ProgressListener } from '../progress.js';
+import { mayPass } from '../system-error.js';
 import {
   type Announcement,
   type Answer,
@@ -36,6 +37,8 @@ const partingMs = 5000;
 const name = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
 
 export interface ServeOptions {
+  /** Where the journal of the run lies. */
+  readonly folder: string;
   /** Tasks that are computed at once. */
   readonly threads: number;
   readonly signal?: AbortSignal | undefined;
@@ -66,7 +69,7 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
       const onProgress = latestOnly((event) => job.updateProgress({ ...event }));
       const secondsSoFar = () => (performance.now() - began) / 1000;
       try {
-        const computing = compute(job.data, onProgress);
+        const computing = outlasting(announcement, options, () => compute(job.data, onProgress));
         begun.add(computing);
         const computed = await computing.finally(() => begun.delete(computing));
         if (computed === undefined) return;
@@ -130,6 +133,26 @@ export async function serveRun(cluster: Cluster, announcement: Announcement, opt
   if (failure) throw failure;
 }
 
+/**
+ * Computes a task and, where that fails by what it reads or writes, once more when the folder of the run is seen: storage that
+ * machines share may have been away.
+ */
+async function outlasting<T>(
+  announcement: Announcement,
+  { folder, signal, onNotice }: ServeOptions,
+  compute: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await compute();
+  } catch (error) {
+    const known = asNaanError(error);
+    if (signal?.aborted || !known || !['NOT_WRITABLE', 'BAD_INPUT', 'SHARD_FAILED'].includes(known.code)) throw error;
+    onNotice?.(`${known.message}: it is tried again`);
+    await checkFolder(announcement, folder, signal);
+    return compute();
+  }
+}
+
 /** Tells one event at a time, and then the last of those that came meanwhile: while Redis is away not all wait for it. */
 function latestOnly(tell: (event: ProgressEvent) => Promise<unknown>): ProgressListener {
   let telling = false;
@@ -157,10 +180,18 @@ export async function checkFolder(
   folder: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  let found = readWork(folder);
+  const look = () => {
+    try {
+      return readWork(folder);
+    } catch (error) {
+      if (error instanceof NaanError && mayPass(error.cause)) return undefined;
+      throw error;
+    }
+  };
+  let found = look();
   for (let waited = 0; !found && waited < patienceMs; waited += lookMs) {
     await wait(lookMs, undefined, { signal });
-    found = readWork(folder);
+    found = look();
   }
   if (found && runOf(found.header) === run) return;
   const got = found ? 'another run' : 'no run';

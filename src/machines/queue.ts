@@ -8,7 +8,7 @@
  * one epoch, workers leave for the newer one, and a coordinator that sees a newer one stops. Answers go to a list that the
  * coordinator pops: who computed a shard twice answers twice, and the first answer whose segments are there counts.
  */
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
@@ -21,6 +21,7 @@ import { isObject, parseJson } from '../io/json.js';
 import { featureRows, type RangeCheck } from '../memory/file-writes.js';
 import { isWholeSegment, patienceMs } from '../memory/segments.js';
 import type { ProgressEvent } from '../progress.js';
+import { mayPass } from '../system-error.js';
 import { isLeft, type Manifest, writeManifest } from './manifest.js';
 import { type Cluster, keyPrefix, unlessStopped } from './redis.js';
 import type { CoordinatorObserver, TaskResult } from './task-observer.js';
@@ -310,7 +311,7 @@ export class QueueSpread implements Spread {
     for (const check of left) {
       if (check.file === featureRows) continue;
       const path = join(folder, check.file);
-      for (let waited = 0; !existsSync(path) || statSync(path).size === 0; waited += 100) {
+      for (let waited = 0; !hasBytes(path); waited += 100) {
         if (waited >= patienceMs) return false;
         await wait(100, undefined, { signal: this.signal });
       }
@@ -339,6 +340,16 @@ function answerOf(text: string): Answer | undefined {
   if (typeof seconds !== 'number' || !(seconds >= 0)) return undefined;
   if (typeof bytes !== 'number' || !(bytes >= 0)) return undefined;
   return Array.isArray(left) && left.every(isLeft) ? (found as unknown as Answer) : undefined;
+}
+
+/** False for a file that is not there yet, or away. */
+function hasBytes(path: string): boolean {
+  try {
+    return statSync(path).size > 0;
+  } catch (error) {
+    if (mayPass(error)) return false;
+    throw error;
+  }
 }
 
 function isProgress(found: unknown): found is ProgressEvent {

@@ -15,6 +15,7 @@ import { NaanError } from '../errors.js';
 import { unreadable } from '../io/input-file.js';
 import type { RangeCheck } from '../memory/file-writes.js';
 import { isManifest, isSegment } from '../memory/segments.js';
+import { mayPass } from '../system-error.js';
 import { checkAgrees, listsShards, type Manifest, readManifest, writeManifest } from './manifest.js';
 
 export interface RanksRequest {
@@ -143,12 +144,12 @@ async function newestOf(path: string, stage: string, round: number): Promise<{ n
   return { number: names.length > 0 ? numberOf(names[0]) : 0 };
 }
 
-/** The names in a folder; none where it is not there yet. */
+/** The names in a folder; none where it is not there yet, or away. */
 function namesIn(path: string): string[] {
   try {
     return readdirSync(path);
   } catch (error) {
-    if (['ENOENT', 'ESTALE'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+    if (mayPass(error)) return [];
     throw unreadable(path, error);
   }
 }

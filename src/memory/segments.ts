@@ -16,7 +16,7 @@ import { closeSync, fstatSync, fsyncSync, openSync, readSync, rmSync, statSync, 
 import { basename, join } from 'node:path';
 import { crc32 } from '../checksum.js';
 import { NaanError } from '../errors.js';
-import { systemReason } from '../system-error.js';
+import { mayPass, systemReason } from '../system-error.js';
 import type { RangeCheck } from './file-writes.js';
 import type { RowStore } from './row-store.js';
 
@@ -71,8 +71,11 @@ export class TaskSegments {
 
   /** Resolves what the task has left; by then its bytes are on the disk. Throws NOT_WRITABLE. */
   taken(): RangeCheck[] {
-    const checks = [...this.open.values()].map((writer) => writer.finish());
-    this.open.clear();
+    const checks: RangeCheck[] = [];
+    for (const [array, writer] of this.open) {
+      checks.push(writer.finish());
+      this.open.delete(array);
+    }
     return checks;
   }
 
@@ -84,6 +87,7 @@ export class TaskSegments {
 
 class SegmentWriter {
   private readonly fd: number;
+  private closed = false;
   private length = 0;
   private crc = 0;
 
@@ -101,13 +105,26 @@ class SegmentWriter {
     const { path, length, crc } = this;
     this.write(headOf(basename(path), length, crc), 0);
     written(path, () => fsyncSync(this.fd));
-    closeSync(this.fd);
+    written(path, () => this.close());
     return { file: basename(path), start: headBytes, length, crc };
   }
 
+  /** Storage that is away keeps a file that nobody will name. */
   abandon(): void {
+    for (const end of [() => this.close(), () => rmSync(this.path, { force: true })]) {
+      try {
+        end();
+      } catch (error) {
+        if (systemReason(error) === undefined) throw error;
+      }
+    }
+  }
+
+  /** Once: a number that was closed, even in vain, is soon another file's. */
+  private close(): void {
+    if (this.closed) return;
+    this.closed = true;
     closeSync(this.fd);
-    rmSync(this.path, { force: true });
   }
 
   private write(bytes: Uint8Array, position: number): void {
@@ -141,7 +158,7 @@ function openSegment(folder: string, { file, length, crc }: RangeCheck): number 
     if (!head.equals(headOf(basename(file), length, crc))) throw damaged(path);
     return fd;
   } catch (error) {
-    closeSync(fd);
+    closeRead(fd);
     throw error;
   }
 }
@@ -161,14 +178,14 @@ export function checkSegment(folder: string, check: RangeCheck): void {
     }
     if (crc !== check.crc) throw damaged(path);
   } finally {
-    closeSync(fd);
+    closeRead(fd);
   }
 }
 
 /** True when a segment is there with its head and in its size, as far as can be told without reading it. */
 export function isWholeSegment(folder: string, check: RangeCheck): boolean {
   try {
-    closeSync(openSegment(folder, check));
+    closeRead(openSegment(folder, check));
     return true;
   } catch (error) {
     if (error instanceof NaanError) return false;
@@ -190,7 +207,7 @@ export function readSegment(folder: string, check: RangeCheck, ...pieces: readon
     }
     if (crc !== check.crc) throw damaged(path);
   } finally {
-    closeSync(fd);
+    closeRead(fd);
   }
 }
 
@@ -241,7 +258,7 @@ export class SegmentRows implements RowStore {
   }
 
   close(): void {
-    for (const fd of this.files.values()) closeSync(fd);
+    for (const fd of this.files.values()) closeRead(fd);
     this.files.clear();
   }
 
@@ -252,7 +269,7 @@ export class SegmentRows implements RowStore {
     this.files.set(shard, fd);
     if (this.files.size > maxOpen) {
       const [oldest] = this.files.keys();
-      closeSync(this.files.get(oldest)!);
+      closeRead(this.files.get(oldest)!);
       this.files.delete(oldest);
     }
     return fd;
@@ -297,13 +314,21 @@ function openPatiently(path: string): number {
       if (!statSync(path).isFile()) throw damaged(path); // a pipe would hold the thread
       return openSync(path, 'r');
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT' && code !== 'ESTALE') throw unreadable(path, error);
+      if (!mayPass(error)) throw unreadable(path, error);
       if (waited >= patienceMs) {
         throw new NaanError('BAD_INPUT', `${path}: is not there: do all machines see the same folder?`);
       }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lookMs);
     }
+  }
+}
+
+/** Closes a file that was only read: an error, of storage that is away, would hide what went before. */
+function closeRead(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch (error) {
+    if (systemReason(error) === undefined) throw error;
   }
 }
 

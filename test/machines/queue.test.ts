@@ -1,7 +1,7 @@
 /** A run whose shards a queue hands out: the same bytes as one process, whatever dies or is emptied. */
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -79,6 +79,32 @@ test('a worker that was killed is told of, one that was stopped is not, and one 
   assert.match(losses[0], loss);
   stop();
   await Promise.all(workers);
+});
+
+test('a folder that is away in mid-run is waited for by all', { skip }, async (t) => {
+  const folder = temporaryFolder((clean) => t.after(clean));
+  const set = await smallSet(folder, 'pairwise');
+  const expected = await alone(set, 'pairwise');
+  const { address: cluster } = await redisServer(t);
+  const workDir = join(folder, 'work');
+  const away = `${workDir}-away`;
+  let tasks = 0;
+  const taskObserver = {
+    task: () => void (tasks++ === 0 && renameSync(workDir, away)),
+    contact() {},
+    queue() {},
+    lost() {},
+  };
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const onNotice = (notice: string) => {
+    if (/cannot be written: .*: it is tried again$/.test(notice)) renameSync(away, workDir);
+  };
+  const worker = work({ cluster, threads: 1, signal: stop.signal, onNotice });
+  const { labels, edges } = await label({ ...smallRun(set, 'pairwise'), workDir, cluster, taskObserver });
+  assert.deepEqual({ labels, edges }, expected);
+  stop.abort();
+  await worker;
 });
 
 test('a coordinator that was killed, a worker that was stopped, and a Redis that was emptied', { skip }, async (t) => {
