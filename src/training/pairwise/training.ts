@@ -58,7 +58,7 @@ export const pairwiseDefaults: PairwiseSettings = {
   learningRate: pairwiseTrainingDefaults.lr,
   weightDecay: pairwiseTrainingDefaults.weightDecay,
   seed: trainingDefaults.seed,
-  maxEdges: 2 ** 21,
+  maxEdges: 2 ** 19,
 };
 
 export interface PairwiseTrainingSet {
