@@ -75,6 +75,14 @@ test('commands of every page, and of help, are in the table with their options',
   assert.ok(count > 40, `${count} commands`);
 });
 
+test('every file of tests lies where npm test looks for it', () => {
+  const files = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
+  assert.deepEqual(
+    files.filter((name) => !/^[^/\\]+[/\\][^/\\]+$/.test(name)),
+    [],
+  );
+});
+
 test('links between pages lead somewhere', () => {
   for (const page of pages) {
     for (const [, target] of readFileSync(page, 'utf8').matchAll(/\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)/g)) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
 import { getSystemErrorName } from 'node:util';
-import { mayPass } from '../src/system-error.js';
+import { mayPass } from '../../src/system-error.js';
 
 test('what a file server says while it starts again may pass, what a disk says does not', () => {
   const errorOf = (number: number) =>
