@@ -41,7 +41,7 @@ const { values } = parseArgs({
 const nodes = Number(values.nodes);
 const main = resolve('dist/src/cli/main.js');
 // The set and the model in a folder are used again, so sets of two sizes have two folders.
-const folder = values.folder ?? join(tmpdir(), 'naan-add', `${values.nodes}x${values.dim}`);
+const folder = values.folder ?? join(tmpdir(), 'naan-add', values.set ? 'grown' : `${values.nodes}x${values.dim}`);
 const at = (...names: string[]) => join(folder, ...names);
 mkdirSync(folder, { recursive: true });
 

@@ -4,20 +4,10 @@ import fc from 'fast-check';
 import { type AbsentPairs, linkage, linkageMerges } from '../../src/cluster/linkage.js';
 import { relabel } from '../../src/cluster/relabel.js';
 import { NaanError } from '../../src/errors.js';
-import { scoredEdges } from './stored-cases.js';
-
-type Link = readonly [a: number, b: number, score: number];
+import { edgesOfLinks, type Link, scoredEdges } from './stored-cases.js';
 
 const clique = (nodes: number[], score: number): Link[] =>
   nodes.flatMap((a, i) => nodes.slice(i + 1).map((b): Link => [a, b, score]));
-
-function graphOf(nodeCount: number, links: readonly Link[]) {
-  return scoredEdges(
-    nodeCount,
-    links.flatMap((link) => link.slice(0, 2)),
-    links.map(([, , score]) => score),
-  );
-}
 
 function label(
   nodeCount: number,
@@ -25,7 +15,7 @@ function label(
   threshold: number,
   { order, absentPairs }: { order?: Int32Array; absentPairs?: AbsentPairs } = {},
 ): number[] {
-  const { edges, scores } = graphOf(nodeCount, links);
+  const { edges, scores } = edgesOfLinks(nodeCount, links);
   return [...linkage(edges, scores, { threshold, order, absentPairs })];
 }
 
@@ -179,7 +169,7 @@ test('the order of edges and a renumbering of nodes change nothing, even among e
 test('one run holds the joins of every higher threshold, from the most similar on', () => {
   fc.assert(
     fc.property(graphs, ({ nodeCount, links, threshold }) => {
-      const { edges, scores } = graphOf(nodeCount, links);
+      const { edges, scores } = edgesOfLinks(nodeCount, links);
       const { firsts, seconds, similarities } = linkageMerges(edges, scores, { threshold: 0.01 });
       const count = similarities.filter((value) => value >= threshold).length;
       assert.deepEqual(

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { labelsAt, partitionEdges, partitions } from '../../src/cluster/partition.js';
 import { relabel } from '../../src/cluster/relabel.js';
 import { partitionDefaults } from '../../src/defaults.js';
-import { scoredEdges } from './stored-cases.js';
+import { edgesOfLinks } from './stored-cases.js';
 
 /** Labels numbered by first appearance. */
 function numbered(labels: Int32Array): Int32Array {
@@ -35,11 +35,7 @@ test('any graph: labels at rising thresholds are those of a partition at each of
   fc.assert(
     fc.property(graph, settings, (given, { partition, thresholds, start, maxSize }) => {
       const links = given.links.filter(([a, b]) => a !== b);
-      const { edges, scores } = scoredEdges(
-        given.nodeCount,
-        links.flatMap((link) => link.slice(0, 2)),
-        links.map((link) => link[2]),
-      );
+      const { edges, scores } = edgesOfLinks(given.nodeCount, links);
       const rising = [...thresholds].sort((a, b) => a - b);
       const options = { ...partitionDefaults, start, maxSize };
       const found = [...labelsAt({ ...edges, scores }, partition, options, rising)];

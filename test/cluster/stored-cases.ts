@@ -50,3 +50,14 @@ export function scoredEdges(
   for (let e = 0; e < scores.length; e++) scores[place[e]] = pairScores[e];
   return { edges, scores };
 }
+
+export type Link = readonly [a: number, b: number, score: number];
+
+/** CSR of links between nodes, with their scores in its order. */
+export function edgesOfLinks(nodeCount: number, links: readonly Link[]) {
+  return scoredEdges(
+    nodeCount,
+    links.flatMap((link) => link.slice(0, 2)),
+    links.map(([, , score]) => score),
+  );
+}

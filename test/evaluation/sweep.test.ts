@@ -6,7 +6,7 @@ import { NaanError } from '../../src/errors.js';
 import { evaluate } from '../../src/evaluation/evaluate.js';
 import { type SweepPoint, sweep } from '../../src/evaluation/sweep.js';
 import type { CandidateEdges } from '../../src/graph/candidate-edges.js';
-import { modelCaseNames, readCase, readTruth, scoredEdges } from '../cluster/stored-cases.js';
+import { edgesOfLinks, modelCaseNames, readCase, readTruth, scoredEdges } from '../cluster/stored-cases.js';
 
 /** Components and their evaluation at each threshold from the start. */
 function oneByOne(
@@ -73,11 +73,7 @@ test('any graph, any truth, any thresholds: each point equals a cut and an evalu
       const truth =
         judged && given.truth.some((identity) => identity !== -1) ? Int32Array.from(given.truth) : undefined;
       const links = given.links.filter(([a, b]) => a !== b);
-      const { edges, scores } = scoredEdges(
-        given.nodeCount,
-        links.flatMap((link) => link.slice(0, 2)),
-        links.map((link) => link[2]),
-      );
+      const { edges, scores } = edgesOfLinks(given.nodeCount, links);
       const rising = [...thresholds].sort((a, b) => a - b);
       closeTo(sweep(edges, scores, { truth, thresholds }), oneByOne(edges, scores, rising, truth), 'points');
     }),

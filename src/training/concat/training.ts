@@ -5,7 +5,6 @@
  * One *cut* puts every node in one block. An epoch is `passes` cuts, as a cut holds only a part of the candidate pairs
  * and gives few steps; the learning rate falls from epoch to epoch.
  */
-
 import { trainingDefaults } from '../../defaults.js';
 import { NaanError } from '../../errors.js';
 import type { ConcatConfig } from '../../model/concat.js';
